@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// The language features every Swift target of this package is built with.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let package = Package(
+    name: "swift-multiprocessing",
+    products: [
+        .library(name: "Multiprocessing", targets: ["Multiprocessing"]),
+        .library(name: "MultiprocessingFoundation", targets: ["MultiprocessingFoundation"]),
+        .executable(name: "Tour", targets: ["Tour"]),
+    ],
+    targets: [
+        // The rooms of the house, lowest first: a room knows only the rooms below it.
+        .target(name: "CMultiprocessing"),
+        .target(name: "MultiprocessingPrimitives", dependencies: ["CMultiprocessing"], swiftSettings: settings),
+        .target(
+            name: "MultiprocessingChannels",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
+        .target(name: "MultiprocessingWireCoding", dependencies: ["CMultiprocessing"], swiftSettings: settings),
+        .target(
+            name: "MultiprocessingFunctions",
+            dependencies: ["CMultiprocessing", "MultiprocessingWireCoding"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Multiprocessing",
+            dependencies: [
+                "CMultiprocessing",
+                "MultiprocessingPrimitives",
+                "MultiprocessingChannels",
+                "MultiprocessingWireCoding",
+                "MultiprocessingFunctions",
+            ],
+            swiftSettings: settings
+        ),
+        // Foundation's value types in bulk, for programs that link Foundation anyway.
+        .target(
+            name: "MultiprocessingFoundation",
+            dependencies: ["MultiprocessingWireCoding"],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11
+)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a dying child can still say.
+//
+// The runtime writes "Fatal error: …" to the C library's `stderr` stream and nowhere else, then traps. So the stream is replaced (a plain variable in glibc: "Standard
+// Streams" in its manual) by one that writes to descriptor 2 as before and remembers the text. The handler of the trap sends text, signal and stack as one packet.
+// Only async-signal-safe calls are made (signal-safety(7)); the stack is walked by its frame pointers, which Swift keeps, and read through the kernel, which
+// answers EFAULT for a broken chain where a load would fault. The unwinder would take the loader's lock, which the crashed thread may hold.
+
+#define _GNU_SOURCE
+#include "CMultiprocessing.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGSYS};
+#define SIGNAL_COUNT (sizeof crash_signals / sizeof crash_signals[0])
+
+static struct sigaction previous_actions[SIGNAL_COUNT];
+static struct mp_crash_report report;
+static int report_socket = -1;
+static volatile int reported;  // set by the first thread that crashes; others only die
+
+// MARK: - The recorder behind stderr
+
+static volatile bool found_fatal_error;
+
+// Keeps the text from the last "Fatal error" on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
+static void record(const char *text, size_t size) {
+    bool is_fatal = memmem(text, size, "atal error", 10) != NULL;
+    if (is_fatal || !found_fatal_error) report.text_size = 0;
+    if (is_fatal) found_fatal_error = true;
+    if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) return;
+    size_t room = MP_CRASH_TEXT - report.text_size;
+    if (size > room) size = room;
+    memcpy(report.text + report.text_size, text, size);
+    report.text_size += (uint32_t)size;
+}
+
+static ssize_t write_and_record(void *cookie, const char *text, size_t size) {
+    (void)cookie;
+    record(text, size);
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(STDERR_FILENO, text + done, size - done);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return done > 0 ? (ssize_t)done : -1;
+        done += (size_t)written;
+    }
+    return (ssize_t)size;
+}
+
+static void replace_stderr(void) {
+    cookie_io_functions_t functions = {.write = write_and_record};
+    FILE *stream = fopencookie(NULL, "w", functions);
+    if (stream == NULL) return;
+    setvbuf(stream, NULL, _IONBF, 0);
+    stream->_fileno = STDERR_FILENO;  // for callers of fileno(stderr), who ask whether it is a terminal
+    stderr = stream;
+}
+
+// MARK: - The signal handler
+
+static bool read_pair(uintptr_t address, uintptr_t pair[2]) {
+    struct iovec here = {pair, 2 * sizeof(uintptr_t)}, there = {(void *)address, 2 * sizeof(uintptr_t)};
+    return syscall(SYS_process_vm_readv, getpid(), &here, 1, &there, 1, 0) == (long)(2 * sizeof(uintptr_t));
+}
+
+static void walk_stack(const ucontext_t *context) {
+#if defined(__x86_64__)
+    uintptr_t pc = (uintptr_t)context->uc_mcontext.gregs[REG_RIP], frame = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
+#elif defined(__aarch64__)
+    uintptr_t pc = (uintptr_t)context->uc_mcontext.pc, frame = (uintptr_t)context->uc_mcontext.regs[29];
+#else
+    uintptr_t pc = 0, frame = 0;
+#endif
+    uintptr_t pair[2];
+    if (pc != 0) report.frames[report.frame_count++] = pc;
+    while (report.frame_count < MP_CRASH_FRAMES && frame != 0 && frame % sizeof(uintptr_t) == 0 && read_pair(frame, pair) && pair[1] != 0) {
+        report.frames[report.frame_count++] = pair[1];
+        if (pair[0] <= frame) break;  // frames lie ever higher; anything else is a broken chain
+        frame = pair[0];
+    }
+}
+
+static void handle_crash(int signal, siginfo_t *info, void *context) {
+    int saved_errno = errno;
+    if (__atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
+        report.signal = signal;
+        report.address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
+        walk_stack(context);
+        send(report_socket, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    // Back to what there was before (the default, or the runtime's own backtracer), which sees the signal as if nothing had happened: a faulting instruction faults
+    // again on return; a signal that was sent is sent again.
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        if (crash_signals[i] == signal) sigaction(signal, &previous_actions[i], NULL);
+    if (info->si_code <= 0) syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), signal);
+    errno = saved_errno;
+}
+
+int mp_install_crash_reporter(int socket, uint32_t kind) {
+    report_socket = socket;
+    report.kind = kind;
+    replace_stderr();
+    // A stack overflow leaves no room on the stack itself. This covers the calling thread, which runs synchronous bodies.
+    size_t size = 64 * 1024;
+    void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack != MAP_FAILED) sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = size}, NULL);
+    struct sigaction action = {.sa_sigaction = handle_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        if (sigaction(crash_signals[i], &action, &previous_actions[i]) < 0) return -1;
+    return 0;
+}

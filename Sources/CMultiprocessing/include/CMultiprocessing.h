@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C shim of swift-multiprocessing: only what Swift cannot say. This header is the contract; nothing else is shared with Swift.
+//
+//   hook.c         control before `main`, for a process that this package started
+//   system.c       system calls that the Glibc module lacks, fork, spawn
+//   descriptors.c  messages with file descriptors beside them (SCM_RIGHTS)
+//   crash.c        what a dying child can still say: fatal message, signal, stack
+//
+// Unless said otherwise a function returns -1 and sets `errno` on failure, and every descriptor it makes is close-on-exec.
+
+#ifndef CMULTIPROCESSING_H
+#define CMULTIPROCESSING_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// MARK: - Before main (hook.c)
+
+// The name of the environment variable that marks a process started by this package. Its value is the number of an inherited socket.
+#define MP_MARKER "MULTIPROCESSING_SOCKET"
+
+// Whether the hook before `main` is linked in and works on this platform (glibc). Where it is false, `main` must call `Multiprocessing.bootstrap()` first.
+bool mp_hook_is_available(void);
+
+// Runs the process that the marker asks for, or returns at once when there is no trustworthy marker. Called by the hook, or by `bootstrap()`.
+void mp_serve_if_marked(void);
+
+// MARK: - Processes (system.c)
+
+// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
+pid_t mp_fork(void);
+
+// Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits
+// as descriptor 3; descriptors 0, 1 and 2 are inherited, every other one is closed, no signal is blocked. Stores the new process' pid. Returns 0 or an errno.
+int mp_spawn_self(char *const *arguments, int socket_fd, pid_t *pid);
+
+int mp_pidfd_open(pid_t pid);
+int mp_pidfd_send_signal(int pidfd, int signal);
+
+// Waits for the child behind `pidfd` (`options` as for waitid, e.g. WEXITED | WNOHANG). Returns 1 and stores the wait status when it was reaped, 0 when it still runs.
+int mp_pidfd_wait(int pidfd, int options, int *status);
+
+// Sends SIGKILL to this process when the forking thread of its parent ends. Only the single-threaded server may rely on it.
+int mp_die_with_parent(void);
+
+// Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
+int mp_arm_lifeline(int fd, int signal);
+
+// Restores every signal's default action except ignored ones, and blocks none.
+void mp_reset_signals(void);
+
+// Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
+int mp_replace_environment(const char *strings, size_t count);
+
+// The current environment block: a NULL-terminated array of "NAME=value".
+char *const *mp_environment(void);
+
+int mp_set_thread_name(const char *name);
+
+// Calls `body(status)` at the very end of `exit`, after every handler registered later than this one.
+int mp_on_exit(void (*body)(int status));
+
+// MARK: - Descriptors and memory (system.c)
+
+int mp_memfd_create(const char *name);
+// Adds F_SEAL_* flags. MP_SEAL_SIZE: the size can change no more.
+int mp_seal_size(int fd);
+// Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
+int mp_allocate(int fd, off_t size);
+int mp_pipe(int fds[2]);
+int mp_eventfd(unsigned int initial);
+// Makes two connected, ordered, reliable sockets that keep message boundaries (SOCK_SEQPACKET).
+int mp_socketpair(int fds[2]);
+// Duplicates `fd` to the lowest free number that is at least 3, close-on-exec.
+int mp_duplicate(int fd);
+// Closes every descriptor from `first` to `last`, both included.
+int mp_close_range(unsigned int first, unsigned int last);
+// Checks that `fd` is a local packet socket whose other end belongs to this user. Returns the peer's pid, or -1.
+pid_t mp_peer_of_socket(int fd);
+
+// Waits until `*word` differs from `expected`, a wake, a signal, or the CLOCK_MONOTONIC time `deadline_ns` (negative: none). Shared between processes.
+// Returns 0 when woken, or -1 with EAGAIN (the word differed), EINTR, ETIMEDOUT.
+int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns);
+// Wakes at most `count` waiters. Returns how many.
+int mp_futex_wake(const uint32_t *word, int count);
+
+// Makes `mutex` (in shared memory) process-shared and robust. Returns 0 or an errno.
+int mp_mutex_init_robust(pthread_mutex_t *mutex);
+// Locks until the CLOCK_MONOTONIC time `deadline_ns` (negative: for ever). Returns 0 or an errno (EOWNERDEAD: locked, its owner died).
+int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns);
+
+// CLOCK_MONOTONIC in nanoseconds.
+int64_t mp_now(void);
+// The number of processors the affinity mask of this process allows, or -1.
+int mp_affinity_count(void);
+int mp_thread_id(void);
+
+// MARK: - Messages with descriptors (descriptors.c)
+
+// The most descriptors one message can carry (the kernel's SCM_MAX_FD).
+#define MP_MAXIMUM_DESCRIPTORS 253
+
+// Sends the two parts as one message with `fd_count` descriptors beside it. Never raises SIGPIPE. `flags` as for sendmsg. Returns the bytes sent.
+ssize_t mp_send(int socket, const void *head, size_t head_size, const void *body, size_t body_size, const int *fds, size_t fd_count, int flags);
+
+// Receives one message: at most `capacity` bytes and `*fd_count` descriptors (in: room, out: received; close-on-exec). Returns the bytes received (0: end of
+// file), or -1; a message that does not fit in either respect fails with EMSGSIZE, and its descriptors are closed.
+ssize_t mp_receive(int socket, void *buffer, size_t capacity, int *fds, size_t *fd_count, int flags);
+
+// MARK: - Last words (crash.c)
+
+// The most frames and message bytes that a crash report holds.
+#define MP_CRASH_FRAMES 64
+#define MP_CRASH_TEXT 1024
+
+// What a crashing child sends as the last message on its link, straight from the signal handler.
+struct mp_crash_report {
+    uint32_t kind;       // the caller's `kind`, so that the receiver can tell it from other messages
+    int32_t signal;
+    uint64_t address;    // the faulting address, where the signal has one
+    uint32_t frame_count;
+    uint32_t text_size;
+    uint64_t frames[MP_CRASH_FRAMES];
+    char text[MP_CRASH_TEXT];
+};
+
+// Installs, once in a process, a handler for the signals of a crash that sends a report on `socket`, then lets the signal take its ordinary course. Also routes the C
+// library's `stderr` stream through a recorder (still to descriptor 2), since the runtime's "Fatal error: …" goes nowhere else.
+int mp_install_crash_reporter(int socket, uint32_t kind);
+
+// MARK: - Images
+
+struct mp_image {
+    uintptr_t base;               // what the loader added to the addresses in the file
+    uintptr_t code_start, code_end;   // executable segment, absolute
+    uintptr_t start, end;         // all segments, absolute
+    const char *name;             // "" for the executable
+    const uint8_t *build_id;      // NULL where the linker wrote none
+    size_t build_id_size;
+};
+
+// Calls `body` for each loaded image until it returns false.
+void mp_for_each_image(bool (*body)(const struct mp_image *image, void *context), void *context);
+
+// MARK: - Swift runtime entry points
+
+struct mp_heap_object;
+
+// A new object with reference count 1 and uninitialised fields. The alignment mask of a closure context is 15.
+struct mp_heap_object *mp_swift_allocObject(const void *metadata, size_t size, size_t alignment_mask) __asm__("swift_allocObject");
+const void *mp_swift_conformsToProtocol(const void *type, const void *protocol) __asm__("swift_conformsToProtocol");
+// A malloc'ed demangled name, or NULL.
+char *mp_swift_demangle(const char *name, size_t length, char *output, size_t *output_size, uint32_t flags) __asm__("swift_demangle");
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// System calls and C library functions that the Glibc module lacks or Swift cannot call, each as thin as it can be.
+
+#define _GNU_SOURCE
+#include "CMultiprocessing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+// MARK: - Processes
+
+pid_t mp_fork(void) { return fork(); }
+
+// The environment of now with the marker for descriptor 3 added; one block to free. NULL when memory is short.
+static char **marked_environment(void) {
+    size_t count = 0;
+    while (environ != NULL && environ[count] != NULL) count++;
+    char **block = malloc((count + 2) * sizeof(char *));
+    if (block == NULL) return NULL;
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = environ[i];
+    block[used++] = MP_MARKER "=3";
+    block[used] = NULL;
+    return block;
+}
+
+int mp_spawn_self(char *const *arguments, int socket_fd, pid_t *pid) {
+    char **environment = marked_environment();
+    if (environment == NULL) return ENOMEM;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    // dup2 also clears close-on-exec when both numbers are equal (posix_spawn, glibc 2.29).
+    int error = posix_spawn_file_actions_adddup2(&actions, socket_fd, 3);
+#if __GLIBC_PREREQ(2, 34)
+    // Descriptors that other code of this program opened without close-on-exec, too, must not reach the new process.
+    if (error == 0) error = posix_spawn_file_actions_addclosefrom_np(&actions, 4);
+#endif
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    // The link names the running executable even after the file was deleted or replaced.
+    if (error == 0) error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    free(environment);
+    return error;
+}
+
+int mp_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int mp_pidfd_send_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
+
+int mp_pidfd_wait(int pidfd, int options, int *status) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    int result;
+    do result = waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, options);
+    while (result < 0 && errno == EINTR);
+    if (result < 0) return -1;
+    if (info.si_pid == 0) return 0;
+    *status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 : info.si_status & 0x7f;
+    return 1;
+}
+
+int mp_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+int mp_arm_lifeline(int fd, int signal) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -1;
+    if (signal == 0) return fcntl(fd, F_SETFL, flags & ~O_ASYNC);
+    if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signal) < 0) return -1;
+    return fcntl(fd, F_SETFL, flags | O_ASYNC);
+}
+
+void mp_reset_signals(void) {
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL) {
+            memset(&action, 0, sizeof action);
+            action.sa_handler = SIG_DFL;
+            sigaction(signal, &action, NULL);
+        }
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+int mp_replace_environment(const char *strings, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) size += strlen(strings + size) + 1;
+    char **block = malloc((count + 1) * sizeof(char *) + size);
+    if (block == NULL) return -1;
+    char *copy = memcpy((char *)(block + count + 1), strings, size);
+    for (size_t i = 0; i < count; i++) {
+        block[i] = copy;
+        copy += strlen(copy) + 1;
+    }
+    block[count] = NULL;
+    // Not freed ever: getenv hands out pointers into it.
+    environ = block;
+    return 0;
+}
+
+char *const *mp_environment(void) { return environ; }
+
+int mp_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
+
+static void call_body(int status, void *body) { ((void (*)(int))body)(status); }
+
+int mp_on_exit(void (*body)(int status)) { return on_exit(call_body, (void *)body) == 0 ? 0 : -1; }
+
+// MARK: - Descriptors and memory
+
+int mp_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+
+int mp_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
+
+int mp_allocate(int fd, off_t size) {
+    int result;
+    do result = fallocate(fd, 0, 0, size);
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
+int mp_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
+
+int mp_eventfd(unsigned int initial) { return eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int mp_socketpair(int fds[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds); }
+
+int mp_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+
+int mp_close_range(unsigned int first, unsigned int last) { return (int)syscall(SYS_close_range, first, last, 0); }
+
+pid_t mp_peer_of_socket(int fd) {
+    int value;
+    socklen_t size = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size) < 0 || value != AF_UNIX) return -1;
+    size = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) < 0 || value != SOCK_SEQPACKET) return -1;
+    struct ucred peer;
+    size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != getuid()) return -1;
+    return peer.pid;
+}
+
+static struct timespec timespec_of(int64_t nanoseconds) {
+    return (struct timespec){.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+}
+
+int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+    struct timespec deadline = timespec_of(deadline_ns);
+    // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, so an interrupted wait can simply be made again. Not FUTEX_PRIVATE: other processes wake us.
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, deadline_ns < 0 ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY) < 0 ? -1 : 0;
+}
+
+int mp_futex_wake(const uint32_t *word, int count) { return (int)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0); }
+
+int mp_mutex_init_robust(pthread_mutex_t *mutex) {
+    pthread_mutexattr_t attributes;
+    int error = pthread_mutexattr_init(&attributes);
+    if (error != 0) return error;
+    error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    if (error == 0) error = pthread_mutex_init(mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return error;
+}
+
+int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns) {
+    if (deadline_ns < 0) return pthread_mutex_lock(mutex);
+    struct timespec deadline = timespec_of(deadline_ns);
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
+}
+
+int64_t mp_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int mp_affinity_count(void) {
+    // The kernel refuses a mask smaller than its own, which may be larger than cpu_set_t on big machines.
+    for (size_t processors = 1024; processors <= 1 << 20; processors *= 2) {
+        cpu_set_t *set = CPU_ALLOC(processors);
+        if (set == NULL) return -1;
+        size_t size = CPU_ALLOC_SIZE(processors);
+        int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : -1;
+        CPU_FREE(set);
+        if (count > 0 || errno != EINVAL) return count;
+    }
+    return -1;
+}
+
+int mp_thread_id(void) { return (int)syscall(SYS_gettid); }
+
+// MARK: - Images
+
+struct image_search {
+    bool (*body)(const struct mp_image *, void *);
+    void *context;
+};
+
+static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) *header, struct mp_image *image) {
+    const uint8_t *note = (const uint8_t *)(info->dlpi_addr + header->p_vaddr);
+    const uint8_t *end = note + header->p_memsz;
+    while (note + sizeof(ElfW(Nhdr)) <= end) {
+        const ElfW(Nhdr) *head = (const ElfW(Nhdr) *)note;
+        const uint8_t *name = note + sizeof *head;
+        const uint8_t *description = name + ((head->n_namesz + 3) & ~3u);
+        if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+            image->build_id = description;
+            image->build_id_size = head->n_descsz;
+            return;
+        }
+        note = description + ((head->n_descsz + 3) & ~3u);
+    }
+}
+
+static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    struct image_search *search = context;
+    struct mp_image image = {.base = info->dlpi_addr, .start = UINTPTR_MAX, .name = info->dlpi_name};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
+        if (header->p_type == PT_NOTE) find_build_id(info, header, &image);
+        if (header->p_type != PT_LOAD) continue;
+        if (start < image.start) image.start = start;
+        if (end > image.end) image.end = end;
+        if ((header->p_flags & PF_X) == 0) continue;
+        if (image.code_end == 0) image.code_start = start;
+        image.code_end = end;
+    }
+    if (image.end == 0) return 0;
+    return search->body(&image, search->context) ? 0 : 1;
+}
+
+void mp_for_each_image(bool (*body)(const struct mp_image *image, void *context), void *context) {
+    struct image_search search = {body, context};
+    dl_iterate_phdr(visit_image, &search);
+}
