@@ -117,8 +117,9 @@ static void handle_crash(int signal, siginfo_t *info, void *context) {
     errno = saved_errno;
 }
 
-int mp_install_crash_reporter(int socket, uint32_t kind, const struct mp_image_range *images, size_t image_count) {
-    report_socket = socket;
+void mp_set_crash_socket(int socket) { report_socket = socket; }
+
+int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count) {
     report_images = images;
     report_image_count = image_count;
     report.kind = kind;

@@ -99,6 +99,14 @@ int mp_watch_children(void) {
     return sigaction(SIGCHLD, &action, NULL);
 }
 
+void mp_forget_children(void) {
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_UNBLOCK, &child, NULL);
+}
+
 int mp_wait_readable_or_child(int fd, int timeout_ms) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
@@ -120,20 +128,6 @@ int mp_arm_lifeline(int fd, int signal) {
     if (signal == 0) return fcntl(fd, F_SETFL, flags & ~O_ASYNC);
     if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signal) < 0) return -1;
     return fcntl(fd, F_SETFL, flags | O_ASYNC);
-}
-
-void mp_reset_signals(void) {
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction action;
-        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL) {
-            memset(&action, 0, sizeof action);
-            action.sa_handler = SIG_DFL;
-            sigaction(signal, &action, NULL);
-        }
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 int mp_replace_environment(const char *strings, size_t count) {

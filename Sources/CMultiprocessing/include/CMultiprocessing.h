@@ -62,8 +62,8 @@ int mp_die_with_parent(void);
 // Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
 int mp_arm_lifeline(int fd, int signal);
 
-// Restores every signal's default action except ignored ones, and blocks none.
-void mp_reset_signals(void);
+// Undoes in a child what `mp_watch_children` did.
+void mp_forget_children(void);
 
 // Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
 int mp_replace_environment(const char *strings, size_t count);
@@ -157,9 +157,12 @@ struct mp_crash_report {
     char text[MP_CRASH_TEXT];
 };
 
-// Installs, once in a process, a handler for the signals of a crash that sends a report on `socket`, then lets the signal take its ordinary course. Also routes the C
-// library's `stderr` stream through a recorder (still to descriptor 2), since the runtime's "Fatal error: …" goes nowhere else. `images` must stay where they are.
-int mp_install_crash_reporter(int socket, uint32_t kind, const struct mp_image_range *images, size_t image_count);
+// Installs, once in a process and for its children by fork, a handler for the signals of a crash that sends a report, then lets the signal take its ordinary course. Also routes
+// the C library's `stderr` stream through a recorder (still to descriptor 2), since the runtime's "Fatal error: …" goes nowhere else. `images` must stay where they are.
+int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count);
+
+// Says where this process' report goes (-1: nowhere).
+void mp_set_crash_socket(int socket);
 
 // MARK: - Swift concurrency
 

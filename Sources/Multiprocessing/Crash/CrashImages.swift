@@ -20,8 +20,11 @@ enum CrashImages {
         return UnsafeBufferPointer(memory)
     }()
 
-    /// Calls `body` with the table, which stays where it is.
-    static func withRanges(_ body: (UnsafeBufferPointer<mp_image_range>) -> Void) {
-        body(ranges)
+    private static let isInstalled: Bool = mp_install_crash_reporter(MessageKind.crash.rawValue, ranges.baseAddress, ranges.count) == 0
+
+    /// Sees to it that a crash of this process, and of every copy of it, is reported to where `mp_set_crash_socket` says.
+    static func installReporter() {
+        // Where a handler cannot be installed a crash is told by its signal alone.
+        _ = isInstalled
     }
 }

@@ -18,7 +18,7 @@ enum ChildMain {
 
     /// Carries out the job in `message` and ends the process.
     static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
-        let link = link
+        let link = OpenLink(link)
         do {
             let (header, call) = try message.withReader { reader in
                 let parent = try Surroundings.adopt(from: &reader, message.descriptors)
@@ -28,8 +28,7 @@ enum ChildMain {
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
                 return (header, Result { try readCall(from: &reader, message.userInfo) })
             }
-            let speaker = Speaker(link: link, wantsResult: header.wantsResult, name: header.name)
-            perform(call, speaker)
+            perform(call, Speaker(link: link, wantsResult: header.wantsResult, name: header.name))
         } catch {
             // Nobody can be told through the link what the job was.
             StandardError.write("multiprocessing: a child could not be set up: \(error)\n")
@@ -37,50 +36,44 @@ enum ChildMain {
         }
     }
 
-    private static func readCall(from reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
+    static func readCall(from reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
         let function = try ReceivedFunction(from: &reader, userInfo: userInfo)
         let call = try function.bind(argumentsFrom: &reader, userInfo: userInfo)
         guard reader.isAtEnd else { throw FunctionNotPortable.corrupt("bytes are left over") }
         return call
     }
 
-    private static func perform(_ call: Result<BoundCall, any Error>, _ speaker: consuming Speaker) -> Never {
-        let speaker = speaker
+    private static func perform(_ call: Result<BoundCall, any Error>, _ speaker: Speaker) -> Never {
         switch call {
         case .failure(let error): exit(speaker.tell(error))
         case .success(.sync(let body)):
             do { exit(speaker.tell(try body())) } catch { exit(speaker.tell(error)) }
         case .success(.async(let body)):
-            let held = Held(speaker)
             Task.detached {
-                do { exit(held.speaker.tell(try await body())) } catch { exit(held.speaker.tell(error)) }
+                do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
             }
             mp_drain_main_queue()
         }
     }
 
-    /// Lets a task hold what cannot be copied.
-    private final class Held: Sendable {
-        let speaker: Speaker
-
-        init(_ speaker: consuming Speaker) {
-            self.speaker = speaker
-        }
-    }
-
     // MARK: - Ending
 
-    /// Sees to it that the parent learns of a crash and of the exit code. `link` must stay open to the end of the process.
-    static func prepareEnd(_ link: borrowing Link) {
+    /// Sees to it that the parent learns of a crash and of the exit code.
+    static func prepareEnd(_ link: OpenLink) {
         // Relaxed: written before the only reader, the exit handler, is registered.
-        exitLink.store(link.socket.number, ordering: .relaxed)
+        exitLink.store(link.number, ordering: .relaxed)
         exitProcess.store(getpid(), ordering: .relaxed)
-        CrashImages.withRanges { images in
-            _ = mp_install_crash_reporter(link.socket.number, MessageKind.crash.rawValue, images.baseAddress, images.count)
-        }
-        // Registered first, so called last: what a body does at exit comes before.
-        _ = mp_on_exit { ChildMain.announceExit($0) }
+        mp_set_crash_socket(link.number)
+        installReporters()
     }
+
+    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it, and what they register for their exit runs before it.
+    static func installReporters() {
+        CrashImages.installReporter()
+        _ = hasExitHandler
+    }
+
+    private static let hasExitHandler = mp_on_exit { ChildMain.announceExit($0) } == 0
 
     /// Tells the parent the exit code, so that it need not hear it from the server.
     static func announceExit(_ code: Int32) {
@@ -90,18 +83,28 @@ enum ChildMain {
     }
 }
 
-/// Tells the parent how the body ended.
-struct Speaker: ~Copyable, Sendable {
-    private let link: Link
-    private let wantsResult: Bool
-    private let name: String
+/// A child's link, which stays open to the very end of the process: its last words go out after everything else is gone.
+final class OpenLink: Sendable {
+    fileprivate let link: Link
+    /// The socket.
+    let number: Int32
 
-    /// Takes over the link.
-    init(link: consuming Link, wantsResult: Bool, name: String) {
+    /// Takes over the link and keeps it for good.
+    init(_ link: consuming Link) {
+        number = link.socket.number
         self.link = link
-        self.wantsResult = wantsResult
-        self.name = name
+        _ = Unmanaged.passRetained(self)
     }
+}
+
+/// Tells the parent how the body ended.
+struct Speaker: Sendable {
+    /// Where to.
+    let link: OpenLink
+    /// Whether somebody waits for the outcome.
+    let wantsResult: Bool
+    /// The name of this process.
+    let name: String
 
     /// Tells that the body returned. Returns the exit code.
     func tell(_ result: ResultEncoder?) -> Int32 {
@@ -127,7 +130,7 @@ struct Speaker: ~Copyable, Sendable {
     private func send(_ writer: borrowing WireWriter, _ descriptors: CarriedDescriptors) -> Bool {
         do {
             try writer.withUnsafeBytes { bytes throws(SystemError) in
-                try link.send(.outcome, bytes, descriptors: descriptors.numbers)
+                try link.link.send(.outcome, bytes, descriptors: descriptors.numbers)
             }
             return true
         } catch {

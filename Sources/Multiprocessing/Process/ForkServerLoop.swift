@@ -75,8 +75,9 @@ struct ForkServerLoop: ~Copyable {
                 _ = try body()
             }
         }
+        Rehearsal.run()
         fflush(nil)
-        CrashImages.withRanges { _ in }
+        ChildMain.installReporters()
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         if null >= 0 {
             for standard: Int32 in 0...2 { dup2(null, standard) }
@@ -158,7 +159,8 @@ struct ForkServerLoop: ~Copyable {
             var action = action
             sigaction(signal, &action, nil)
         }
-        mp_reset_signals()
+        mp_forget_children()
+        Rehearsal.warmUp()
         guard case .message(let message)? = try? link.receive(wait: true), message.kind == .job else { _exit(0) }
         ChildMain.run(message, link, lifeline: false)
     }

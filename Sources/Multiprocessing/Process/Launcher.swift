@@ -125,6 +125,7 @@ enum Launcher {
         _ body: () throws -> ResultEncoder?, _ identity: ProcessIdentity, _ link: consuming Link, wantsResult: Bool, lifeline: Int32?
     ) -> Never {
         ProcessIdentity.become(identity)
+        let link = OpenLink(link)
         ChildMain.prepareEnd(link)
         if let lifeline {
             do { try Lifeline.arm(lifeline) } catch { _exit(1) }

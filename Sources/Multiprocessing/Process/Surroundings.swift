@@ -116,6 +116,15 @@ enum Surroundings {
     }
 }
 
+extension Surroundings {
+    /// Passes over the surroundings in a message.
+    static func skip(_ reader: inout WireReader) throws {
+        _ = try reader.readBytes(5)
+        _ = try reader.readVarint()
+        _ = try reader.readBytes(Int(clamping: try reader.readVarint()))
+    }
+}
+
 /// A descriptor that several owners share, closed with the last.
 final class SharedDescriptor: Sendable {
     private let descriptor: OwnedDescriptor
