@@ -49,6 +49,12 @@ let package = Package(
             dependencies: ["MultiprocessingWireCoding"],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "FunctionsTests",
+            dependencies: ["MultiprocessingFunctions", "MultiprocessingWireCoding", "CMultiprocessing"],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "MultiprocessingTests", dependencies: ["Multiprocessing", "CMultiprocessing"], swiftSettings: settings),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
