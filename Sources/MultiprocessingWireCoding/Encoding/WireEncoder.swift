@@ -12,7 +12,6 @@ struct WireEncoder: Encoder {
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
         let container = state.begin(.keyed, for: reference)
-        state.adopt(Key.self, for: container)
         return KeyedEncodingContainer(KeyedWriter<Key>(state: state, reference: container))
     }
 
@@ -43,13 +42,6 @@ extension EncodingState {
             fail(error)
             return .none
         }
-    }
-
-    /// Notes the type of the keys that a keyed container is going to have.
-    @inline(__always)
-    func adopt<Key: CodingKey>(_ type: Key.Type, for container: EncodingReference) {
-        guard container.index >= 0 else { return }
-        adoptKeyType(ObjectIdentifier(type), at: Int(container.index))
     }
 
     /// Writes a box inside the container at the top, and returns the encoder of the value inside it.

@@ -108,7 +108,7 @@ extension WireReader {
             let length = Int(tag & 0x1F)
             guard length < remaining else { throw truncated(needing: length + 1) }
             let bytes = UnsafeRawBufferPointer(start: base + offset + 1, count: length)
-            guard let string = String(validating: bytes, as: UTF8.self) else { throw notUTF8() }
+            guard let string = validString(bytes) else { throw notUTF8() }
             offset &+= 1 &+ length
             return string
         }

@@ -49,7 +49,7 @@ final class ConvertedPlan<Value, Carried>: WirePlan<Value> {
     init(to: @escaping (Value) -> Carried, from: @escaping (Carried) -> Value) {
         self.to = to
         self.from = from
-        carried = PlanTable.plan(for: Carried.self)?.takeUnretainedValue()
+        carried = PlanTable.plan(for: Carried.self)?.kept(for: Carried.self)
         super.init(isLeaf: carried?.isLeaf ?? false)
     }
 
@@ -83,7 +83,7 @@ final class ListPlan<Element: Codable>: WirePlan<[Element]> {
 
     /// Creates the plan.
     init() {
-        element = PlanTable.plan(for: Element.self)?.takeUnretainedValue()
+        element = PlanTable.plan(for: Element.self)?.kept(for: Element.self)
         super.init(isLeaf: element?.isLeaf ?? false)
     }
 

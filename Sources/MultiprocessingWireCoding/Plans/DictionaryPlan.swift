@@ -30,7 +30,7 @@ final class DictionaryPlan<Key: Hashable, Value: Codable>: WirePlan<[Key: Value]
     init(text: @escaping (Key) -> String, key: @escaping (String) -> Key?) {
         self.text = text
         self.key = key
-        value = PlanTable.plan(for: Value.self)?.takeUnretainedValue()
+        value = PlanTable.plan(for: Value.self)?.kept(for: Value.self)
         super.init(isLeaf: value?.isLeaf ?? false)
     }
 
