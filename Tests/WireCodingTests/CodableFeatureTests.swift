@@ -243,11 +243,13 @@ struct `Features of Codable` {
             try? container.encode(Scripted<Never> { _ in throw CancellationError() }, forKey: "bad")
             try container.encode(1, forKey: "good")
             var list = container.nestedUnkeyedContainer(forKey: "list")
-            try? list.encode(Scripted<Never> { encoder in
-                var inner = encoder.unkeyedContainer()
-                try inner.encode(5)
-                throw CancellationError()
-            })
+            try? list.encode(
+                Scripted<Never> { encoder in
+                    var inner = encoder.unkeyedContainer()
+                    try inner.encode(5)
+                    throw CancellationError()
+                }
+            )
             try list.encode(2)
         } read: { decoder in
             let container = try decoder.container(keyedBy: AnyKey.self)
@@ -303,17 +305,21 @@ struct `Features of Codable` {
 
     @Test func `a value that asks for two kinds of containers is an error, not a crash`() {
         #expect(throws: WireCodingError.self) {
-            try bytes(of: Scripted<Never> { encoder in
-                _ = encoder.unkeyedContainer()
-                _ = encoder.container(keyedBy: AnyKey.self)
-            })
+            try bytes(
+                of: Scripted<Never> { encoder in
+                    _ = encoder.unkeyedContainer()
+                    _ = encoder.container(keyedBy: AnyKey.self)
+                }
+            )
         }
         #expect(throws: WireCodingError.self) {
-            try bytes(of: Scripted<Never> { encoder in
-                var container = encoder.singleValueContainer()
-                try container.encode(1)
-                try container.encode(2)
-            })
+            try bytes(
+                of: Scripted<Never> { encoder in
+                    var container = encoder.singleValueContainer()
+                    try container.encode(1)
+                    try container.encode(2)
+                }
+            )
         }
     }
 }

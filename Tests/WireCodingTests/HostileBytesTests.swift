@@ -102,9 +102,16 @@ struct `Hostile bytes` {
         #expect(decodingFailure([Particle].self, from: [0x8E, 128] + huge + [0]) is DecodingError)
         #expect(decodingFailure([Particle].self, from: [0x8E, 128, 0, 0]) is WireCodingError)
         #expect(decodingFailure([Nothing].self, from: [0x92] + huge.prefix(7) + [0, 0, 0, 0x80]) is WireCodingError)
-        #expect(decodingFailure([Nothing].self, from: [0x92, 4, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F]) is WireCodingError)
-        #expect(decodingFailure([String: Int].self, from: [0x91, 3, 0, 0, 0, 0, 0, 0, 0xFE, 0x7F, 1]) is WireCodingError)
-        #expect(decodingFailure([Wide].self, from: [0x92, 4, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F]) is WireCodingError)
+        #expect(
+            decodingFailure([Nothing].self, from: [0x92, 4, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F])
+                is WireCodingError
+        )
+        #expect(
+            decodingFailure([String: Int].self, from: [0x91, 3, 0, 0, 0, 0, 0, 0, 0xFE, 0x7F, 1]) is WireCodingError
+        )
+        #expect(
+            decodingFailure([Wide].self, from: [0x92, 4, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F]) is WireCodingError
+        )
         // In KiB; other tests run beside this one.
         #expect(try peakAddressSpace() < before + 1 << 20)
     }
@@ -139,7 +146,9 @@ struct `Hostile bytes` {
 
     @Test func `strings and keys that are not UTF-8 and Booleans that are no Booleans are refused`() throws {
         #expect(decodingFailure(String.self, from: [0xA2, 0xC3, 0x28]) is WireCodingError)
-        #expect(decodingFailure([String].self, from: [0x92, 6, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xA1, 0xFF]) is WireCodingError)
+        #expect(
+            decodingFailure([String].self, from: [0x92, 6, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xA1, 0xFF]) is WireCodingError
+        )
         #expect(decodingFailure([Bool].self, from: [0x8E, 97, 2, 1, 2]) is WireCodingError)
         #expect(try value([Bool].self, from: [0x8E, 97, 2, 1, 0]) == [true, false])
         #expect(decodingFailure([String: Int].self, from: [0x91, 3, 0, 0, 0, 0, 0, 0, 2, 0xFF, 1]) is WireCodingError)

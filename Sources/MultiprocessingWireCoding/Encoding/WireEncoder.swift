@@ -32,7 +32,10 @@ extension EncodingState {
             }
             let place = try open(reference)
             guard records[index].form == .nothing, let tag = form.tag else {
-                throw invalidUse("a value asks for two containers of different kinds, or for one after writing itself", reference)
+                throw invalidUse(
+                    "a value asks for two containers of different kinds, or for one after writing itself",
+                    reference
+                )
             }
             records[index].form = form
             _ = writer.beginContainer(tag)

@@ -146,7 +146,11 @@ extension WireReader {
     func mismatch(_ expected: any Any.Type, at offset: Int) -> any Error {
         guard let tag = try? peekTag() else { return truncated(needing: 1) }
         guard WireTag.isKnown(tag) else { return unknownTag(tag) }
-        return WireMismatch(expected: expected, offset: offset, kind: tag == WireTag.null ? .isNull : .isAnotherType(tag))
+        return WireMismatch(
+            expected: expected,
+            offset: offset,
+            kind: tag == WireTag.null ? .isNull : .isAnotherType(tag)
+        )
     }
 
     /// Makes the error of a byte that is no tag.

@@ -115,6 +115,15 @@ final class ListPlan<Element: Codable>: WirePlan<[Element]> {
     }
 
     override func decode(from reader: inout WireReader, state: DecodingState) throws -> [Element] {
+        if isLeaf {
+            var attempt = reader
+            if let elements = try? decode(from: &attempt) {
+                reader = attempt
+                return elements
+            }
+            // Once more, element by element: to read what was written in another form, or to say where the mistake is.
+        }
+
         var index = 0
         let start = reader.offset
         let elements = try decode(from: &reader) { body in
