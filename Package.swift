@@ -56,6 +56,11 @@ let package = Package(
         ),
         .testTarget(name: "MultiprocessingTests", dependencies: ["Multiprocessing", "CMultiprocessing"], swiftSettings: settings),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
+        .testTarget(
+            name: "WireCodingTests",
+            dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11

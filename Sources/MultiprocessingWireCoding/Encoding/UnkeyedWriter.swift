@@ -62,7 +62,6 @@ struct UnkeyedWriter: UnkeyedEncodingContainer {
         keyedBy keyType: NestedKey.Type
     ) -> KeyedEncodingContainer<NestedKey> {
         let nested = state.beginNested(.keyed, in: reference)
-        state.adopt(NestedKey.self, for: nested)
         return KeyedEncodingContainer(KeyedWriter<NestedKey>(state: state, reference: nested))
     }
 

@@ -42,7 +42,9 @@ extension WireLeaf {
         switch try inner.peekTag() {
         case WireTag.list:
             var body = try inner.readContainer()
-            result.reserveCapacity(ReservedCapacity.limit(try body.readElementCount(), of: Self.self, bytes: body.remaining))
+            result.reserveCapacity(
+                ReservedCapacity.limit(try body.readElementCount(), of: Self.self, bytes: body.remaining)
+            )
             while !body.isAtEnd { result.append(try read(from: &body)) }
         case WireTag.packed:
             let start = inner.offset
