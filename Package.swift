@@ -17,6 +17,12 @@ let package = Package(
         .library(name: "MultiprocessingFoundation", targets: ["MultiprocessingFoundation"]),
         .executable(name: "Tour", targets: ["Tour"]),
     ],
+    traits: [
+        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log."),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    ],
     targets: [
         // The rooms of the house, lowest first: a room knows only the rooms below it.
         .target(name: "CMultiprocessing"),
@@ -40,6 +46,7 @@ let package = Package(
                 "MultiprocessingChannels",
                 "MultiprocessingWireCoding",
                 "MultiprocessingFunctions",
+                .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
             ],
             swiftSettings: settings
         ),
