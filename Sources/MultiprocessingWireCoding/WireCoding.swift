@@ -22,11 +22,13 @@ package enum WireCoding {
     ) throws -> T {
         if let plan = PlanTable.plan(for: type), plan.isLeaf {
             var attempt = reader
-            if let value = try? plan.with(type, { try $0.decode(from: &attempt) }) {
+            do {
+                let value = try plan.with(type) { try $0.decode(from: &attempt) }
                 reader = attempt
                 return value
+            } catch {
+                // Once more with a state, which reads what was written in another form as well, and says where a mistake is.
             }
-            // Once more with a state, which reads what was written in another form as well, and says where a mistake is.
         }
         return try decodeWithState(type, from: &reader, userInfo)
     }

@@ -14,8 +14,10 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     /// Writes an entry, whose value `write` writes.
     @inline(__always)
     private func entry(_ key: Key, _ write: (EncodingState) throws -> Void) throws {
+        // Before the container is opened, since it is user code.
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(key.stringValue)
+        state.beginEntry(name)
         let start = state.entry
 
         do {
@@ -30,8 +32,10 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     /// Writes an entry whose value the format knows.
     @inline(__always)
     private func leaf<Value: WireLeaf>(_ value: Value, _ key: Key) throws {
+        // Before the container is opened, since it is user code.
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(key.stringValue)
+        state.beginEntry(name)
         value.write(into: &state.writer)
         state.finish(place, reference)
     }
@@ -45,8 +49,9 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     /// Writes that there is no value.
     private func absent(_ key: Key) throws {
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.writeAbsent(key.stringValue)
+        state.writeAbsent(name)
         state.finish(place, reference)
     }
 

@@ -8,6 +8,7 @@ extension Dictionary: WireSpecialized where Key: Codable, Value: Codable {}
 extension Dictionary: WirePlanned where Key: Codable, Value: Codable {
     static func makePlan() -> AnyPlan? {
         if Key.self == String.self {
+            if let leaf = Value.self as? any WireLeaf.Type { return leafDictionaryPlan(leaf) }
             return DictionaryPlan<String, Value>(text: { $0 }, key: { $0 })
         }
         if Key.self == Int.self {

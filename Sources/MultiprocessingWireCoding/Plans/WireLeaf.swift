@@ -13,6 +13,12 @@ protocol WireLeaf: Codable, WirePlanned {
     static func writeArray(_ elements: UnsafeBufferPointer<Self>, into writer: inout WireWriter)
     /// Reads an array of values.
     static func readArray(from reader: inout WireReader) throws -> [Self]
+
+    /// Writes a dictionary of values.
+    static func writeDictionary(_ dictionary: [String: Self], into writer: inout WireWriter)
+    /// Reads a dictionary of values.
+    static func readDictionary(from reader: inout WireReader) throws -> [String: Self]
+
     /// Reads the element that begins at `bytes` in a packed list of `kind`.
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self?
 }
