@@ -145,13 +145,4 @@ final class ForkServerClient: Sendable {
             for waiter in ended.waiters { waiter.give(ended.tryAgain ? .success(nil) : .failure(failure)) }
         }
     }
-
-    /// Calls `body`, which forks this process, and lets go of the server in the child, so that the server sees the end of the real program.
-    func forking(_ body: () -> Int32) -> Int32 {
-        state.withLock { state in
-            let pid = body()
-            if pid == 0 { state.server?.abandon() }
-            return pid
-        }
-    }
 }

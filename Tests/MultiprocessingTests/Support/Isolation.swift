@@ -24,13 +24,19 @@ func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) thr
 /// Tests run side by side in one process; what they leave can be told only where nobody else is. `body` sees a program that has not started any process yet.
 func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
     try await ChildProcess.run(timeout: .seconds(100)) {
+        // Crashes on purpose need no report on standard error; of a stack overflow it would be forty thousand lines.
+        setenv("SWIFT_BACKTRACE", "enable=no", 1)
+        // A test run in the background of a script has these ignored, and would pass that on.
+        for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
         try ForkServer.setSpares(0)
-        // What is made once and kept (reactor, server, pidfd of this process) is there after the first child.
-        let first = ChildProcess {}
-        try first.start()
-        try first.join()
-        try first.close()
-        let before = Belongings.current
+        // What is made once and kept (reactor, server, pidfd of this process, lifeline) is there after the first children.
+        for method in [StartMethod.forkServer, .fork] {
+            let first = ChildProcess(startMethod: method) {}
+            try first.start()
+            try first.join()
+            try first.close()
+        }
+        let before = try Belongings.settled()
         try body()
         try ForkServer.setSpares(0)
         try Belongings.waitUntil(notMoreThan: before)
@@ -53,6 +59,17 @@ struct Belongings: Codable, Sendable {
         return Belongings(
             descriptors: Proc.descriptors(), children: children + serverChildren, threads: Proc.entries("/proc/self/task").count, mappings: mappings
         )
+    }
+
+    /// What this process has once the children that ended are reaped.
+    static func settled() throws -> Belongings {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let now = current
+            if now.children.isEmpty { return now }
+            if ContinuousClock.now > deadline { throw CheckFailed(description: "children from the start: \(now)") }
+            usleep(1000)
+        }
     }
 
     /// Waits until this process has no more than `before`; what ends is let go of by other threads, at once but not in step with the test.
