@@ -50,6 +50,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
+        .testTarget(
+            name: "PrimitivesTests",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11

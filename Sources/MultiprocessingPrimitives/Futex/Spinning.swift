@@ -9,7 +9,7 @@ internal import Synchronization
 /// with at least two processors to run on; with one it would only keep the other from running.
 package enum Spinning {
     /// The longest time a waiter watches, in looks; some microseconds in all.
-    package static let limit = 200
+    package static let limit = 40
 
     /// The number of processors seen last, with the number of waits since then in the upper bits.
     private static let processors = Atomic<UInt32>(0)
@@ -33,7 +33,7 @@ package enum Spinning {
         for _ in 0..<limit {
             if condition() { return true }
             for _ in 0..<pauses { mp_pause() }
-            if pauses < 16 { pauses += 1 }
+            if pauses < 8 { pauses += 1 }
         }
         return false
     }
