@@ -41,7 +41,8 @@ let package = Package(
                 "MultiprocessingWireCoding",
                 "MultiprocessingFunctions",
             ],
-            swiftSettings: settings
+            // Spans of shared memory are tied to the object that keeps it mapped.
+            swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]
         ),
         // Foundation's value types in bulk, for programs that link Foundation anyway.
         .target(

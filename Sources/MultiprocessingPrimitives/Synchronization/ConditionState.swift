@@ -81,10 +81,13 @@ package struct ConditionState: @unchecked Sendable {
         word.wake(Int32.max)
     }
 
+    /// How many wait; a snapshot, for descriptions.
+    package var waiters: UInt32 { waiting }
+
     // MARK: - Waiting
 
     /// One wait, from `begin` to `finish`.
-    package struct Wait {
+    package struct Wait: Sendable {
         let ticket: UInt64
         var seen: UInt32
     }
