@@ -64,11 +64,22 @@ enum HandleMemory {
             name: kind.name,
             mustStayMapped: holdsLock(kind)
         )
-        region.base.storeBytes(of: magic, as: UInt32.self)
-        region.base.storeBytes(of: kind.rawValue, toByteOffset: 4, as: UInt32.self)
-        region.base.storeBytes(of: elementSize, toByteOffset: 8, as: Int.self)
-        region.base.storeBytes(of: count, toByteOffset: 16, as: Int.self)
+        writeHeader(kind, elementSize: elementSize, count: count, to: region.base)
         return region
+    }
+
+    /// Writes the header of a new region.
+    static func writeHeader(_ kind: HandleKind, elementSize: Int = 0, count: Int, to base: UnsafeMutableRawPointer) {
+        base.storeBytes(of: magic, as: UInt32.self)
+        base.storeBytes(of: kind.rawValue, toByteOffset: 4, as: UInt32.self)
+        base.storeBytes(of: elementSize, toByteOffset: 8, as: Int.self)
+        base.storeBytes(of: count, toByteOffset: 16, as: Int.self)
+    }
+
+    /// Whether `region` has the header of a `kind`.
+    static func isKind(_ kind: HandleKind, _ region: MemoryRegion) -> Bool {
+        region.size >= contentOffset && region.base.load(as: UInt32.self) == magic
+            && region.base.load(fromByteOffset: 4, as: UInt32.self) == kind.rawValue
     }
 
     /// The element size that a region was made with.
@@ -100,11 +111,7 @@ enum HandleMemory {
             minimumSize: contentOffset + contentSize,
             mustStayMapped: holdsLock(kind)
         )
-        let isSame =
-            region.base.load(as: UInt32.self) == magic
-            && region.base.load(fromByteOffset: 4, as: UInt32.self) == kind.rawValue
-            && self.elementSize(of: region) == elementSize
-        guard isSame else {
+        guard isKind(kind, region), self.elementSize(of: region) == elementSize else {
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "the shared memory is not that of \(type)")
         }
         return region

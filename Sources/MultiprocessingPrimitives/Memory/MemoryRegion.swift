@@ -41,12 +41,11 @@ package final class MemoryRegion: @unchecked Sendable {
         mustStayMapped: @escaping @Sendable (UnsafeMutableRawPointer) -> Bool = { _ in false }
     ) throws(SystemError) {
         precondition(size > 0, "a memory region has at least one byte")
-        try AvailableMemory.require(size)
         let number = name.withUTF8Buffer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { mp_memfd_create($0.baseAddress) }
         }
         let file = try OwnedDescriptor(checking: number, "making shared memory")
-        guard mp_allocate(file.number, off_t(size)) == 0 else { throw SystemError("allocating \(size) bytes of shared memory") }
+        try file.allocate(size)
         guard mp_seal_size(file.number) == 0 else { throw SystemError("sealing shared memory") }
         try self.init(file: file, size: size, mustStayMapped: mustStayMapped)
     }
