@@ -28,6 +28,8 @@ static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS, S
 static struct sigaction previous_actions[SIGNAL_COUNT];
 static struct mp_crash_report report;
 static int report_socket = -1;
+static const struct mp_image_range *report_images;
+static size_t report_image_count;
 static volatile int reported;  // set by the first thread that crashes; others only die
 
 // MARK: - The recorder behind stderr
@@ -74,6 +76,14 @@ static bool read_pair(uintptr_t address, uintptr_t pair[2]) {
     return syscall(SYS_process_vm_readv, getpid(), &here, 1, &there, 1, 0) == (long)(2 * sizeof(uintptr_t));
 }
 
+static void add_frame(uintptr_t address) {
+    struct mp_crash_frame *frame = &report.frames[report.frame_count++];
+    *frame = (struct mp_crash_frame){.image = 0, .offset = address};
+    for (size_t i = 0; i < report_image_count; i++)
+        if (address >= report_images[i].start && address < report_images[i].end)
+            *frame = (struct mp_crash_frame){.image = report_images[i].identity, .offset = address - report_images[i].base};
+}
+
 static void walk_stack(const ucontext_t *context) {
 #if defined(__x86_64__)
     uintptr_t pc = (uintptr_t)context->uc_mcontext.gregs[REG_RIP], frame = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
@@ -83,9 +93,9 @@ static void walk_stack(const ucontext_t *context) {
     uintptr_t pc = 0, frame = 0;
 #endif
     uintptr_t pair[2];
-    if (pc != 0) report.frames[report.frame_count++] = pc;
+    if (pc != 0) add_frame(pc);
     while (report.frame_count < MP_CRASH_FRAMES && frame != 0 && frame % sizeof(uintptr_t) == 0 && read_pair(frame, pair) && pair[1] != 0) {
-        report.frames[report.frame_count++] = pair[1];
+        add_frame(pair[1]);
         if (pair[0] <= frame) break;  // frames lie ever higher; anything else is a broken chain
         frame = pair[0];
     }
@@ -107,8 +117,11 @@ static void handle_crash(int signal, siginfo_t *info, void *context) {
     errno = saved_errno;
 }
 
-int mp_install_crash_reporter(int socket, uint32_t kind) {
-    report_socket = socket;
+void mp_set_crash_socket(int socket) { report_socket = socket; }
+
+int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count) {
+    report_images = images;
+    report_image_count = image_count;
     report.kind = kind;
     replace_stderr();
     // A stack overflow leaves no room on the stack itself. This covers the calling thread, which runs synchronous bodies.

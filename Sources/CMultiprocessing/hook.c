@@ -22,6 +22,9 @@
 // The Swift side of a marked process; never returns. Weak, so that a program that links only the lower rooms links at all.
 __attribute__((weak)) void multiprocessing_serve(int32_t socket);
 
+// Whether this process is one that this package started.
+static bool is_serving;
+
 void mp_serve_if_marked(void) {
     const char *marker = getenv(MP_MARKER);
     if (marker == NULL) return;
@@ -39,6 +42,7 @@ void mp_serve_if_marked(void) {
     // The parent died before this process got here: there is nobody to serve, and running the user's `main` a second time would be worse.
     if (peer != getppid()) _exit(0);
     fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    is_serving = true;
     multiprocessing_serve((int32_t)fd);
     _exit(0);
 }
@@ -47,6 +51,13 @@ void mp_serve_if_marked(void) {
 
 typedef int main_function(int, char **, char **);
 static main_function *program_main;
+static void (*run_destructors)(void);
+
+// The loader's handler at exit, which calls every library's destructors. A child leaves it out: all that these ever do is to tidy up memory that ends with the process, and
+// going through every library costs a hundred page faults, half of the life of a short child. What was registered with `atexit` runs all the same.
+static void run_destructors_unless_serving(void) {
+    if (!is_serving) run_destructors();
+}
 
 static int main_after_hook(int argc, char **argv, char **envp) {
     mp_serve_if_marked();
@@ -60,7 +71,8 @@ __attribute__((no_sanitize("address", "thread")))
 int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void), void (*fini)(void), void (*rtld_fini)(void), void *stack_end) {
     int (*real)(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *) = dlsym(RTLD_NEXT, "__libc_start_main");
     program_main = main;
-    return real(main_after_hook, argc, argv, init, fini, rtld_fini, stack_end);
+    run_destructors = rtld_fini;
+    return real(main_after_hook, argc, argv, init, fini, rtld_fini == NULL ? NULL : run_destructors_unless_serving, stack_end);
 }
 
 #else

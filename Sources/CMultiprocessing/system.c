@@ -10,9 +10,11 @@
 #include <limits.h>
 #include <link.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -85,6 +87,39 @@ int mp_pidfd_wait(int pidfd, int options, int *status) {
     return 1;
 }
 
+static void notice_child(int signal) { (void)signal; }
+
+int mp_watch_children(void) {
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &child, NULL) < 0) return -1;
+    // A handler of any kind makes the signal interrupt the wait; ignored, as it is by default, it would not.
+    struct sigaction action = {.sa_handler = notice_child};
+    return sigaction(SIGCHLD, &action, NULL);
+}
+
+void mp_forget_children(void) {
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_UNBLOCK, &child, NULL);
+}
+
+int mp_wait_readable_or_child(int fd, int timeout_ms) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+    sigset_t none;
+    sigemptyset(&none);
+    return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &none) > 0 ? 1 : 0;
+}
+
+pid_t mp_reap_any(int *status) {
+    pid_t pid = waitpid(-1, status, WNOHANG);
+    return pid > 0 ? pid : 0;
+}
+
 int mp_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 int mp_arm_lifeline(int fd, int signal) {
@@ -93,20 +128,6 @@ int mp_arm_lifeline(int fd, int signal) {
     if (signal == 0) return fcntl(fd, F_SETFL, flags & ~O_ASYNC);
     if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signal) < 0) return -1;
     return fcntl(fd, F_SETFL, flags | O_ASYNC);
-}
-
-void mp_reset_signals(void) {
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction action;
-        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL) {
-            memset(&action, 0, sizeof action);
-            action.sa_handler = SIG_DFL;
-            sigaction(signal, &action, NULL);
-        }
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 int mp_replace_environment(const char *strings, size_t count) {
@@ -152,6 +173,8 @@ int mp_allocate(int fd, off_t size) {
 }
 
 int mp_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
+
+int mp_open_working_directory(void) { return open(".", O_PATH | O_DIRECTORY | O_CLOEXEC); }
 
 int mp_eventfd(unsigned int initial) { return eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK); }
 
@@ -223,6 +246,10 @@ int mp_affinity_count(void) {
 
 int mp_thread_id(void) { return (int)syscall(SYS_gettid); }
 
+const char *mp_signal_name(int signal) { return sigabbrev_np(signal); }
+
+void mp_write_standard_error(const char *text) { fputs(text, stderr); }
+
 // MARK: - Images
 
 struct image_search {
@@ -268,4 +295,32 @@ static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
 void mp_for_each_image(bool (*body)(const struct mp_image *image, void *context), void *context) {
     struct image_search search = {body, context};
     dl_iterate_phdr(visit_image, &search);
+}
+
+// MARK: - Swift runtime
+
+// The entry point that an async main ends in; swiftcc without arguments is the C convention.
+__attribute__((noreturn)) void swift_task_asyncMainDrainQueue(void);
+
+void mp_drain_main_queue(void) { swift_task_asyncMainDrainQueue(); }
+
+// A metadata accessor answers the metadata and the state it is in; a request of 0 asks for complete metadata and blocks until it is.
+struct metadata_response {
+    const void *metadata;
+    size_t state;
+};
+typedef __attribute__((swiftcall)) struct metadata_response accessor_0(size_t);
+typedef __attribute__((swiftcall)) struct metadata_response accessor_1(size_t, const void *);
+typedef __attribute__((swiftcall)) struct metadata_response accessor_2(size_t, const void *, const void *);
+typedef __attribute__((swiftcall)) struct metadata_response accessor_3(size_t, const void *, const void *, const void *);
+
+const void *mp_call_metadata_accessor(const void *accessor, const void *const *arguments, size_t count) {
+    switch (count) {
+        case 0: return ((accessor_0 *)accessor)(0).metadata;
+        case 1: return ((accessor_1 *)accessor)(0, arguments[0]).metadata;
+        case 2: return ((accessor_2 *)accessor)(0, arguments[0], arguments[1]).metadata;
+        case 3: return ((accessor_3 *)accessor)(0, arguments[0], arguments[1], arguments[2]).metadata;
+        // Above three, the arguments are passed in memory.
+        default: return ((accessor_1 *)accessor)(0, arguments).metadata;
+    }
 }

@@ -52,14 +52,21 @@ int mp_pidfd_send_signal(int pidfd, int signal);
 // Waits for the child behind `pidfd` (`options` as for waitid, e.g. WEXITED | WNOHANG). Returns 1 and stores the wait status when it was reaped, 0 when it still runs.
 int mp_pidfd_wait(int pidfd, int options, int *status);
 
+// Waits until `fd` is readable or a child has ended, whichever is first (SIGCHLD is blocked at all other times, so none is missed), or `timeout_ms` (-1: none) passed.
+// Returns 1 when `fd` is readable. For the single-threaded server; `mp_watch_children` comes first.
+int mp_wait_readable_or_child(int fd, int timeout_ms);
+int mp_watch_children(void);
+// Reaps any child of this process that has ended. Returns its pid and stores the wait status, or 0 when none has. For the server, whose children are all ours.
+pid_t mp_reap_any(int *status);
+
 // Sends SIGKILL to this process when the forking thread of its parent ends. Only the single-threaded server may rely on it.
 int mp_die_with_parent(void);
 
 // Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
 int mp_arm_lifeline(int fd, int signal);
 
-// Restores every signal's default action except ignored ones, and blocks none.
-void mp_reset_signals(void);
+// Undoes in a child what `mp_watch_children` did.
+void mp_forget_children(void);
 
 // Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
 int mp_replace_environment(const char *strings, size_t count);
@@ -81,6 +88,8 @@ bool mp_size_is_sealed(int fd);
 // Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
 int mp_allocate(int fd, off_t size);
 int mp_pipe(int fds[2]);
+// Opens the working directory (O_PATH), as it is now, even when it was removed.
+int mp_open_working_directory(void);
 int mp_eventfd(unsigned int initial);
 // Makes two connected, ordered, reliable sockets that keep message boundaries (SOCK_SEQPACKET).
 int mp_socketpair(int fds[2]);
@@ -107,6 +116,10 @@ int64_t mp_now(void);
 // The number of processors the affinity mask of this process allows, or -1.
 int mp_affinity_count(void);
 int mp_thread_id(void);
+// The name of a signal, such as "KILL", or NULL.
+const char *mp_signal_name(int signal);
+// Writes `text` to the C library's standard error stream.
+void mp_write_standard_error(const char *text);
 
 // MARK: - Messages with descriptors (descriptors.c)
 
@@ -126,20 +139,39 @@ ssize_t mp_receive(int socket, void *buffer, size_t capacity, int *fds, size_t *
 #define MP_CRASH_FRAMES 64
 #define MP_CRASH_TEXT 1024
 
+// Where an image lies, for the handler to turn addresses into places that mean the same in another process.
+struct mp_image_range {
+    uintptr_t start, end, base;
+    uint64_t identity;
+};
+
+struct mp_crash_frame {
+    uint64_t image;   // the image's identity; 0: in none
+    uint64_t offset;  // from its base
+};
+
 // What a crashing child sends as the last message on its link, straight from the signal handler.
 struct mp_crash_report {
-    uint32_t kind;       // the caller's `kind`, so that the receiver can tell it from other messages
+    uint32_t kind;     // the caller's `kind`, so that the receiver can tell it from other messages
     int32_t signal;
-    uint64_t address;    // the faulting address, where the signal has one
+    uint64_t address;  // the faulting address, where the signal has one
     uint32_t frame_count;
     uint32_t text_size;
-    uint64_t frames[MP_CRASH_FRAMES];
+    struct mp_crash_frame frames[MP_CRASH_FRAMES];
     char text[MP_CRASH_TEXT];
 };
 
-// Installs, once in a process, a handler for the signals of a crash that sends a report on `socket`, then lets the signal take its ordinary course. Also routes the C
-// library's `stderr` stream through a recorder (still to descriptor 2), since the runtime's "Fatal error: …" goes nowhere else.
-int mp_install_crash_reporter(int socket, uint32_t kind);
+// Installs, once in a process and for its children by fork, a handler for the signals of a crash that sends a report, then lets the signal take its ordinary course. Also routes
+// the C library's `stderr` stream through a recorder (still to descriptor 2), since the runtime's "Fatal error: …" goes nowhere else. `images` must stay where they are.
+int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count);
+
+// Says where this process' report goes (-1: nowhere).
+void mp_set_crash_socket(int socket);
+
+// MARK: - Swift concurrency
+
+// Gives the calling thread, which must be the main thread, to the main actor for good: what an `async` main does.
+__attribute__((noreturn)) void mp_drain_main_queue(void);
 
 // MARK: - Images
 
@@ -160,8 +192,10 @@ void mp_for_each_image(bool (*body)(const struct mp_image *image, void *context)
 struct mp_heap_object;
 
 // A new object with reference count 1 and uninitialised fields. The alignment mask of a closure context is 15.
-struct mp_heap_object *mp_swift_allocObject(const void *metadata, size_t size, size_t alignment_mask) __asm__("swift_allocObject");
+struct mp_heap_object * mp_swift_allocObject(const void *metadata, size_t size, size_t alignment_mask) __asm__("swift_allocObject");
 const void *mp_swift_conformsToProtocol(const void *type, const void *protocol) __asm__("swift_conformsToProtocol");
+// Calls the metadata access function of a nominal type with its key generic arguments (metadata, then witness tables).
+const void *mp_call_metadata_accessor(const void *accessor, const void *const *arguments, size_t count);
 // A malloc'ed demangled name, or NULL.
 char *mp_swift_demangle(const char *name, size_t length, char *output, size_t *output_size, uint32_t flags) __asm__("swift_demangle");
 

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+internal import Synchronization
+
+/// What a child does from its job to its end.
+enum ChildMain {
+    /// The link to the parent, for the last words at exit; -1 in a process that has none.
+    private static let exitLink = Atomic<Int32>(-1)
+    /// The process that the link belongs to: a copy made by `fork` in user code must not speak for it.
+    private static let exitProcess = Atomic<Int32>(0)
+
+    // MARK: - Starting
+
+    /// Carries out the job in `message` and ends the process.
+    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
+        let link = OpenLink(link)
+        do {
+            let (header, call) = try message.withReader { reader in
+                let parent = try Surroundings.adopt(from: &reader, message.descriptors)
+                let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
+                ProcessIdentity.become(identity)
+                prepareEnd(link)
+                if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
+                return (header, Result { try readCall(from: &reader, message.userInfo) })
+            }
+            perform(call, Speaker(link: link, wantsResult: header.wantsResult, name: header.name))
+        } catch {
+            // Nobody can be told through the link what the job was.
+            StandardError.write("multiprocessing: a child could not be set up: \(error)\n")
+            _exit(1)
+        }
+    }
+
+    static func readCall(from reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
+        let function = try ReceivedFunction(from: &reader, userInfo: userInfo)
+        let call = try function.bind(argumentsFrom: &reader, userInfo: userInfo)
+        guard reader.isAtEnd else { throw FunctionNotPortable.corrupt("bytes are left over") }
+        return call
+    }
+
+    private static func perform(_ call: Result<BoundCall, any Error>, _ speaker: Speaker) -> Never {
+        switch call {
+        case .failure(let error): exit(speaker.tell(error))
+        case .success(.sync(let body)):
+            do { exit(speaker.tell(try body())) } catch { exit(speaker.tell(error)) }
+        case .success(.async(let body)):
+            Task.detached {
+                do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
+            }
+            mp_drain_main_queue()
+        }
+    }
+
+    // MARK: - Ending
+
+    /// Sees to it that the parent learns of a crash and of the exit code.
+    static func prepareEnd(_ link: OpenLink) {
+        // Relaxed: written before the only reader, the exit handler, is registered.
+        exitLink.store(link.number, ordering: .relaxed)
+        exitProcess.store(getpid(), ordering: .relaxed)
+        mp_set_crash_socket(link.number)
+        installReporters()
+    }
+
+    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it, and what they register for their exit runs before it.
+    static func installReporters() {
+        CrashImages.installReporter()
+        _ = hasExitHandler
+    }
+
+    private static let hasExitHandler = mp_on_exit { ChildMain.announceExit($0) } == 0
+
+    /// Tells the parent the exit code, so that it need not hear it from the server.
+    static func announceExit(_ code: Int32) {
+        guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
+        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
+        _ = withUnsafeBytes(of: packet) { send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) }
+    }
+}
+
+/// A child's link, which stays open to the very end of the process: its last words go out after everything else is gone.
+final class OpenLink: Sendable {
+    fileprivate let link: Link
+    /// The socket.
+    let number: Int32
+
+    /// Takes over the link and keeps it for good.
+    init(_ link: consuming Link) {
+        number = link.socket.number
+        self.link = link
+        _ = Unmanaged.passRetained(self)
+    }
+}
+
+/// Tells the parent how the body ended.
+struct Speaker: Sendable {
+    /// Where to.
+    let link: OpenLink
+    /// Whether somebody waits for the outcome.
+    let wantsResult: Bool
+    /// The name of this process.
+    let name: String
+
+    /// Tells that the body returned. Returns the exit code.
+    func tell(_ result: ResultEncoder?) -> Int32 {
+        guard wantsResult else { return 0 }
+        let descriptors = CarriedDescriptors()
+        var writer = WireWriter()
+        Outcome.write(result: result, into: &writer, userInfo: [CarriedDescriptors.userInfoKey: descriptors])
+        return send(writer, descriptors) ? 0 : 1
+    }
+
+    /// Tells that the body threw. Returns the exit code.
+    func tell(_ error: any Error) -> Int32 {
+        guard wantsResult else {
+            StandardError.write("\(name): \(_typeName(type(of: error), qualified: true)): \(error)\n")
+            return 1
+        }
+        var writer = WireWriter()
+        Outcome.write(error: error, into: &writer)
+        _ = send(writer, CarriedDescriptors())
+        return 1
+    }
+
+    private func send(_ writer: borrowing WireWriter, _ descriptors: CarriedDescriptors) -> Bool {
+        do {
+            try writer.withUnsafeBytes { bytes throws(SystemError) in
+                try link.link.send(.outcome, bytes, descriptors: descriptors.numbers)
+            }
+            return true
+        } catch {
+            // A parent that is gone needs no result.
+            if error.code != EPIPE, error.code != ECONNRESET { StandardError.write("\(name): \(error)\n") }
+            return false
+        }
+    }
+}
+
+/// The standard error of this process.
+enum StandardError {
+    /// Writes `text` through the C library's stream, as one piece with other output to it.
+    static func write(_ text: String) {
+        mp_write_standard_error(text)
+    }
+}

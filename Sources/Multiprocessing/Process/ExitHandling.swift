@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// What happens to children when this process exits: daemons are terminated, the others are waited for, as in Python.
+enum ExitHandling {
+    /// How long a daemon has to end after SIGTERM, in nanoseconds.
+    private static let grace = Duration.seconds(1)
+    private static let installedIn = Atomic<Int32>(0)
+
+    /// Registers it with `exit`, once in a process.
+    static func install() {
+        // Relaxed: only who is first matters.
+        guard installedIn.exchange(getpid(), ordering: .relaxed) != getpid() else { return }
+        atexit { ExitHandling.run() }
+    }
+
+    private static func run() {
+        // A copy made by `fork` inherits the handler but has no children.
+        guard installedIn.load(ordering: .relaxed) == getpid(), let runtime = Runtime.ifMade else { return }
+        let children = runtime.children.all
+        for child in children where child.isDaemon { try? child.terminate() }
+        let deadline = Deadline(timeout: grace)
+        for child in children where child.isDaemon {
+            if (try? child.wait(until: deadline)) != true { try? child.kill() }
+        }
+        for child in children { _ = try? child.wait(until: .never) }
+    }
+}

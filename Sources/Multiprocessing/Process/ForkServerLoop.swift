@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server's side: one thread, which forks spares and reports exits, and nothing else. It holds no descriptor of a child, so a fork has nothing to close but the control socket.
+//
+// Messages on the control socket (fixed-width integers):
+//   serve    (to the server)    8 bytes: identity of the build; then the functions to run before the first fork: a number, and each one's length and bytes
+//   ready    (from it)          8 bytes: identity of its build
+//   order    (to it)            4 bytes: how many more spares; 4 bytes: pid of a spare that was taken to be no daemon, or 0
+//   spare    (from it)          4 bytes: pid; descriptors: link, pidfd
+//   exited   (from it)          4 bytes: pid, 4 bytes: wait status
+//   failed   (from it)          1 byte: 1 for good (the server ends), 0 for this fork; string: why
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// The fork server, from its first message to its end.
+struct ForkServerLoop: ~Copyable {
+    /// How long daemons have to end after SIGTERM when the parent is gone.
+    private static let grace: Int64 = 50_000_000
+
+    private let control: Link
+    /// The spares that were ordered and not yet made.
+    private var ordered = 0
+    private var living: Set<Int32> = []
+    /// Those that outlive the parent.
+    private var nonDaemons: Set<Int32> = []
+    /// What a child has to restore: the server itself ignores the keyboard's signals.
+    private var inheritedActions: [(signal: Int32, action: sigaction)] = []
+
+    /// Serves on that socket until the parent is gone and the last child has ended.
+    static func run(_ message: Message, _ control: consuming Link) -> Never {
+        var loop = ForkServerLoop(control: control)
+        loop.serve(message)
+    }
+
+    private init(control: consuming Link) {
+        self.control = control
+    }
+
+    private mutating func serve(_ message: Message) -> Never {
+        for signal in [SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU] {
+            var previous = Glibc.sigaction()
+            sigaction(signal, nil, &previous)
+            inheritedActions.append((signal, previous))
+            // The terminal's signals are for the program and its children; the server lives and ends with the program.
+            Glibc.signal(signal, SIG_IGN)
+        }
+        mp_set_thread_name("mp-fork-server")
+        do {
+            try prepare(message)
+        } catch {
+            try? tell(.failed) { writer in
+                writer.write(UInt8(1))
+                writer.writeString("\(error)")
+            }
+            _exit(1)
+        }
+        _ = mp_watch_children()
+        while true { step() }
+    }
+
+    /// Runs what the program wants done once, then lets go of the standard descriptors: a server that outlives the program must not hold its output open.
+    private func prepare(_ message: Message) throws {
+        try message.withReader { reader in
+            guard try reader.read(UInt64.self) == Build.identity else {
+                throw FunctionNotPortable(.otherBuild, "the fork server runs another build of this program")
+            }
+            for _ in 0..<(try reader.readCount()) {
+                var function = WireReader(try reader.readLengthPrefixedBytes())
+                let call = try ReceivedFunction(from: &function, userInfo: message.userInfo).bind(argumentsFrom: &function, userInfo: message.userInfo)
+                guard case .sync(let body) = call else { throw ProcessError(.serverFailed, "a function for the server cannot be asynchronous") }
+                _ = try body()
+            }
+        }
+        Rehearsal.run()
+        fflush(nil)
+        ChildMain.installReporters()
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        if null >= 0 {
+            for standard: Int32 in 0...2 { dup2(null, standard) }
+            if null > 2 { close(null) }
+        }
+        try tell(.ready) { $0.write(Build.identity) }
+    }
+
+    private mutating func step() {
+        reap()
+        while ordered > 0 {
+            ordered -= 1
+            forkSpare()
+            reap()
+        }
+        guard mp_wait_readable_or_child(control.socket.number, -1) == 1 else { return }
+        switch try? control.receive(wait: false) {
+        case .message(let message): accept(message)
+        case .wouldBlock: break
+        case .endOfFile, nil: end()
+        }
+    }
+
+    private mutating func accept(_ message: Message) {
+        guard message.kind == .order else { return }
+        message.withReader { reader in
+            guard let count = try? reader.read(UInt32.self), let taken = try? reader.read(Int32.self) else { return }
+            ordered += Int(count)
+            if taken != 0, living.contains(taken) { nonDaemons.insert(taken) }
+        }
+    }
+
+    private mutating func reap() {
+        var status: Int32 = 0
+        while case let pid = mp_reap_any(&status), pid != 0 {
+            guard living.remove(pid) != nil else { continue }
+            nonDaemons.remove(pid)
+            try? tell(.exited) { writer in
+                writer.write(pid)
+                writer.write(status)
+            }
+        }
+    }
+
+    private func tell(_ kind: MessageKind, descriptors: [Int32] = [], _ write: (inout WireWriter) -> Void) throws {
+        var writer = WireWriter()
+        write(&writer)
+        try writer.withUnsafeBytes { bytes throws(SystemError) in try control.send(kind, bytes, descriptors: descriptors) }
+    }
+
+    // MARK: - Forking
+
+    private mutating func forkSpare() {
+        do {
+            let pair = try Link.pair()
+            let server = getpid()
+            let pid = mp_fork()
+            if pid == 0 { becomeSpare(pair.there, server: server) }
+            guard pid > 0 else { throw SystemError("forking a child") }
+            living.insert(pid)
+            // The child cannot be reaped before this, so the pid is still its own.
+            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd")
+            try tell(.spare, descriptors: [pair.here.socket.number, pidfd.number]) { $0.write(pid) }
+        } catch {
+            try? tell(.failed) { writer in
+                writer.write(UInt8(0))
+                writer.writeString("\(error)")
+            }
+        }
+    }
+
+    /// The child's side of the fork: waits for a job.
+    private func becomeSpare(_ link: consuming Link, server: Int32) -> Never {
+        _ = mp_die_with_parent()
+        // The server may have died before that took effect.
+        if getppid() != server { _exit(0) }
+        close(control.socket.number)
+        for (signal, action) in inheritedActions {
+            var action = action
+            sigaction(signal, &action, nil)
+        }
+        mp_forget_children()
+        Rehearsal.warmUp()
+        guard case .message(let message)? = try? link.receive(wait: true), message.kind == .job else { _exit(0) }
+        ChildMain.run(message, link, lifeline: false)
+    }
+
+    // MARK: - The end
+
+    /// The parent is gone: ends the daemons, and waits for the other children, which would end with this process.
+    private mutating func end() -> Never {
+        for pid in living where !nonDaemons.contains(pid) { kill(pid, SIGTERM) }
+        let deadline = Deadline(nanoseconds: mp_now() + Self.grace)
+        var hasKilled = false
+        while !living.isEmpty {
+            if deadline.hasPassed, !hasKilled {
+                hasKilled = true
+                for pid in living where !nonDaemons.contains(pid) { kill(pid, SIGKILL) }
+            }
+            _ = mp_wait_readable_or_child(-1, hasKilled ? -1 : max(1, Int32(deadline.pollTimeout)))
+            var status: Int32 = 0
+            while case let pid = mp_reap_any(&status), pid != 0 { living.remove(pid) }
+        }
+        _exit(0)
+    }
+}
+
+/// Where the hook before `main` hands over a process that this package started.
+@_cdecl("multiprocessing_serve")
+func serveMarkedProcess(_ socket: Int32) {
+    let link = Link(OwnedDescriptor(owning: socket))
+    // Standard descriptors that the parent does not have must not be taken by the next file that is opened.
+    while case let null = open("/dev/null", O_RDWR | O_CLOEXEC), null >= 0 {
+        guard null <= 2 else {
+            close(null)
+            break
+        }
+        dup2(null, null)
+    }
+    guard case .message(let message)? = try? link.receive(wait: true) else { _exit(0) }
+    switch message.kind {
+    case .serve: ForkServerLoop.run(message, link)
+    case .job: ChildMain.run(message, link, lifeline: true)
+    default: _exit(0)
+    }
+}

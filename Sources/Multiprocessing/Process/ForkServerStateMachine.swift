@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a program knows of its fork server: whether there is one, which spares are ready, who waits for one.
+///
+/// A server is ordered spares; each start takes one. `Spare` and `Waiter` stand for what the caller keeps of them.
+struct ForkServerStateMachine<Spare, Waiter> {
+    /// Without a single spare from that many servers in a row there will be none.
+    static var maximumFailures: Int { 3 }
+
+    private enum Phase {
+        case absent
+        case starting(generation: Int)
+        case running(generation: Int)
+    }
+
+    private var phase = Phase.absent
+    private var generation = 0
+    private var failures = 0
+    private var spares: [Spare] = []
+    /// Spares that were ordered and have not arrived.
+    private var ordered = 0
+    private var waiters: [Waiter] = []
+
+    /// How many spares are to be ready when nobody waits.
+    var target: Int
+
+    /// Creates the state of a program that has no server yet.
+    init(target: Int) {
+        self.target = target
+    }
+
+    // MARK: - Taking
+
+    /// What a start has to do.
+    enum TakeAction {
+        /// Use this spare, and order that many.
+        case use(Spare, order: Int)
+        /// Order that many; the waiter will be told.
+        case wait(order: Int)
+        /// Start a server, tell how that went, and ask again.
+        case startServer(generation: Int)
+    }
+
+    /// A child is wanted.
+    mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
+        switch phase {
+        case .absent:
+            generation += 1
+            phase = .starting(generation: generation)
+            ordered = 0
+            return .startServer(generation: generation)
+        case .starting:
+            // Ordered with all others once the server is there.
+            waiters.append(waiter())
+            return .wait(order: 0)
+        case .running:
+            guard spares.isEmpty else { return .use(spares.removeFirst(), order: missing()) }
+            waiters.append(waiter())
+            return .wait(order: missing())
+        }
+    }
+
+    /// The server is there. Returns how many to order.
+    mutating func started(generation: Int) -> Int {
+        guard case .starting(generation) = phase else { return 0 }
+        phase = .running(generation: generation)
+        return missing()
+    }
+
+    /// Notes that what is missing is ordered now, and returns how many that are.
+    private mutating func missing() -> Int {
+        let count = max(0, target + waiters.count - spares.count - ordered)
+        ordered += count
+        return count
+    }
+
+    /// The target has changed. Returns how many to order.
+    mutating func setTarget(_ target: Int) -> Int {
+        self.target = target
+        guard case .running = phase else { return 0 }
+        return missing()
+    }
+
+    /// The server could not be started. Returns who waited for it.
+    mutating func startFailed(generation: Int) -> [Waiter] {
+        guard isCurrent(generation) else { return [] }
+        phase = .absent
+        return takeWaiters()
+    }
+
+    // MARK: - What the server does
+
+    /// What to do with a spare that arrived.
+    enum ArrivalAction {
+        /// Give it to one who waits.
+        case give(Waiter)
+        /// It is kept.
+        case keep
+        /// It is of an earlier server.
+        case drop
+    }
+
+    /// A spare has arrived from the server of that generation.
+    mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
+        guard case .running(generation) = phase else { return .drop }
+        ordered = max(0, ordered - 1)
+        failures = 0
+        guard waiters.isEmpty else { return .give(waiters.removeFirst()) }
+        spares.append(spare())
+        return .keep
+    }
+
+    /// A fork failed in the server. Returns who is to be told: the one who has waited longest.
+    mutating func forkFailed(generation: Int) -> Waiter? {
+        guard case .running(generation) = phase else { return nil }
+        ordered = max(0, ordered - 1)
+        return waiters.isEmpty ? nil : waiters.removeFirst()
+    }
+
+    /// The server of that generation has ended. Its spares are of no use any more.
+    ///
+    /// - Returns: Who waited, and whether they should try once more.
+    mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare]) {
+        guard isCurrent(generation) else { return ([], true, []) }
+        phase = .absent
+        failures += 1
+        let tryAgain = !forGood && failures < Self.maximumFailures
+        if !tryAgain { failures = 0 }
+        defer { spares = [] }
+        return (takeWaiters(), tryAgain, spares)
+    }
+
+    /// Whether a server runs, or is about to.
+    var isRunning: Bool {
+        if case .absent = phase { false } else { true }
+    }
+
+    private func isCurrent(_ generation: Int) -> Bool {
+        switch phase {
+        case .absent: false
+        case .starting(let current), .running(let current): current == generation
+        }
+    }
+
+    private mutating func takeWaiters() -> [Waiter] {
+        defer { waiters = [] }
+        return waiters
+    }
+}

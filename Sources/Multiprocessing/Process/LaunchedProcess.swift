@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// A child that was started: its descriptors, what it said, and how it ended.
+///
+/// The end is learnt in two ways, whichever is first: the pidfd tells that it has ended, and what it announced last tells the code; or the server reports the wait status.
+final class LaunchedProcess: Sendable {
+    /// What is known of it.
+    private struct Record {
+        var announcedCode: Int32?
+        var outcome: Message?
+        var report: CrashReport?
+        var status: ExitStatus?
+        /// Called once its end is known.
+        var onEnd: (@Sendable () -> Void)?
+    }
+
+    /// Its pid. Another process may have the number once it has ended.
+    let processIdentifier: Int32
+    /// Whether it is this process' own child, to be reaped here; otherwise the server's.
+    let isOwnChild: Bool
+    /// Readable when it has ended.
+    let pidfd: OwnedDescriptor
+    /// Happens when its end is known here.
+    let ended = Notice()
+    /// Happens when its outcome is there, or its end is known.
+    let answered = Notice()
+    private let link: Link
+    /// Held while a message is taken from the link and noted, so that they are noted in order.
+    private let record = Mutex(Record())
+
+    /// Takes over the descriptors of a child.
+    init(processIdentifier: Int32, isOwnChild: Bool, pidfd: consuming OwnedDescriptor, link: consuming Link) {
+        self.processIdentifier = processIdentifier
+        self.isOwnChild = isOwnChild
+        self.pidfd = pidfd
+        self.link = link
+    }
+
+    /// The socket, to wait for.
+    var linkNumber: Int32 { link.socket.number }
+
+    /// How it ended, when that is known.
+    var status: ExitStatus? { record.withLock { $0.status } }
+
+    /// What it said when it crashed.
+    var report: CrashReport? { record.withLock { $0.report } }
+
+    /// Its outcome, when it is there. Given once.
+    func takeOutcome() -> Message? {
+        record.withLock { record in
+            defer { record.outcome = nil }
+            return record.outcome
+        }
+    }
+
+    /// Sends the job.
+    func send(_ bytes: UnsafeRawBufferPointer, descriptors: [Int32]) throws(SystemError) {
+        try link.send(.job, bytes, descriptors: descriptors)
+    }
+
+    /// Sends a signal. Does nothing when it has ended.
+    func signal(_ number: Int32) throws(SystemError) {
+        guard mp_pidfd_send_signal(pidfd.number, number) < 0, errno != ESRCH else { return }
+        throw SystemError("sending signal \(number) to the process \(processIdentifier)")
+    }
+
+    // MARK: - Learning
+
+    /// Takes what is in the link.
+    func collect() {
+        let hasOutcome = record.withLock { record in
+            while case .message(let message)? = try? link.receive(wait: false) { Self.note(message, in: &record) }
+            return record.outcome != nil
+        }
+        if hasOutcome { answered.post() }
+    }
+
+    private static func note(_ message: Message, in record: inout Record) {
+        switch message.kind {
+        case .outcome: record.outcome = message
+        case .exiting: record.announcedCode = message.withReader { try? $0.read(Int32.self) }
+        case .crash: record.report = message.withReader { reader in (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init) }
+        default: break
+        }
+    }
+
+    /// Notes its end. Only the first call does anything.
+    ///
+    /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, and without that it was killed with its server.
+    func noteEnd(_ status: ExitStatus?) {
+        collect()
+        let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
+            guard record.status == nil else { return nil }
+            record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
+            defer { record.onEnd = nil }
+            return record.onEnd
+        }
+        onEnd?()
+        answered.post()
+        ended.post()
+    }
+
+    /// Calls `body` when its end becomes known, or now.
+    func whenEnded(_ body: @escaping @Sendable () -> Void) {
+        let isLate = record.withLock { record in
+            if record.status == nil { record.onEnd = body }
+            return record.status != nil
+        }
+        if isLate { body() }
+    }
+
+    /// Called when the pidfd is readable: takes what can be known at once.
+    ///
+    /// - Returns: Whether the end is known now.
+    func noteExit() -> Bool {
+        if isOwnChild {
+            var status: Int32 = 0
+            // Another thread may have been first; then it notes the end.
+            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 { noteEnd(ExitStatus(waitStatus: status)) }
+        } else {
+            collect()
+            if let code = record.withLock({ $0.announcedCode }) { noteEnd(.exited(code)) }
+        }
+        return ended.hasHappened
+    }
+
+    /// Looks whether it has ended, without waiting. Returns whether its end is known now.
+    func noteExitIfGone() -> Bool {
+        ended.hasHappened || (Polling.isReadable(pidfd.number) && noteExit())
+    }
+
+    // MARK: - Waiting
+
+    /// Blocks until it has ended or the deadline has come. Returns whether it has ended.
+    func waitForEnd(until deadline: Deadline) throws -> Bool {
+        if ended.hasHappened { return true }
+        guard try Polling.waitReadable([pidfd.number], until: deadline)[0] else { return ended.hasHappened }
+        // The process is gone. The status is here, or with the server, which tells it or ends itself.
+        return noteExit() || ended.wait(until: .never)
+    }
+
+    /// Blocks until its outcome is there, it has ended, or the deadline has come. Returns false for the last.
+    func waitForAnswer(until deadline: Deadline) throws -> Bool {
+        while !answered.hasHappened {
+            let ready = try Polling.waitReadable([linkNumber, pidfd.number], until: deadline)
+            if ready[0] { collect() }
+            if answered.hasHappened { break }
+            if ready[1] { return noteExit() || ended.wait(until: .never) }
+            // A link that is closed while the process lives stays readable: only the end is left to wait for.
+            if ready[0], !answered.hasHappened { return try waitForEnd(until: deadline) }
+            if deadline.hasPassed { return answered.hasHappened }
+        }
+        return true
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// Starts children by each of the methods.
+enum Launcher {
+    /// A spare that died before it got its job is replaced by another, so many times.
+    private static let maximumAttempts = 8
+
+    /// Starts a child that does `job`.
+    ///
+    /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made.
+    static func launch(_ job: Job, as header: JobHeader, by method: StartMethod) throws -> LaunchedProcess {
+        let runtime = try Runtime.shared()
+        if method == .fork { return try fork(job, header, runtime) }
+        return try method == .spawn ? spawn(job, header, runtime) : takeSpare(job, header, runtime)
+    }
+
+    /// Writes what a child is told.
+    private static func message(
+        for job: Job, _ header: JobHeader, _ descriptors: CarriedDescriptors, lifeline: Lifeline?, _ runtime: Runtime
+    ) throws -> WireWriter {
+        var writer = WireWriter(capacity: 4096)
+        Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
+        header.write(into: &writer)
+        if let lifeline { writer.write(UInt8(descriptors.attach(lifeline.childEnd, owner: lifeline))) }
+        try job.encode(&writer, [CarriedDescriptors.userInfoKey: descriptors])
+        return writer
+    }
+
+    // MARK: - Fork server
+
+    private static func takeSpare(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
+        let descriptors = CarriedDescriptors()
+        let message = try message(for: job, header, descriptors, lifeline: nil, runtime)
+        for attempt in 1... {
+            let process = try runtime.forkServer.take(outlivesParent: !header.isDaemon)
+            do {
+                try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+                return process
+            } catch {
+                // Killed while it was waiting; it has seen nothing of the job.
+                let isGone = error.code == EPIPE || error.code == ECONNRESET
+                guard isGone, attempt < maximumAttempts else {
+                    try? process.signal(SIGKILL)
+                    throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
+                }
+            }
+        }
+        preconditionFailure("the loop above ends by return or throw")
+    }
+
+    // MARK: - Spawn
+
+    private static func spawn(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
+        let descriptors = CarriedDescriptors()
+        let lifeline = header.isDaemon ? try runtime.lifeline() : nil
+        let message = try message(for: job, header, descriptors, lifeline: lifeline, runtime)
+        let pair = try Link.pair()
+        let pid = try ProgramImage.start(pair.there.socket.number)
+        let process = try adopt(pid, pair.here, runtime)
+        do {
+            try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+        } catch {
+            try? process.signal(SIGKILL)
+            throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
+        }
+        return process
+    }
+
+    /// Takes charge of a new child of this process: it is reaped as soon as it ends.
+    private static func adopt(_ pid: Int32, _ link: consuming Link, _ runtime: Runtime) throws -> LaunchedProcess {
+        let pidfd: OwnedDescriptor
+        do {
+            pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd")
+        } catch {
+            // It cannot be watched, so it must not live. Not reaped yet, the pid is its own.
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw error
+        }
+        let process = LaunchedProcess(processIdentifier: pid, isOwnChild: true, pidfd: pidfd, link: link)
+        _ = try runtime.reactor.waitOnce(process.pidfd.number, until: .never) { _ in _ = process.noteExit() }
+        return process
+    }
+
+    // MARK: - Fork
+
+    private static func fork(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
+        guard withUnsafeCurrentTask(body: { $0 == nil }) else {
+            throw ProcessError(
+                .startMethodUnsupported,
+                "\(header.name) cannot be started by .fork inside a Swift task: tasks do not run in a copy of this process; use .forkServer"
+            )
+        }
+        guard let body = job.callHere else {
+            throw ProcessError(
+                .startMethodUnsupported,
+                "\(header.name) cannot be started by .fork: its body is asynchronous, and tasks do not run in a copy of this process; use .forkServer"
+            )
+        }
+        let pair = try Link.pair()
+        let lifeline = header.isDaemon ? try runtime.lifeline() : nil
+        let parent = ProcessIdentity.Parent(
+            name: ProcessIdentity.current.name, processIdentifier: getpid(), pidfd: runtime.ownDescriptor?.number
+        )
+        let identity = ProcessIdentity(name: header.name, path: header.path, isDaemon: header.isDaemon, parent: parent)
+        // What is buffered now would be written by both.
+        fflush(nil)
+        let pid = Runtime.forking { mp_fork() }
+        if pid == 0 {
+            close(pair.here.socket.number)
+            runCopy(body, identity, pair.there, wantsResult: header.wantsResult, lifeline: lifeline?.childEnd)
+        }
+        guard pid > 0 else { throw SystemError("forking this process") }
+        return try adopt(pid, pair.here, runtime)
+    }
+
+    /// The child's side: runs the body and ends without the exit handlers of the parent.
+    private static func runCopy(
+        _ body: () throws -> ResultEncoder?, _ identity: ProcessIdentity, _ link: consuming Link, wantsResult: Bool, lifeline: Int32?
+    ) -> Never {
+        ProcessIdentity.become(identity)
+        let link = OpenLink(link)
+        ChildMain.prepareEnd(link)
+        if let lifeline {
+            do { try Lifeline.arm(lifeline) } catch { _exit(1) }
+        }
+        let speaker = Speaker(link: link, wantsResult: wantsResult, name: identity.name)
+        let code: Int32
+        do { code = speaker.tell(try body()) } catch { code = speaker.tell(error) }
+        fflush(nil)
+        ChildMain.announceExit(code)
+        _exit(code)
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// What a process needs to have children: made at the first need, one in each process.
+final class Runtime: Sendable {
+    private static let current = Mutex<Runtime?>(nil)
+
+    /// The runtime of this process.
+    ///
+    /// - Throws: `SystemError` when its thread or descriptors cannot be had.
+    static func shared() throws -> Runtime {
+        try current.withLock { current in
+            if let current { return current }
+            let made = try Runtime()
+            current = made
+            return made
+        }
+    }
+
+    /// The runtime, if this process has needed one.
+    static var ifMade: Runtime? { current.withLock { $0 } }
+
+    /// Waits for everything.
+    let reactor: Reactor
+    /// Forks children.
+    let forkServer: ForkServerClient
+    /// Started and not yet ended.
+    let children = ChildRegistry()
+    private let lifelineStorage = Mutex<Lifeline?>(nil)
+    private let selfStorage = Mutex<SharedDescriptor?>(nil)
+
+    private init() throws {
+        reactor = try Reactor()
+        forkServer = ForkServerClient(reactor: reactor, spares: 2)
+        ExitHandling.install()
+    }
+
+    /// The pipe that tells children of this process' death.
+    func lifeline() throws -> Lifeline {
+        try lifelineStorage.withLock { lifeline in
+            if let lifeline { return lifeline }
+            let made = try Lifeline()
+            lifeline = made
+            return made
+        }
+    }
+
+    /// A pidfd of this process, for its children. Nil where the kernel gives none.
+    var ownDescriptor: SharedDescriptor? {
+        selfStorage.withLock { stored in
+            if let stored { return stored }
+            if let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd") { stored = SharedDescriptor(descriptor) }
+            return stored
+        }
+    }
+
+    // MARK: - Forking this process
+
+    /// Calls `body`, which forks, while no other thread is inside the state that the child must take apart; in the child, forgets the parent's runtime.
+    ///
+    /// - Parameter body: Returns the result of `fork`.
+    static func forking(_ body: () -> Int32) -> Int32 {
+        current.withLock { current in
+            guard let parent = current else { return body() }
+            let pid = parent.lifelineStorage.withLock { lifeline in
+                let pid = parent.forkServer.forking(body)
+                if pid == 0 { lifeline?.abandon() }
+                return pid
+            }
+            if pid == 0 {
+                // Kept for good: destroying it would touch what belongs to the parent's threads.
+                _ = Unmanaged.passRetained(parent)
+                current = nil
+            }
+            return pid
+        }
+    }
+}

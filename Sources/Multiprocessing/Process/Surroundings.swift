@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a child sees is what its parent sees at the moment of the start, not what the server saw when it was started. As bytes:
+//
+//   4 bytes   umask
+//   1 byte    which descriptors are there: bit 0–2 the standard ones, bit 3 working directory, bit 4 pidfd of the parent
+//   varint    number of environment variables, then their bytes, each ended by a zero, with a length ahead of all
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// The surroundings of a process: environment, working directory, umask, standard descriptors.
+enum Surroundings {
+    /// The bits of the descriptors after the standard ones.
+    private static let workingDirectoryBit = 3
+    private static let parentBit = 4
+
+    // MARK: - In the parent
+
+    /// Writes the surroundings of now and attaches their descriptors.
+    static func write(into writer: inout WireWriter, _ descriptors: CarriedDescriptors, parent: SharedDescriptor?) {
+        writer.write(currentUmask())
+        var present: UInt8 = 0
+        for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) >= 0 {
+            _ = descriptors.attach(standard, owner: descriptors)
+            present |= 1 << UInt8(standard)
+        }
+        // A directory that was removed can still be opened and entered.
+        let directory = mp_open_working_directory()
+        if directory >= 0 {
+            let owner = SharedDescriptor(OwnedDescriptor(owning: directory))
+            _ = descriptors.attach(owner.number, owner: owner)
+            present |= 1 << UInt8(workingDirectoryBit)
+        }
+        if let parent {
+            _ = descriptors.attach(parent.number, owner: parent)
+            present |= 1 << UInt8(parentBit)
+        }
+        writer.write(present)
+        writeEnvironment(into: &writer)
+    }
+
+    private static func writeEnvironment(into writer: inout WireWriter) {
+        var count = 0
+        var size = 0
+        let environment = mp_environment()
+        while let variable = environment?[count] {
+            size += strlen(variable) + 1
+            count += 1
+        }
+        writer.writeVarint(UInt64(count))
+        writer.writeVarint(UInt64(size))
+        for index in 0..<count {
+            guard let variable = environment?[index] else { continue }
+            writer.writeBytes(UnsafeRawBufferPointer(start: variable, count: strlen(variable) + 1))
+        }
+    }
+
+    /// The umask, which the C library can only tell by changing it, for all threads; the kernel tells it as it is.
+    private static func currentUmask() -> UInt32 {
+        let status = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+        if status >= 0 {
+            defer { close(status) }
+            let found: UInt32? = withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { buffer in
+                let count = read(status, buffer.baseAddress, buffer.count)
+                guard count > 0 else { return nil }
+                // "Name:\tname\nUmask:\t0022\n…"
+                let text = String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<count]), as: UTF8.self)
+                for line in text.split(separator: "\n") where line.hasPrefix("Umask:") {
+                    return UInt32(line.dropFirst(6).drop { $0 == "\t" || $0 == " " }, radix: 8)
+                }
+                return nil
+            }
+            if let found { return found }
+        }
+        let mask = umask(0o77)
+        umask(mask)
+        return mask
+    }
+
+    // MARK: - In the child
+
+    /// Takes on the surroundings in the message. Returns the parent's pidfd.
+    ///
+    /// - Throws: `WireCodingError` for damaged bytes, `SystemError` when a descriptor cannot be put in its place.
+    static func adopt(from reader: inout WireReader, _ descriptors: CarriedDescriptors) throws -> Int32? {
+        let mask: UInt32 = try reader.read()
+        let present: UInt8 = try reader.read()
+        var next = 0
+        func take(_ bit: Int) -> OwnedDescriptor? {
+            guard present & (1 << UInt8(bit)) != 0 else { return nil }
+            defer { next += 1 }
+            return descriptors.take(next).map { OwnedDescriptor(owning: $0) }
+        }
+        for standard: Int32 in 0...2 {
+            // One that the parent does not have must still be taken, or the next file the child opens would be its standard output.
+            let source = try take(Int(standard)) ?? OwnedDescriptor(checking: open("/dev/null", O_RDWR | O_CLOEXEC), "opening /dev/null")
+            guard dup2(source.number, standard) >= 0 else { throw SystemError("setting up standard descriptor \(standard)") }
+        }
+        if let directory = take(workingDirectoryBit), fchdir(directory.number) < 0 {
+            throw SystemError("entering the parent's working directory")
+        }
+        let parent = take(parentBit)?.release()
+        umask(mask)
+        let count = Int(clamping: try reader.readVarint())
+        let block = try reader.readBytes(Int(clamping: try reader.readVarint()))
+        guard block.lazy.filter({ $0 == 0 }).count == count, block.isEmpty || block.last == 0 else {
+            throw SystemError(code: EBADMSG, operation: "reading the environment")
+        }
+        guard mp_replace_environment(block.baseAddress?.assumingMemoryBound(to: CChar.self), count) == 0 else {
+            throw SystemError("setting up the environment")
+        }
+        return parent
+    }
+}
+
+extension Surroundings {
+    /// Passes over the surroundings in a message.
+    static func skip(_ reader: inout WireReader) throws {
+        _ = try reader.readBytes(5)
+        _ = try reader.readVarint()
+        _ = try reader.readBytes(Int(clamping: try reader.readVarint()))
+    }
+}
+
+/// A descriptor that several owners share, closed with the last.
+final class SharedDescriptor: Sendable {
+    private let descriptor: OwnedDescriptor
+
+    /// The descriptor's number.
+    var number: Int32 { descriptor.number }
+
+    /// Takes over a descriptor.
+    init(_ descriptor: consuming OwnedDescriptor) {
+        self.descriptor = descriptor
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One thread of the process that waits (epoll) for everything that may happen: exits of children, messages, the end of a timeout. It calls short handlers only. It is started at
+// first use, sleeps while nothing happens, and lives as long as the process.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// Waits for descriptors and deadlines on behalf of others.
+final class Reactor: Sendable {
+    /// What happened.
+    enum Event: Sendable {
+        case readable
+        case deadline
+    }
+
+    /// Called on the reactor's thread; must not block.
+    typealias Handler = @Sendable (Event) -> Void
+
+    /// A wait, to be ended by it.
+    struct Token: Sendable {
+        fileprivate let value: UInt64
+    }
+
+    private let state = Mutex(ReactorStateMachine<Handler>())
+    private let epoll: OwnedDescriptor
+    private let bell: OwnedDescriptor
+
+    /// Creates the reactor and starts its thread.
+    ///
+    /// - Throws: `SystemError` when descriptors or threads are short.
+    init() throws(SystemError) {
+        epoll = try OwnedDescriptor(checking: epoll_create1(Int32(bitPattern: UInt32(EPOLL_CLOEXEC))), "making an epoll descriptor")
+        bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
+        try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
+        try startThread()
+    }
+
+    // MARK: - Waits
+
+    /// Calls `handler` whenever `descriptor` is readable, until `cancel`. The caller keeps the descriptor open as long.
+    func watch(_ descriptor: Int32, _ handler: @escaping Handler) throws(SystemError) -> Token {
+        let token = state.withLock { $0.add(handler, descriptor: descriptor, isPersistent: true, deadline: nil).token }
+        do {
+            try control(EPOLL_CTL_ADD, descriptor, token: token, oneShot: false)
+        } catch {
+            _ = state.withLock { $0.remove(token) }
+            throw error
+        }
+        return Token(value: token)
+    }
+
+    /// Calls `handler` once: when `descriptor` is readable, or when the deadline has come.
+    ///
+    /// The wait has a descriptor of its own for the same file: several waits for one file do not disturb each other, and the caller may close its own meanwhile.
+    func waitOnce(_ descriptor: Int32, until deadline: Deadline, _ handler: @escaping Handler) throws(SystemError) -> Token {
+        let own = try OwnedDescriptor(checking: mp_duplicate(descriptor), "waiting for a descriptor").release()
+        let added = state.withLock { $0.add(handler, descriptor: own, isPersistent: false, deadline: deadline.isNever ? nil : deadline.nanoseconds) }
+        do {
+            try control(EPOLL_CTL_ADD, own, token: added.token, oneShot: true)
+        } catch {
+            if state.withLock({ $0.remove(added.token) }) != nil { close(own) }
+            throw error
+        }
+        if added.isEarliest { ring() }
+        return Token(value: added.token)
+    }
+
+    /// Calls `handler` once, when the deadline has come.
+    func waitUntil(_ deadline: Deadline, _ handler: @escaping Handler) -> Token {
+        let added = state.withLock { $0.add(handler, descriptor: nil, isPersistent: false, deadline: deadline.nanoseconds) }
+        if added.isEarliest { ring() }
+        return Token(value: added.token)
+    }
+
+    /// Ends a wait. Returns false when it has ended already; its handler may then be running.
+    @discardableResult
+    func cancel(_ token: Token) -> Bool {
+        guard let removed = state.withLock({ $0.remove(token.value) }) else { return false }
+        if let descriptor = removed.descriptor { forget(descriptor) }
+        return true
+    }
+
+    /// Ends a watch made by `watch`, before its descriptor is closed.
+    func endWatch(_ token: Token) {
+        guard let removed = state.withLock({ $0.remove(token.value) }), let descriptor = removed.descriptor else { return }
+        // Fails only when the descriptor is closed, which removes it as well.
+        try? control(EPOLL_CTL_DEL, descriptor, token: 0, oneShot: false)
+    }
+
+    /// Lets go of a wait's own descriptor. It must leave the epoll set by name: closing removes a file from the set only with its last descriptor.
+    private func forget(_ descriptor: Int32) {
+        try? control(EPOLL_CTL_DEL, descriptor, token: 0, oneShot: false)
+        close(descriptor)
+    }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, token: UInt64, oneShot: Bool) throws(SystemError) {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (oneShot ? EPOLLONESHOT.rawValue : 0)
+        event.data.u64 = token
+        guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else { throw SystemError("waiting for a descriptor") }
+    }
+
+    private func ring() {
+        var one: UInt64 = 1
+        // Fails only when the count is full, and then the reactor is being told already.
+        _ = write(bell.number, &one, 8)
+    }
+
+    // MARK: - The thread
+
+    private func startThread() throws(SystemError) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        // Handlers only pass on what happened; the default of eight megabytes would count against a memory limit.
+        pthread_attr_setstacksize(&attributes, 256 * 1024)
+        // Signals are for the threads of the program.
+        var all = sigset_t()
+        var previous = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_BLOCK, &all, &previous)
+        var thread = pthread_t()
+        let error = pthread_create(
+            &thread,
+            &attributes,
+            { argument in
+                guard let argument else { return nil }
+                mp_set_thread_name("mp-reactor")
+                Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue().run()
+            },
+            Unmanaged.passRetained(self).toOpaque()
+        )
+        pthread_sigmask(SIG_SETMASK, &previous, nil)
+        pthread_attr_destroy(&attributes)
+        guard error == 0 else {
+            Unmanaged.passUnretained(self).release()
+            throw SystemError(code: error, operation: "starting the thread that waits for children")
+        }
+    }
+
+    private func run() -> Never {
+        var events = [epoll_event](repeating: epoll_event(), count: 64)
+        while true {
+            let earliest = state.withLock { $0.earliestDeadline }
+            let timeout = earliest.map { Deadline(nanoseconds: $0).pollTimeout } ?? -1
+            let count = epoll_wait(epoll.number, &events, Int32(events.count), timeout)
+            for event in events.prefix(Int(max(0, count))) {
+                if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
+            }
+            for expired in state.withLock({ $0.expire(now: mp_now()) }) {
+                if let descriptor = expired.descriptor { forget(descriptor) }
+                expired.handler(.deadline)
+            }
+        }
+    }
+
+    private func deliver(_ token: UInt64) {
+        guard let ready = state.withLock({ $0.ready(token) }) else { return }
+        if let descriptor = ready.ended { forget(descriptor) }
+        ready.handler(.readable)
+    }
+
+    private func silence() {
+        var count: UInt64 = 0
+        _ = read(bell.number, &count, 8)
+    }
+}
+
+extension Reactor {
+    /// Suspends until `descriptor` is readable or the deadline has come, and returns whether it is.
+    ///
+    /// - Throws: `CancellationError` as soon as the task is cancelled; `SystemError` when the descriptor cannot be waited for.
+    func readable(_ descriptor: Int32, until deadline: Deadline) async throws -> Bool {
+        let notice = Notice()
+        let token = try waitOnce(descriptor, until: deadline) { _ in notice.post() }
+        defer { cancel(token) }
+        _ = try await notice.wait(until: .never, on: self)
+        return Polling.isReadable(descriptor)
+    }
+}

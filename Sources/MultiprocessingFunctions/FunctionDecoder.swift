@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import MultiprocessingWireCoding
+
+/// Rebuilds function values from bytes; `FunctionEncoder` tells the format.
+struct FunctionDecoder {
+    private var references: ReferenceReader
+    private let userInfo: [CodingUserInfoKey: Any]
+    private var depth = 0
+
+    /// Creates a decoder that goes on with the chain of `references`.
+    init(references: ReferenceReader, userInfo: [CodingUserInfoKey: Any]) {
+        self.references = references
+        self.userInfo = userInfo
+    }
+
+    /// Reads a function. The caller owns the reference to its context.
+    ///
+    /// - Throws: `FunctionNotPortable` for damaged bytes, and what decoding the captures throws.
+    mutating func decode(from reader: inout WireReader) throws -> FunctionWords {
+        guard depth < maximumFunctionDepth else { throw FunctionNotPortable.corrupt("functions nest too deep") }
+        depth += 1
+        defer { depth -= 1 }
+        let code = try references.read(as: .function, from: &reader)
+        guard let kind = ContextKind(rawValue: try reader.read(UInt8.self)) else { throw FunctionNotPortable.corrupt("unknown kind of context") }
+        switch kind {
+        case .none: return FunctionWords(code: code, context: 0)
+        case .box: return FunctionWords(code: code, context: try decodeBox(from: &reader))
+        case .object: return FunctionWords(code: code, context: Self.retained(try decodeObject(from: &reader)))
+        case .collection: return FunctionWords(code: code, context: try decodeCollection(from: &reader))
+        case .constant: return FunctionWords(code: code, context: try decodeConstant(from: &reader))
+        }
+    }
+
+    // MARK: - Boxes
+
+    private mutating func decodeBox(from reader: inout WireReader) throws -> UInt {
+        guard let metadata = UnsafeRawPointer(bitPattern: try references.read(as: .constant, from: &reader)),
+            metadata.load(as: UInt.self) == ClosureContext.boxKind
+        else { throw FunctionNotPortable.corrupt("a reference is to no closure") }
+
+        guard let bindingCount = ClosureContext(metadata: metadata, genericArgument: { _ in nil })?.bindingCount else {
+            throw FunctionNotPortable.corrupt("a closure has no description")
+        }
+        var bindings: [UInt] = []
+        for _ in 0..<bindingCount { bindings.append(try decodeBinding(from: &reader)) }
+        let binding = { (index: Int) -> Any.Type? in
+            guard bindings.indices.contains(index), let word = UnsafeRawPointer(bitPattern: bindings[index]), Binding(word).isType else { return nil }
+            return unsafeBitCast(word, to: Any.Type.self)  // metadata is what a metatype points to
+        }
+        guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
+            throw FunctionNotPortable.corrupt("a closure has no description")
+        }
+
+        var contents = BoxContents(context: context)
+        defer { contents.discard() }
+        for (index, word) in bindings.enumerated() { contents.storeBinding(word, at: index) }
+        for capture in context.captures {
+            switch capture {
+            case .value(let type): try decodeCapture(type, at: contents.place(for: type), of: &contents, from: &reader)
+            case .function: try decodeFunction(at: contents.place(size: 16, alignment: 8), of: &contents, from: &reader)
+            case .unknown(let name): throw FunctionNotPortable(.captureTypeUnknown, type: name, "this process has no metadata of \(name)")
+            }
+        }
+        return contents.intoBox(metadata: metadata)
+    }
+
+    private mutating func decodeBinding(from reader: inout WireReader) throws -> UInt {
+        switch try reader.read(UInt8.self) {
+        case 0:
+            let type = try references.readType(from: &reader)
+            return UInt(bitPattern: unsafeBitCast(type, to: UnsafeRawPointer.self))  // a metatype is a pointer to its metadata
+        case 1: return try references.read(as: .constant, from: &reader)
+        default: throw FunctionNotPortable.corrupt("unknown kind of generic argument")
+        }
+    }
+
+    // MARK: - Captures
+
+    private mutating func decodeCapture(
+        _ type: Any.Type, at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader
+    ) throws {
+        if type is AnyClass {
+            let object = try decodeObject(from: &reader)
+            guard Self.isObject(object, of: type) else { throw FunctionNotPortable.corrupt("a captured object is of another class") }
+            contents.initialize(place, to: object)
+        } else if let codable = type as? any Codable.Type {
+            try decodeValue(codable, at: place, of: &contents, from: &reader)
+        } else {
+            switch StructuralType(type) {
+            case .tuple(let elements):
+                for element in elements { try decodeCapture(element.type, at: place + element.offset, of: &contents, from: &reader) }
+            case .function: try decodeFunction(at: place, of: &contents, from: &reader)
+            case .metatype: contents.initialize(place, to: try references.readType(from: &reader))
+            case .empty: break
+            case nil: throw FunctionNotPortable.corrupt("a capture is not Codable")
+            }
+        }
+    }
+
+    private func decodeValue<T: Codable>(
+        _: T.Type, at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader
+    ) throws {
+        contents.initialize(place, to: try WireCoding.decode(T.self, from: &reader, userInfo: userInfo))
+    }
+
+    private mutating func decodeFunction(at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader) throws {
+        contents.initializeFunction(place, to: try decode(from: &reader))
+    }
+
+    private static func isObject(_ object: AnyObject, of type: Any.Type) -> Bool {
+        func open<T>(_: T.Type) -> Bool { object is T }
+        return open(type)
+    }
+
+    // MARK: - Objects in place of a box
+
+    private mutating func decodeObject(from reader: inout WireReader) throws -> AnyObject {
+        guard let type = try references.readType(from: &reader) as? any (Codable & AnyObject).Type else {
+            throw FunctionNotPortable.corrupt("a captured object is of no class that is Codable")
+        }
+        func open<T: Codable & AnyObject>(_: T.Type) throws -> AnyObject {
+            try WireCoding.decode(T.self, from: &reader, userInfo: userInfo)
+        }
+        return try open(type)
+    }
+
+    private mutating func decodeCollection(from reader: inout WireReader) throws -> UInt {
+        let type = try references.readType(from: &reader)
+        guard layout(of: type).size == 8, let codable = type as? any Codable.Type, _typeName(type, qualified: true).hasPrefix("Swift.") else {
+            throw FunctionNotPortable.corrupt("a captured collection is of another type")
+        }
+        func open<T: Codable>(_: T.Type) throws -> UInt {
+            let collection = try WireCoding.decode(T.self, from: &reader, userInfo: userInfo)
+            // An array, set or dictionary is one pointer to its storage object.
+            return Self.retained(unsafeBitCast(collection, to: AnyObject.self))
+        }
+        return try open(codable)
+    }
+
+    private mutating func decodeConstant(from reader: inout WireReader) throws -> UInt {
+        let address = try references.read(as: .constant, from: &reader)
+        guard let object = UnsafeRawPointer(bitPattern: address), object.load(as: UInt.self) != 0 else {
+            throw FunctionNotPortable.corrupt("a constant is not initialised in this process")
+        }
+        return Self.retained(Unmanaged<AnyObject>.fromOpaque(object).takeUnretainedValue())
+    }
+
+    private static func retained(_ object: AnyObject) -> UInt {
+        UInt(bitPattern: Unmanaged.passRetained(object).toOpaque())
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A function value, as bytes:
+//
+//   reference to the code, then 1 byte for the context
+//     0   nothing captured
+//     1   a box: reference to its metadata, the bindings, the captures one after another
+//     2   an object that is Codable: its type, its encoding
+//     3   the storage of an array, set or dictionary: the collection's type, its encoding
+//     4   an object among the constants of an image: reference
+//   a binding is   0 + type   or   1 + reference to a witness table
+//   a capture is   the encoding of a value (of a class: dynamic type and encoding), the parts of a tuple, a type, or again a function value
+
+internal import MultiprocessingWireCoding
+
+/// How deep functions may capture functions.
+let maximumFunctionDepth = 64
+
+/// The kinds of contexts on the wire.
+enum ContextKind: UInt8 {
+    case none
+    case box
+    case object
+    case collection
+    case constant
+}
+
+/// Turns function values into bytes.
+struct FunctionEncoder {
+    private var references: ReferenceWriter
+    private let userInfo: [CodingUserInfoKey: Any]
+    private var depth = 0
+
+    /// Creates an encoder that goes on with the chain of `references`.
+    init(references: ReferenceWriter, userInfo: [CodingUserInfoKey: Any]) {
+        self.references = references
+        self.userInfo = userInfo
+    }
+
+    /// Writes the function with those words; whatever holds the function must outlive the call.
+    ///
+    /// - Throws: `FunctionNotPortable` for what cannot be carried, naming the type and the cure.
+    mutating func encode(_ words: FunctionWords, into writer: inout WireWriter) throws {
+        guard depth < maximumFunctionDepth else {
+            throw FunctionNotPortable(.captureNotCodable, "functions capture functions more than \(maximumFunctionDepth) deep")
+        }
+        depth += 1
+        defer { depth -= 1 }
+        try references.write(words.code, as: .function, into: &writer)
+        guard let context = UnsafeRawPointer(bitPattern: words.context) else { return writer.write(ContextKind.none.rawValue) }
+        guard let metadata = context.load(as: UnsafeRawPointer?.self) else {
+            throw FunctionNotPortable(.captureTypeUnknown, "the closure's context has no metadata")
+        }
+        switch metadata.load(as: UInt.self) {
+        case ClosureContext.boxKind: try encodeBox(context, metadata: metadata, into: &writer)
+        case 0: try encodeObject(context, into: &writer)
+        case let kind:
+            throw FunctionNotPortable(.captureNotCodable, "the closure captures a variable or another object without a type (metadata kind \(kind)); capture a constant")
+        }
+    }
+
+    // MARK: - Boxes
+
+    private mutating func encodeBox(_ box: UnsafeRawPointer, metadata: UnsafeRawPointer, into writer: inout WireWriter) throws {
+        let binding = { (index: Int) -> Any.Type? in
+            let word = box.load(fromByteOffset: 16 + index * 8, as: UnsafeRawPointer.self)
+            return Binding(word).isType ? unsafeBitCast(word, to: Any.Type.self) : nil  // metadata is what a metatype points to
+        }
+        guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
+            throw FunctionNotPortable(
+                .captureTypeUnknown,
+                "the program says nothing of what the closure captures: it was compiled with -disable-reflection-metadata; pass values as arguments"
+            )
+        }
+        writer.write(ContextKind.box.rawValue)
+        try references.write(UInt(bitPattern: metadata), as: .constant, into: &writer)
+        for index in 0..<context.bindingCount {
+            try encodeBinding(box.load(fromByteOffset: 16 + index * 8, as: UnsafeRawPointer.self), into: &writer)
+        }
+        var field = box + 16 + context.bindingCount * 8
+        for capture in context.captures {
+            switch capture {
+            case .value(let type):
+                field = field.alignedUp(toMultipleOf: layout(of: type).alignment)
+                try encodeCapture(type, at: field, into: &writer)
+                field += layout(of: type).size
+            case .function:
+                field = field.alignedUp(toMultipleOf: 8)
+                try encode(FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)), into: &writer)
+                field += 16
+            case .unknown(let name):
+                throw FunctionNotPortable(
+                    .captureTypeUnknown,
+                    type: name,
+                    "the closure captures \(name), of which the program keeps no metadata; pass it as an argument, or through `with:`"
+                )
+            }
+        }
+    }
+
+    private mutating func encodeBinding(_ word: UnsafeRawPointer, into writer: inout WireWriter) throws {
+        let binding = Binding(word)
+        if binding.isType {
+            writer.write(UInt8(0))
+            try references.write(unsafeBitCast(word, to: Any.Type.self), into: &writer)  // metadata is what a metatype points to
+        } else if Images.image(containing: UInt(bitPattern: word)) != nil {
+            writer.write(UInt8(1))
+            try references.write(UInt(bitPattern: word), as: .constant, into: &writer)
+        } else {
+            throw FunctionNotPortable(
+                .captureTypeUnknown,
+                "the closure was made in generic code whose arguments cannot be carried; make it in code that is not generic, or pass values as arguments"
+            )
+        }
+    }
+
+    // MARK: - Captures
+
+    private mutating func encodeCapture(_ type: Any.Type, at field: UnsafeRawPointer, into writer: inout WireWriter) throws {
+        if type is AnyClass {
+            let object = field.load(as: Unmanaged<AnyObject>.self).takeUnretainedValue()
+            return try encodeCodable(object, static: type, into: &writer)
+        }
+        if let codable = type as? any Codable.Type { return try encodeValue(codable, at: field, into: &writer) }
+        switch StructuralType(type) {
+        case .tuple(let elements):
+            for element in elements { try encodeCapture(element.type, at: field + element.offset, into: &writer) }
+        case .function:
+            try encode(FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)), into: &writer)
+        case .metatype:
+            try references.write(field.load(as: Any.Type.self), into: &writer)
+        case .empty:
+            break
+        case nil:
+            throw Self.notCodable(type)
+        }
+    }
+
+    private func encodeValue<T: Codable>(_: T.Type, at field: UnsafeRawPointer, into writer: inout WireWriter) throws {
+        let value = field.assumingMemoryBound(to: T.self).pointee
+        do {
+            try WireCoding.encode(value, into: &writer, userInfo: userInfo)
+        } catch let error as FunctionNotPortable {
+            throw error
+        } catch {
+            throw FunctionNotPortable(.valueNotEncodable, type: "\(T.self)", "the captured value of type \(T.self) cannot be encoded: \(error)")
+        }
+    }
+
+    private mutating func encodeCodable(_ object: AnyObject, static type: Any.Type, into writer: inout WireWriter) throws {
+        guard let codable = object as? any Codable else { throw Self.notCodable(Swift.type(of: object)) }
+        // A subclass arrives as what it is, not as the type it was captured by.
+        try references.write(Swift.type(of: object), into: &writer)
+        try withUnsafePointer(toValue: codable) { try encodeValue($0, at: $1, into: &writer) }
+    }
+
+    /// Opens `value` and calls `body` with its type and place.
+    private func withUnsafePointer<T: Codable>(toValue value: T, _ body: (any Codable.Type, UnsafeRawPointer) throws -> Void) rethrows {
+        try Swift.withUnsafePointer(to: value) { try body(T.self, UnsafeRawPointer($0)) }
+    }
+
+    // MARK: - Objects in place of a box
+
+    private mutating func encodeObject(_ address: UnsafeRawPointer, into writer: inout WireWriter) throws {
+        let object = Unmanaged<AnyObject>.fromOpaque(address).takeUnretainedValue()
+        if Images.image(containing: UInt(bitPattern: address)) != nil {
+            // A constant array, or the empty collection: every process has it in the same place.
+            writer.write(ContextKind.constant.rawValue)
+            try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
+        } else if let collection = CollectionStorage.collectionType(of: type(of: object)) {
+            guard let codable = collection as? any Codable.Type else { throw Self.notCodable(collection) }
+            writer.write(ContextKind.collection.rawValue)
+            try references.write(collection, into: &writer)
+            try withExtendedLifetime(object) {
+                // An array, set or dictionary is one pointer to its storage.
+                var storage = address
+                try encodeValue(codable, at: &storage, into: &writer)
+            }
+        } else {
+            writer.write(ContextKind.object.rawValue)
+            try encodeCodable(object, static: type(of: object), into: &writer)
+        }
+    }
+
+    private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {
+        FunctionNotPortable(
+            .captureNotCodable,
+            type: "\(type)",
+            "the closure captures a value of type \(type), which is not Codable; make \(type) Codable, or make the value inside the closure"
+        )
+    }
+}

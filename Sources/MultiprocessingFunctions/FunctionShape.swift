@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What can cross a process boundary.
+package typealias Portable = Codable & Sendable
+
+/// How a function is called.
+struct FunctionShape: OptionSet {
+    let rawValue: UInt8
+
+    /// It must be awaited.
+    static let isAsync = FunctionShape(rawValue: 1)
+    /// It returns a value; otherwise `Void`.
+    static let hasResult = FunctionShape(rawValue: 2)
+    /// It was written with no parameters. (A function over a parameter pack that happens to be empty is called in another way.)
+    static let isClosure = FunctionShape(rawValue: 4)
+
+    /// All that there are.
+    static let all: FunctionShape = [.isAsync, .hasResult, .isClosure]
+}
+
+/// A list of types, as a type.
+struct TypeList<each Element: Portable> {}
+
+// A holder for each shape whose stored function has exactly the type that callers pass: any other would make the compiler wrap the function in a conversion.
+
+/// A synchronous function with arguments and a result.
+struct SyncFunction<each Argument, Result> {
+    var body: @Sendable (repeat each Argument) throws -> Result
+}
+
+/// An asynchronous function with arguments and a result.
+struct AsyncFunction<each Argument, Result> {
+    var body: @Sendable (repeat each Argument) async throws -> Result
+}
+
+/// A synchronous function with arguments and no result.
+struct SyncProcedure<each Argument> {
+    var body: @Sendable (repeat each Argument) throws -> Void
+}
+
+/// An asynchronous function with arguments and no result.
+struct AsyncProcedure<each Argument> {
+    var body: @Sendable (repeat each Argument) async throws -> Void
+}
+
+/// A synchronous function without arguments that returns a result.
+struct SyncClosure<Result> {
+    var body: @Sendable () throws -> Result
+}
+
+/// An asynchronous function without arguments that returns a result.
+struct AsyncClosure<Result> {
+    var body: @Sendable () async throws -> Result
+}
+
+/// A synchronous function without arguments or result.
+struct SyncAction {
+    var body: @Sendable () throws -> Void
+}
+
+/// An asynchronous function without arguments or result.
+struct AsyncAction {
+    var body: @Sendable () async throws -> Void
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A function that can be called in another process, as bytes:
+//
+//   8 bytes   identity of the program's build
+//   1 byte    shape
+//   varint    number of arguments, then their types, then the result's type if there is one
+//   …         the function value (FunctionEncoder)
+//
+// The shape and the types are bound into the chain of references, so that a function cannot be taken for one of another type.
+
+package import MultiprocessingWireCoding
+
+/// A function of any shape, to be written. Made from the function at its natural type, so that what is written is the user's own function.
+package struct PortableFunction {
+    private let shape: FunctionShape
+    private let argumentTypes: [any Any.Type]
+    private let resultType: (any Any.Type)?
+    /// Calls its argument with the function's words, keeping the function alive meanwhile.
+    private let withWords: ((FunctionWords) throws -> Void) throws -> Void
+
+    /// A synchronous function with a result.
+    package init<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) throws -> R) {
+        self.init([.hasResult], Self.types(TypeList<repeat each A>.self), R.self, SyncFunction(body: body))
+    }
+
+    /// An asynchronous function with a result.
+    package init<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) async throws -> R) {
+        self.init([.hasResult, .isAsync], Self.types(TypeList<repeat each A>.self), R.self, AsyncFunction(body: body))
+    }
+
+    /// A synchronous function without a result.
+    package init<each A: Portable>(procedure body: @escaping @Sendable (repeat each A) throws -> Void) {
+        self.init([], Self.types(TypeList<repeat each A>.self), nil, SyncProcedure(body: body))
+    }
+
+    /// An asynchronous function without a result.
+    package init<each A: Portable>(procedure body: @escaping @Sendable (repeat each A) async throws -> Void) {
+        self.init([.isAsync], Self.types(TypeList<repeat each A>.self), nil, AsyncProcedure(body: body))
+    }
+
+    /// A synchronous function without parameters that returns a result.
+    package init<R: Portable>(closure body: @escaping @Sendable () throws -> R) {
+        self.init([.hasResult, .isClosure], [], R.self, SyncClosure(body: body))
+    }
+
+    /// An asynchronous function without parameters that returns a result.
+    package init<R: Portable>(closure body: @escaping @Sendable () async throws -> R) {
+        self.init([.hasResult, .isClosure, .isAsync], [], R.self, AsyncClosure(body: body))
+    }
+
+    /// A synchronous function without parameters or result.
+    package init(action body: @escaping @Sendable () throws -> Void) {
+        self.init([.isClosure], [], nil, SyncAction(body: body))
+    }
+
+    /// An asynchronous function without parameters or result.
+    package init(action body: @escaping @Sendable () async throws -> Void) {
+        self.init([.isClosure, .isAsync], [], nil, AsyncAction(body: body))
+    }
+
+    private init<Holder>(_ shape: FunctionShape, _ arguments: [any Any.Type], _ result: (any Any.Type)?, _ holder: Holder) {
+        self.shape = shape
+        argumentTypes = arguments
+        resultType = result
+        withWords = { body in
+            try withExtendedLifetime(holder) { try body(FunctionWords(of: holder)) }
+        }
+    }
+
+    private static func types<each A: Portable>(_: TypeList<repeat each A>.Type) -> [any Any.Type] {
+        var types: [any Any.Type] = []
+        repeat types.append((each A).self)
+        return types
+    }
+
+    /// Writes the function.
+    ///
+    /// - Throws: `FunctionNotPortable` when it, something it captures, or one of its types cannot be carried. Nothing that was written is of use then.
+    package func encode(into writer: inout WireWriter, userInfo: [CodingUserInfoKey: Any]) throws {
+        writer.write(Images.build)
+        writer.write(shape.rawValue)
+        writer.writeVarint(UInt64(argumentTypes.count))
+        var references = ReferenceWriter()
+        references.bind(UInt64(shape.rawValue))
+        references.bind(UInt64(argumentTypes.count))
+        for type in argumentTypes { try references.write(type, into: &writer) }
+        if let resultType { try references.write(resultType, into: &writer) }
+        var encoder = FunctionEncoder(references: references, userInfo: userInfo)
+        try withWords { try encoder.encode($0, into: &writer) }
+    }
+}

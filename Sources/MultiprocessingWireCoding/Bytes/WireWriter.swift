@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The growing end of a message. One allocation, reused from message to message; nothing is visited that can be copied.
+
+internal import Glibc
+
+/// A growable buffer of bytes with writes of the primitive values that messages are made of.
+///
+/// It owns its memory alone (hence `~Copyable`): what it hands out by `withUnsafeBytes` is the memory itself, without a copy. Reuse one writer for
+/// many messages by `removeAll(keepingCapacity:)`, so that its pages stay warm.
+package struct WireWriter: ~Copyable {
+    /// The memory; nil until the first byte is written.
+    @usableFromInline package private(set) var base: UnsafeMutableRawPointer?
+
+    /// The number of bytes written so far.
+    @usableFromInline package private(set) var count = 0
+
+    /// The number of bytes that fit before the memory has to grow.
+    @usableFromInline package private(set) var capacity = 0
+
+    /// Creates an empty writer with room for `capacity` bytes.
+    package init(capacity: Int = 0) {
+        if capacity > 0 { grow(by: capacity) }
+    }
+
+    deinit {
+        free(base)
+    }
+
+    // MARK: - Primitive values
+
+    /// Writes an integer at its own width, little-endian.
+    @inlinable
+    @inline(__always)
+    package mutating func write<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+        reserve(MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
+        advance(by: MemoryLayout<T>.size)
+    }
+
+    /// Writes an unsigned number in groups of seven bits, lowest first: one byte for numbers under 128, at most ten.
+    @inlinable
+    package mutating func writeVarint(_ value: UInt64) {
+        let target = reserve(10)
+        var rest = value
+        var length = 0
+
+        while rest >= 0x80 {
+            target.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: length, as: UInt8.self)
+            rest >>= 7
+            length += 1
+        }
+
+        target.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: length, as: UInt8.self)
+        advance(by: length + 1)
+    }
+
+    /// Writes a string as the length of its UTF-8 and the UTF-8 itself.
+    package mutating func writeString(_ value: String) {
+        var contiguous = value
+        contiguous.withUTF8 { writeLengthPrefixedBytes(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Writes bytes as they are; the reader has to know how many.
+    @inlinable
+    package mutating func writeBytes(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        advance(by: bytes.count)
+    }
+
+    /// Writes bytes after their number.
+    @inlinable
+    package mutating func writeLengthPrefixedBytes(_ bytes: UnsafeRawBufferPointer) {
+        writeVarint(UInt64(bytes.count))
+        writeBytes(bytes)
+    }
+
+    // MARK: - The bytes as a whole
+
+    /// Calls `body` with the bytes written so far, in place. The pointer must not outlive the call.
+    @inlinable
+    package func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: base, count: count))
+    }
+
+    /// Forgets the bytes, and with `keepingCapacity` keeps the memory for the next message.
+    package mutating func removeAll(keepingCapacity: Bool = true) {
+        count = 0
+        guard !keepingCapacity else { return }
+        free(base)
+        base = nil
+        capacity = 0
+    }
+
+    /// Forgets every byte from `count` on: what a failed attempt wrote.
+    package mutating func truncate(to count: Int) {
+        precondition(count >= 0 && count <= self.count, "a writer can only be cut back to a length it has had")
+        self.count = count
+    }
+
+    // MARK: - Filling in later
+
+    /// Replaces bytes already written at `offset` by an integer, little-endian: a length that was not known before.
+    @inlinable
+    @inline(__always)
+    package mutating func overwrite<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+        guard let base, offset >= 0, offset + MemoryLayout<T>.size <= count else {
+            preconditionFailure("a writer can only overwrite bytes that were written")
+        }
+        base.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+    }
+
+    /// Moves the last bytes, from `middle` on, to `offset`, and what was there behind them.
+    ///
+    /// Linear in the bytes after `offset`: for the rare container that is written to after its successor.
+    package mutating func moveTail(from middle: Int, to offset: Int) {
+        precondition(
+            offset >= 0 && offset <= middle && middle <= count,
+            "a writer can only move bytes that were written"
+        )
+        let length = count - middle
+        guard length > 0, offset < middle else { return }
+
+        let copied = count
+        let spare = reserve(length)
+        guard let base else { return }
+        spare.copyMemory(from: base + middle, byteCount: length)
+        memmove(base + offset + length, base + offset, middle - offset)
+        memcpy(base + offset, base + copied, length)
+    }
+
+    // MARK: - Memory
+
+    /// Makes room for `byteCount` more bytes and returns where they go. They count as written only after `advance(by:)`.
+    @inlinable
+    @inline(__always)
+    package mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        if byteCount > capacity - count || base == nil { grow(by: byteCount) }
+        guard let base else { preconditionFailure("a writer has memory once it has grown") }
+        return base + count
+    }
+
+    /// Counts `byteCount` bytes that were stored where `reserve` said.
+    @inlinable
+    @inline(__always)
+    package mutating func advance(by byteCount: Int) {
+        assert(byteCount <= capacity - count, "more bytes stored than reserved")
+        count += byteCount
+    }
+
+    /// Doubles the memory, or more where `byteCount` needs it.
+    @usableFromInline
+    @inline(never)
+    package mutating func grow(by byteCount: Int) {
+        let (needed, overflow) = count.addingReportingOverflow(byteCount)
+        precondition(!overflow, "a message cannot be longer than the address space")
+        let larger = max(needed, capacity.multipliedReportingOverflow(by: 2).partialValue, 64)
+        guard let memory = realloc(base, larger) else {
+            preconditionFailure("no memory for a message of \(larger) bytes")
+        }
+        base = memory
+        capacity = larger
+    }
+}
+
+/// Safe because a writer owns its memory alone, so whoever holds the writer is the only one to touch it.
+extension WireWriter: @unchecked Sendable {}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the encoder knows about a value or container while the value around it is under way.
+///
+/// Containers have no end in `Codable`: one ends when its parent is written to, or when the value it is part of returns. And even then user code may come back and write
+/// some more into it. So the records of a value's containers are kept until the value is complete.
+struct EncodingRecord {
+    /// What has been written so far.
+    enum Form {
+        /// Nothing; the encoder of a value that has asked for no container yet.
+        case nothing
+        /// A whole value, without a container.
+        case single
+        /// A keyed container.
+        case keyed
+        /// An unkeyed container.
+        case list
+        /// The box of a super encoder.
+        case box
+
+        /// The tag of the container; nil for what has no head.
+        @inline(__always)
+        var tag: UInt8? {
+            switch self {
+            case .nothing, .single: nil
+            case .keyed: WireTag.keyed
+            case .list: WireTag.list
+            case .box: WireTag.box
+            }
+        }
+    }
+
+    /// Tells this record from others that have had its index.
+    let serial: UInt32
+    /// The index of the record of the container around this; -1 for the outermost value.
+    let parent: Int32
+    /// What has been written.
+    var form: Form
+    /// The number of entries or elements.
+    var count = 0
+    /// Where the head is, or where the value begins.
+    var start: Int
+    /// Where it ends; -1 while it is open.
+    var end = -1
+    /// Where in the parent it is: the offset of the entry in a keyed container, the index in a list.
+    var entry: Int
+    /// A filter of the keys written: a bit that is clear says that no key with that bit was written.
+    var seenKeys: UInt64 = 0
+    /// The type of the keys that the filter is about.
+    var keyType: ObjectIdentifier?
+}
+
+/// A reference to a record that does no harm once the record is gone.
+struct EncodingReference {
+    /// The index of the record.
+    let index: Int32
+    /// The serial number of the record.
+    let serial: UInt32
+
+    /// Refers to nothing: for what was asked for in vain.
+    static let none = EncodingReference(index: -1, serial: 0)
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A keyed container under way.
+struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
+    /// What is under way.
+    let state: EncodingState
+    /// The record of the container.
+    let reference: EncodingReference
+
+    var codingPath: [any CodingKey] { state.path(to: reference) }
+
+    // MARK: - Entries
+
+    /// Writes an entry, whose value `write` writes.
+    @inline(__always)
+    private func entry(_ key: Key, _ write: (EncodingState) throws -> Void) throws {
+        let place = try state.open(reference)
+        state.beginEntry(key)
+        let start = state.entry
+
+        do {
+            try write(state)
+        } catch {
+            state.abandon(place, reference, from: start)
+            throw error
+        }
+        state.finish(place, reference)
+    }
+
+    /// Writes an entry whose value the format knows.
+    @inline(__always)
+    private func leaf<Value: WireLeaf>(_ value: Value, _ key: Key) throws {
+        let place = try state.open(reference)
+        state.beginEntry(key)
+        value.write(into: &state.writer)
+        state.finish(place, reference)
+    }
+
+    /// Writes an entry whose value the format knows, or that there is none.
+    @inline(__always)
+    private func leafIfPresent<Value: WireLeaf>(_ value: Value?, _ key: Key) throws {
+        guard let value else { return try absent(key) }
+        try leaf(value, key)
+    }
+
+    /// Writes that there is no value.
+    private func absent(_ key: Key) throws {
+        let place = try state.open(reference)
+        state.writeAbsent(key)
+        state.finish(place, reference)
+    }
+
+    // MARK: - Values of any type
+
+    func encodeNil(forKey key: Key) throws {
+        try entry(key) { $0.writer.writeTag(WireTag.null) }
+    }
+
+    func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
+        try entry(key) { try $0.encode(value) }
+    }
+
+    func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
+        guard let value else { return try absent(key) }
+        // An optional that is there and nil is not the same as one that is not there.
+        if PlanTable.plan(for: T.self)?._withUnsafeGuaranteedRef({ $0.isOptional }) ?? false {
+            try entry(key) { try $0.encode(Optional(value)) }
+        } else {
+            try encode(value, forKey: key)
+        }
+    }
+
+    // MARK: - Nested containers
+
+    func nestedContainer<NestedKey: CodingKey>(
+        keyedBy type: NestedKey.Type,
+        forKey key: Key
+    ) -> KeyedEncodingContainer<NestedKey> {
+        let nested = state.beginNested(.keyed, key, in: reference)
+        state.adopt(NestedKey.self, for: nested)
+        return KeyedEncodingContainer(KeyedWriter<NestedKey>(state: state, reference: nested))
+    }
+
+    func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
+        UnkeyedWriter(state: state, reference: state.beginNested(.list, key, in: reference))
+    }
+
+    func superEncoder() -> any Encoder {
+        state.beginSuper(WireKey.superKey, in: reference)
+    }
+
+    func superEncoder(forKey key: Key) -> any Encoder {
+        state.beginSuper(key, in: reference)
+    }
+}
+
+// MARK: - Values that the format knows
+
+extension KeyedWriter {
+    func encode(_ value: Bool, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: String, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Double, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Float, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int8, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int16, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int32, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int64, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: Int128, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt8, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt16, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt32, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt64, forKey key: Key) throws { try leaf(value, key) }
+    func encode(_ value: UInt128, forKey key: Key) throws { try leaf(value, key) }
+
+    func encodeIfPresent(_ value: Bool?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: String?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Double?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Float?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int8?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int16?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int32?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int64?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: Int128?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt8?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt16?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt32?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt64?, forKey key: Key) throws { try leafIfPresent(value, key) }
+    func encodeIfPresent(_ value: UInt128?, forKey key: Key) throws { try leafIfPresent(value, key) }
+}
+
+extension EncodingState {
+    /// Begins a container for `key` in the keyed container at `parent`, or returns the one begun earlier for that key.
+    func beginNested<Key: CodingKey>(
+        _ form: EncodingRecord.Form,
+        _ key: Key,
+        in parent: EncodingReference
+    ) -> EncodingReference {
+        do {
+            let place = try open(parent)
+            defer { finish(place, parent) }
+            let name = key.stringValue
+            if mayRepeat(key, name), let earlier = earlierEntry(name) {
+                if let known = container(form, at: earlier, in: parent) { return known }
+                hide(earlier)
+            }
+
+            writeEntryKey(name)
+            let nested = push(form, start: writer.count)
+            if let tag = form.tag { _ = writer.beginContainer(tag) }
+            return nested
+        } catch {
+            fail(error)
+            return .none
+        }
+    }
+
+    /// Returns the container that was begun for the entry at `offset` of the container at `parent`, if there is one of this form.
+    private func container(
+        _ form: EncodingRecord.Form,
+        at offset: Int,
+        in parent: EncodingReference
+    ) -> EncodingReference? {
+        let known = records.indices.first {
+            records[$0].parent == parent.index && records[$0].entry == offset && records[$0].form == form
+        }
+        return known.map { EncodingReference(index: Int32(truncatingIfNeeded: $0), serial: records[$0].serial) }
+    }
+
+    /// Begins a box for `key` in the keyed container at `parent`, and returns the encoder of what is in it.
+    func beginSuper<Key: CodingKey>(_ key: Key, in parent: EncodingReference) -> WireEncoder {
+        do {
+            let place = try open(parent)
+            defer { finish(place, parent) }
+            beginEntry(key)
+            return beginBox()
+        } catch {
+            fail(error)
+            return WireEncoder(state: self, reference: .none)
+        }
+    }
+}
