@@ -91,7 +91,7 @@ package struct SharedWord: @unchecked Sendable {
         cancellation: WaitCancellation? = nil
     ) -> FutexWaitResult {
         guard let cancellation else {
-            guard mp_futex_wait(raw, expected, deadline.nanoseconds) != 0, errno == ETIMEDOUT else { return .lookAgain }
+            guard mp_futex_wait(raw, expected, deadline.futexTime) != 0, errno == ETIMEDOUT else { return .lookAgain }
             return .timedOut
         }
         return Self.wait(mp_futex(word: raw, expected: expected), nil, until: deadline, cancellation: cancellation)
@@ -130,7 +130,7 @@ package struct SharedWord: @unchecked Sendable {
             count += 1
         }
         let result = withUnsafeBytes(of: &futexes) { bytes in
-            mp_futex_wait_any(bytes.baseAddress?.assumingMemoryBound(to: mp_futex.self), count, deadline.nanoseconds)
+            mp_futex_wait_any(bytes.baseAddress?.assumingMemoryBound(to: mp_futex.self), count, deadline.futexTime)
         }
         let error = errno
         if let cancellation, cancellation.isCancelled { return .cancelled }
