@@ -52,6 +52,11 @@ let package = Package(
         ),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
         .testTarget(
+            name: "MultiprocessingTests",
+            dependencies: ["CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "PrimitivesTests",
             dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
             swiftSettings: settings

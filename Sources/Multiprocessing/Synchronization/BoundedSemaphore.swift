@@ -53,6 +53,15 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
     /// Runs `body` with a permit; the task is suspended until there is one.
     ///
     /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    public func withPermit<Result>(_ body: () throws -> Result) async throws -> Result {
+        try await acquire()
+        defer { _ = core.state.release() }
+        return try body()
+    }
+
+    /// Runs `body`, which may suspend, with a permit; the task is suspended until there is one.
+    ///
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
     public func withPermit<Result>(_ body: () async throws -> Result) async throws -> Result {
         try await acquire()
         defer { _ = core.state.release() }

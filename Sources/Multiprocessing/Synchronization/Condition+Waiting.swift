@@ -28,12 +28,7 @@ extension Condition {
     ///   `CancellationError` when the task is cancelled while it waits.
     @discardableResult
     public func wait(timeout: Duration? = nil) async throws -> Bool {
-        let owner = try requireTask("wait")
-        let waiting = ConditionWaiting(self, owner: owner, until: Deadline(timeout: timeout))
-        return try await BlockingWaiters.run { cancellation in
-            var waiting = waiting
-            return try waiting.run(cancellation: cancellation)
-        }
+        try await wait(until: Deadline(timeout: timeout))
     }
 
     /// Waits until `predicate` holds, which is asked with the lock held: at once, and after each notification; the thread is blocked until then.
@@ -58,19 +53,38 @@ extension Condition {
     /// - Parameters:
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: What `predicate` returned last.
+    /// - Throws: As ``wait(timeout:)-(_)``; what `predicate` throws.
+    @discardableResult
+    public func wait(timeout: Duration? = nil, for predicate: () throws -> Bool) async throws -> Bool {
+        let deadline = Deadline(timeout: timeout)
+        while try !predicate() {
+            guard try await wait(until: deadline) else { return try predicate() }
+        }
+        return true
+    }
+
+    /// Waits until `predicate`, which may suspend, holds; the task is suspended until then.
+    ///
+    /// - Parameters:
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Returns: What `predicate` returned last.
+    /// - Throws: As ``wait(timeout:)-(_)``; what `predicate` throws.
     @discardableResult
     public func wait(timeout: Duration? = nil, for predicate: () async throws -> Bool) async throws -> Bool {
         let deadline = Deadline(timeout: timeout)
-        let owner = try requireTask("wait")
         while try await !predicate() {
-            let waiting = ConditionWaiting(self, owner: owner, until: deadline)
-            let wasNotified = try await BlockingWaiters.run { cancellation in
-                var waiting = waiting
-                return try waiting.run(cancellation: cancellation)
-            }
-            guard wasNotified else { return try await predicate() }
+            guard try await wait(until: deadline) else { return try await predicate() }
         }
         return true
+    }
+
+    /// Waits for one notification on another thread; false when the deadline passed.
+    private func wait(until deadline: Deadline) async throws -> Bool {
+        let waiting = ConditionWaiting(self, owner: try requireTask("wait"), until: deadline)
+        return try await BlockingWaiters.run { cancellation in
+            var waiting = waiting
+            return try waiting.run(cancellation: cancellation)
+        }
     }
 
     /// The calling task, which has to hold the lock as a task: a thread's lock cannot be given up by another thread.

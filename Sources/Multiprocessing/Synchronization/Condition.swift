@@ -93,6 +93,11 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
         try core.withLock(body)
     }
 
+    /// Runs `body` with the lock held; the task is suspended until it is.
+    public func withLock<Result>(_ body: () throws -> Result) async throws -> Result {
+        try await core.withLock(body)
+    }
+
     /// Runs `body`, which may wait for the condition, with the lock held by the task, which is suspended until it is.
     public func withLock<Result>(_ body: () async throws -> Result) async throws -> Result {
         try await core.withLock(body)

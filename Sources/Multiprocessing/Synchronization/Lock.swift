@@ -96,7 +96,7 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     /// Whether anybody holds the lock at this moment.
     public var isLocked: Bool { core.lock.isLocked }
 
-    /// The type, and who holds the lock: "none", "this process" (with the thread), or another process.
+    /// The type, and who holds the lock: "none", this process by its name (with the thread or "task"), or another process.
     public var description: String { "Lock(owner: \(core.ownerDescription))" }
 
     // MARK: - Sending

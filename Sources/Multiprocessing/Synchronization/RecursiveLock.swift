@@ -91,7 +91,7 @@ public final class RecursiveLock: Codable, Sendable, CustomStringConvertible {
     /// How many times the holder has acquired the lock; 0 when it is free.
     public var count: Int { core.lock.isLocked ? Int(core.lock.recursion) + 1 : 0 }
 
-    /// The type, and who holds the lock: "none", "this process" (with the thread), or another process; and how often.
+    /// The type, and who holds the lock: "none", this process by its name (with the thread or "task"), or another process; and how often.
     public var description: String { "RecursiveLock(owner: \(core.ownerDescription), count: \(count))" }
 
     // MARK: - Sending
