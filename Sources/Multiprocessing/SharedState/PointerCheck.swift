@@ -5,9 +5,10 @@
 /// `BitwiseCopyable` rules out references, but not pointers. Nothing in the language tells those apart, so the fields of a value are looked at by name; an address that was turned into an
 /// integer cannot be seen.
 enum PointerCheck {
-    private static let prefixes = [
-        "Swift.Unsafe", "Swift.AutoreleasingUnsafe", "Swift.OpaquePointer", "Swift.Unmanaged", "Swift.UnownedJob", "Swift.CVaListPointer", "Swift.UnownedSerialExecutor",
-        "Swift.UnownedTaskExecutor", "Builtin.",
+    /// What the names of address types contain; an optional or a tuple names what is in it.
+    private static let names = [
+        "Swift.Unsafe", "Swift.AutoreleasingUnsafe", "Swift.OpaquePointer", "Swift.Unmanaged", "Swift.CVaListPointer", "Swift.UnownedJob",
+        "Swift.UnownedSerialExecutor", "Swift.UnownedTaskExecutor", "Builtin.",
     ]
 
     /// Throws when `value` is, or holds, an address.
@@ -25,7 +26,7 @@ enum PointerCheck {
     private static func pointer(in value: Any, depth: Int) -> String? {
         let type = Swift.type(of: value)
         let name = String(reflecting: type)
-        if type is any Any.Type.Type || prefixes.contains(where: name.hasPrefix) || name.contains(" -> ") || name.hasSuffix(".Type") {
+        if type is any Any.Type.Type || names.contains(where: name.contains) || name.contains(" -> ") || name.hasSuffix(".Type") {
             return name
         }
         guard depth < 16 else { return nil }

@@ -92,3 +92,14 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
         try HandleMemory.encode(descriptor: core.region.descriptor, owner: core.region, type: Self.self, to: encoder)
     }
 }
+
+/// ``Semaphore`` by a second name.
+///
+/// Glibc, and Foundation with it, calls a pointer to `sem_t` a `Semaphore`, so that the bare name is ambiguous as a type annotation in files that import one of them. Expressions such as
+/// `Semaphore(value: 4)` are not.
+public typealias CountingSemaphore = Semaphore
+
+extension Multiprocessing {
+    /// ``Semaphore``, qualified.
+    public typealias Semaphore = CountingSemaphore
+}
