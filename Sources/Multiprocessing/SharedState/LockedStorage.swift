@@ -36,13 +36,15 @@ struct LockedStorage: @unchecked Sendable {
     /// - Throws: ``OwnerDied`` when the last owner died with it; the lock is then free.
     @usableFromInline
     func acquire() throws {
+        // The usual case first, without touching the reference in `core`.
+        if core.lock.acquireIfFree() { return }
         _ = try core.acquire(until: .never)
     }
 
     /// Releases the lock, which the caller holds.
     @usableFromInline
     func release() {
-        _ = core.release()
+        if !core.lock.releaseIfHeldByThread() { _ = core.release() }
     }
 
     /// Runs `body` with the lock held; a death that was not told of stays so.

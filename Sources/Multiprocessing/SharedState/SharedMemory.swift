@@ -22,11 +22,14 @@ public final class SharedMemory: Codable, Sendable {
 
     private let region: MemoryRegion
 
+    /// Where the bytes lie. A property of its own because the optimiser of Swift 6.3.1 crashes over a span made from another object's property.
+    private nonisolated(unsafe) let base: UnsafeMutableRawPointer  // safe because `region` keeps it mapped
+
     /// The name, for memory that has one.
     public let name: String?
 
     /// The size in bytes.
-    public var size: Int { region.size }
+    public let size: Int
 
     // MARK: - Making and opening
 
@@ -37,6 +40,7 @@ public final class SharedMemory: Codable, Sendable {
         try Self.check(size)
         region = try MemoryRegion(size: size, name: "multiprocessing-memory")
         name = nil
+        (base, self.size) = (region.base, region.size)
     }
 
     /// Makes memory with a name, all zero, or opens it.
@@ -52,6 +56,7 @@ public final class SharedMemory: Codable, Sendable {
         if create { try Self.check(size) }
         region = try create ? file.make(size: size) : file.open()
         self.name = name
+        (base, self.size) = (region.base, region.size)
     }
 
     private static func check(_ size: Int) throws(SharedStateError) {
@@ -75,7 +80,7 @@ public final class SharedMemory: Codable, Sendable {
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {
-            let span = unsafe RawSpan(_unsafeStart: region.base, byteCount: size)
+            let span = unsafe RawSpan(_unsafeStart: base, byteCount: size)
             return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
@@ -84,7 +89,7 @@ public final class SharedMemory: Codable, Sendable {
     public var mutableBytes: MutableRawSpan {
         @_lifetime(borrow self)
         get {
-            let span = unsafe MutableRawSpan(_unsafeStart: region.base, byteCount: size)
+            let span = unsafe MutableRawSpan(_unsafeStart: base, byteCount: size)
             return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
@@ -103,6 +108,7 @@ public final class SharedMemory: Codable, Sendable {
         let nested = try container.superDecoder(forKey: .memory)
         let descriptor = try HandleMemory.decodeDescriptor(type: Self.self, from: try nested.singleValueContainer(), nested)
         region = try name == nil ? MemoryRegion(adopting: descriptor) : MemoryRegion(mapping: descriptor)
+        (base, size) = (region.base, region.size)
     }
 
     /// Encodes the memory's place, not the bytes, for a process of this program.

@@ -22,7 +22,9 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
     @available(*, noasync)
     @discardableResult
     public func acquire(timeout: Duration? = nil) throws -> Bool {
-        core.acquire(until: Deadline(timeout: timeout))
+        // The usual case first, without touching the reference in `core`.
+        if core.state.acquireIfAvailable() { return true }
+        return core.acquire(until: Deadline(timeout: timeout))
     }
 
     /// Takes a permit; the task is suspended until there is one.
@@ -39,6 +41,7 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
     ///
     /// - Throws: `SynchronizationError`: `tooManyReleases` beyond the maximum, with nothing changed, `invalidValue` when `count` is not positive.
     public func release(_ count: Int = 1) throws {
+        if count == 1, core.state.release() { return }
         try core.release(count)
     }
 

@@ -37,7 +37,9 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     @available(*, noasync)
     @discardableResult
     public func acquire(timeout: Duration? = nil) throws -> Bool {
-        try core.acquire(until: Deadline(timeout: timeout))
+        // Here and below, the usual case first, without touching the reference in `core`.
+        if core.lock.acquireIfFree() { return true }
+        return try core.acquire(until: Deadline(timeout: timeout))
     }
 
     /// Acquires the lock for the calling task, which is suspended until then.
@@ -55,6 +57,7 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: `SynchronizationError` (`notOwner`) when the calling thread or task does not hold it; nothing is changed then.
     public func release() throws {
+        if core.lock.releaseIfHeldByThread() { return }
         try core.releaseOrThrow()
     }
 
@@ -63,7 +66,9 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free.
     @available(*, noasync)
     public func withLock<Result>(_ body: () throws -> Result) throws -> Result {
-        try core.withLock(body)
+        guard core.lock.acquireIfFree() else { return try core.withLock(body) }
+        defer { if !core.lock.releaseIfHeldByThread() { _ = core.release() } }
+        return try body()
     }
 
     /// Runs `body` with the lock held; the task is suspended until it is.

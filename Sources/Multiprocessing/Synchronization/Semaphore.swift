@@ -28,7 +28,9 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     @available(*, noasync)
     @discardableResult
     public func acquire(timeout: Duration? = nil) throws -> Bool {
-        core.acquire(until: Deadline(timeout: timeout))
+        // The usual case first, without touching the reference in `core`.
+        if core.state.acquireIfAvailable() { return true }
+        return core.acquire(until: Deadline(timeout: timeout))
     }
 
     /// Takes a permit; the task is suspended until there is one.
@@ -45,6 +47,7 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: `SynchronizationError`: `tooManyReleases` beyond 2,147,483,647, `invalidValue` when `count` is not positive.
     public func release(_ count: Int = 1) throws {
+        if count == 1, core.state.release() { return }
         try core.release(count)
     }
 

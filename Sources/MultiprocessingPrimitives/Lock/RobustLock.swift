@@ -96,14 +96,15 @@ package struct RobustLock: @unchecked Sendable {
         return true
     }
 
-    /// Gives the lock up when this thread holds it, and returns whether it did.
+    /// Gives the lock up when this thread holds it and acquired it once, and returns whether it did.
     ///
     /// - Parameter unlearned: A process that died with the lock has still to be told of: the next acquirer is.
     @inline(__always)
     package func releaseIfHeldByThread(unlearned: Bool = false) -> Bool {
         guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
         // Relaxed: the value can only be this thread's id if this thread wrote it.
-        guard atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask == thread.pointee.id else { return false }
+        guard atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask == thread.pointee.id, recursion == 0
+        else { return false }
         mp_robust_pending(list, base)
         mp_robust_unlink(base)
         ownerProcess.pointee.store(0, ordering: .relaxed)
@@ -119,6 +120,11 @@ package struct RobustLock: @unchecked Sendable {
     /// Whether anybody holds the lock.
     package var isLocked: Bool {
         atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask != 0
+    }
+
+    /// Whether somebody may be asleep until the lock is free, for tests.
+    package var hasWaiters: Bool {
+        atomicWord.pointee.load(ordering: .relaxed) & Self.waiters != 0
     }
 
     /// Whether `holder`, which is the calling thread or task, holds the lock.
