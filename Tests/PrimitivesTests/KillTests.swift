@@ -25,7 +25,7 @@ extension PrimitivesTests {
                     let first = chaos.count(1).add(1)
                     for _ in 0..<200 { mp_pause() }
                     chaos.count(2).store(first)
-                    chaos.progress(of: worker).add(1)
+                    chaos.advance(worker)
                     place.store(Place.between.rawValue)
                     try require(lock.release(by: .thread), "the lock was not held")
                     place.store(Place.outside.rawValue)
@@ -38,6 +38,37 @@ extension PrimitivesTests {
                 let unsure = chaos.kills(in: .between)
                 try require(sure > 50, "only \(sure) were killed with the lock")
                 try require((sure...sure + unsure).contains(learnt), "\(learnt) deaths learnt, \(sure) + at most \(unsure) happened")
+            }
+        }
+
+        @Test(.timeLimit(.minutes(1)))
+        func `a lock survives the kill of those who wait for it`() throws {
+            try Laboratory.run {
+                let chaos = try Chaos(seed: 11)
+                try chaos.run(kills: Self.kills, victims: 1..<Chaos.workers) { worker, chaos in
+                    let lock = RobustLock(chaos.base)
+                    // Held most of the time by the one that lives.
+                    _ = try lock.acquire()
+                    for _ in 0..<(worker == 0 ? 1000 : 1) { mp_pause() }
+                    chaos.advance(worker)
+                    try require(lock.release(by: .thread), "the lock was not held")
+                    for _ in 0..<100 { mp_pause() }
+                }
+            }
+        }
+
+        @Test(.timeLimit(.minutes(1)))
+        func `a lock that tasks hold survives the kill of their process`() throws {
+            try Laboratory.run {
+                let chaos = try Chaos(seed: 12)
+                try chaos.run(kills: Self.kills) { worker, chaos in
+                    let lock = RobustLock(chaos.base)
+                    let holder = worker == 0 ? LockHolder.thread : .task(UInt64(worker))
+                    _ = try lock.acquire(for: holder)
+                    for _ in 0..<100 { mp_pause() }
+                    try require(lock.release(by: holder), "the lock was not held")
+                    chaos.advance(worker)
+                }
             }
         }
 
@@ -61,7 +92,7 @@ extension PrimitivesTests {
                         chaos.count(1).add(1)
                     }
                     place.store(Place.outside.rawValue)
-                    chaos.progress(of: worker).add(1)
+                    chaos.advance(worker)
                 }
                 let given = Int(chaos.count(0).load())
                 let rest = Int(chaos.count(1).load()) + Int(SemaphoreState(chaos.base).value)
@@ -70,11 +101,11 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
-        func `an event survives the kill of its setters and waiters`() throws {
+        @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+        func `an event survives the kill of its setters and of its waiters`(killsSetter: Bool) throws {
             try Laboratory.run {
-                let chaos = try Chaos(seed: 3)
-                try chaos.run(kills: Self.kills) { worker, chaos in
+                let chaos = try Chaos(seed: killsSetter ? 31 : 32)
+                try chaos.run(kills: Self.kills, victims: killsSetter ? 0..<1 : 1..<Chaos.workers) { worker, chaos in
                     let event = EventState(chaos.base)
                     if worker == 0 {
                         event.set()
@@ -84,42 +115,35 @@ extension PrimitivesTests {
                     } else {
                         try require(event.wait(until: .never) == .acquired, "not released")
                     }
-                    chaos.progress(of: worker).add(1)
+                    chaos.advance(worker)
                 }
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
-        func `a condition survives the kill of its notifiers and waiters`() throws {
+        @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+        func `a condition survives the kill of its notifiers and of its waiters`(killsNotifier: Bool) throws {
             try Laboratory.run {
-                let chaos = try Chaos(seed: 4)
-                try chaos.run(kills: Self.kills) { worker, chaos in
+                let chaos = try Chaos(seed: killsNotifier ? 41 : 42)
+                try chaos.run(kills: Self.kills, victims: killsNotifier ? 0..<1 : 1..<Chaos.workers) { worker, chaos in
                     let lock = RobustLock(chaos.base)
                     let condition = ConditionState(chaos.base + 64)
                     let items = chaos.count(0)
                     _ = try lock.acquire()
-                    if worker < 2 {
+                    if worker == 0 {
                         if items.load() < 3 { items.add(1) }
-                        if worker == 0 { condition.notify(1) } else { condition.notifyAll() }
+                        if items.load() == 2 { condition.notifyAll() } else { condition.notify(1) }
                     } else {
-                        while items.load() == 0 {
-                            var wait = condition.begin()
-                            repeat {
-                                _ = lock.release(by: .thread)
-                                _ = condition.sleep(wait, until: .never)
-                                _ = try lock.acquire()
-                            } while !condition.finish(&wait)
-                        }
+                        try waitForItem(items, condition, lock)
                         items.add(UInt32.max)
                     }
                     _ = lock.release(by: .thread)
-                    chaos.progress(of: worker).add(1)
+                    chaos.advance(worker)
                 }
             }
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func `a barrier survives the kill of its parties`() throws {
+        func `a barrier survives the kill of its parties, while they wait, arrive, run the action and break it`() throws {
             try Laboratory.run {
                 let chaos = try Chaos(seed: 5)
                 let parties = UInt32(Chaos.workers)
@@ -131,7 +155,7 @@ extension PrimitivesTests {
                         for _ in 0..<100 { mp_pause() }
                     }
                     if case .passed = outcome {
-                        chaos.progress(of: worker).add(1)
+                        chaos.advance(worker)
                     } else if barrier.enter() {
                         if barrier.isBroken { barrier.reset() }
                         barrier.leave()
@@ -139,5 +163,17 @@ extension PrimitivesTests {
                 }
             }
         }
+    }
+}
+
+/// Waits, with the lock held, until there is an item.
+private func waitForItem(_ items: SharedWord, _ condition: ConditionState, _ lock: RobustLock) throws {
+    while items.load() == 0 {
+        var wait = condition.begin()
+        repeat {
+            _ = lock.release(by: .thread)
+            _ = condition.sleep(wait, until: .never)
+            _ = try lock.acquire()
+        } while !condition.finish(&wait)
     }
 }

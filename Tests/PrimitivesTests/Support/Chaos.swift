@@ -18,7 +18,7 @@ enum Place: UInt32 {
 ///
 /// Used in a laboratory. `base` is the primitive's memory, zero at first; the workers' own words lie behind it.
 final class Chaos {
-    static let workers = 4
+    static let workers = 3
     let region: MemoryRegion
     var base: UnsafeMutableRawPointer { region.base }
     private var processes: [ForkedProcess] = []
@@ -38,53 +38,68 @@ final class Chaos {
     func place(of worker: Int) -> SharedWord { SharedWord(slot(worker), offset: 0) }
 
     /// How much the worker has done.
-    func progress(of worker: Int) -> SharedWord { SharedWord(slot(worker), offset: 4) }
+    private func progress(of worker: Int) -> SharedWord { SharedWord(slot(worker), offset: 4) }
+
+    /// Whether somebody sleeps until the worker gets on.
+    private func isWatched(_ worker: Int) -> SharedWord { SharedWord(slot(worker), offset: 8) }
+
+    /// Says that the worker has got on.
+    func advance(_ worker: Int) {
+        progress(of: worker).add(1)
+        if isWatched(worker).load() != 0 { progress(of: worker).wake(1) }
+    }
 
     /// A word for the test's own counts.
     func count(_ index: Int) -> SharedWord { SharedWord(region.base + 4096 + 1024, offset: index * 64) }
 
-    /// Kills `kills` workers at random moments, each replaced by a new one; after each kill every other worker that is not excused has to get on.
+    /// Kills `kills` workers at random moments, each replaced by a new one; after every tenth all have to get on.
     ///
     /// - Parameters:
-    ///   - mustProgress: The workers that count.
-    ///   - onKill: Called after each kill, with the worker and where it was.
+    ///   - victims: Who is killed.
     ///   - body: One operation of a worker; called for ever.
     func run(
         kills: Int,
-        mustProgress: [Int] = Array(0..<workers),
-        onKill: (Int, Place) throws -> Void = { _, _ in },
+        victims: Range<Int> = 0..<workers,
         body: @escaping (_ worker: Int, _ chaos: Chaos) throws -> Void
     ) throws {
         for worker in 0..<Self.workers { processes.append(try start(worker, body)) }
-        for _ in 0..<kills {
-            let victim = Int.random(in: 0..<Self.workers, using: &generator)
-            let moment = mp_now() + Int64.random(in: 0..<400_000, using: &generator)
-            while mp_now() < moment { sched_yield() }
+        let never = count(15)
+        for kill in 1...kills {
+            let victim = Int.random(in: victims, using: &generator)
+            let moment = Deadline(nanoseconds: mp_now() + Int64.random(in: 0..<2_000_000, using: &generator))
+            while never.wait(while: 0, until: moment) != .timedOut {}
             try processes[victim].destroy()
-            let where_ = Place(rawValue: place(of: victim).load()) ?? .outside
-            killed[where_, default: 0] += 1
-            try onKill(victim, where_)
-            place(of: victim).store(Place.outside.rawValue)
+            account(for: victim)
             processes[victim] = try start(victim, body)
-            try awaitProgress(of: mustProgress, after: victim)
+            // Every wedge lasts, so not every kill needs its own look.
+            guard kill.isMultiple(of: 10) else { continue }
+            for worker in 0..<Self.workers { try awaitProgress(of: worker, after: victim) }
         }
-        for process in processes { try process.destroy() }
         for worker in 0..<Self.workers {
-            let where_ = Place(rawValue: place(of: worker).load()) ?? .outside
-            killed[where_, default: 0] += 1
-            try onKill(worker, where_)
+            try processes[worker].destroy()
+            account(for: worker)
         }
         processes = []
+    }
+
+    /// Counts a kill by the place it happened in.
+    private func account(for worker: Int) {
+        killed[Place(rawValue: place(of: worker).load()) ?? .outside, default: 0] += 1
+        place(of: worker).store(Place.outside.rawValue)
     }
 
     private func start(_ worker: Int, _ body: (Int, Chaos) throws -> Void) throws -> ForkedProcess {
         try ForkedProcess { while true { try body(worker, self) } }
     }
 
-    private func awaitProgress(of workers: [Int], after victim: Int) throws {
-        let before = workers.map { progress(of: $0).load() }
-        for (worker, count) in zip(workers, before) {
-            try waitFor("worker \(worker) to get on after \(victim) was killed") { progress(of: worker).load() != count }
+    private func awaitProgress(of worker: Int, after victim: Int) throws {
+        let before = progress(of: worker).load()
+        let deadline = Deadline(timeout: .seconds(10))
+        isWatched(worker).store(1)
+        defer { isWatched(worker).store(0) }
+        while progress(of: worker).load() == before {
+            let result = progress(of: worker).wait(while: before, until: deadline)
+            try require(result != .timedOut, "worker \(worker) does not get on after \(victim) was killed")
         }
     }
 
