@@ -53,7 +53,9 @@ let package = Package(
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
         .testTarget(
             name: "MultiprocessingTests",
-            dependencies: ["CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
+            dependencies: [
+                "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Multiprocessing
+import Testing
+
 import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
-import Multiprocessing
-import Testing
 
 /// Handles of every kind as part of a program's own value.
 private struct Tools: Codable, Sendable {
