@@ -17,6 +17,12 @@ let package = Package(
         .library(name: "MultiprocessingFoundation", targets: ["MultiprocessingFoundation"]),
         .executable(name: "Tour", targets: ["Tour"]),
     ],
+    traits: [
+        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log.")
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0")
+    ],
     targets: [
         // The rooms of the house, lowest first: a room knows only the rooms below it.
         .target(name: "CMultiprocessing"),
@@ -40,6 +46,7 @@ let package = Package(
                 "MultiprocessingChannels",
                 "MultiprocessingWireCoding",
                 "MultiprocessingFunctions",
+                .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
             ],
             // Spans of shared memory are tied to the object that keeps it mapped.
             swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]
@@ -52,15 +59,25 @@ let package = Package(
         ),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
         .testTarget(
-            name: "MultiprocessingTests",
-            dependencies: [
-                "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding",
-            ],
+            name: "WireCodingTests",
+            dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "PrimitivesTests",
             dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FunctionsTests",
+            dependencies: ["CMultiprocessing", "MultiprocessingFunctions", "MultiprocessingWireCoding"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MultiprocessingTests",
+            dependencies: [
+                "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding",
+            ],
             swiftSettings: settings
         ),
     ],

@@ -109,10 +109,18 @@ static void handle_crash(int signal, siginfo_t *info, void *context) {
         walk_stack(context);
         send(report_socket, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
-    // Back to what there was before (the default, or the runtime's own backtracer), which sees the signal as if nothing had happened: a faulting instruction faults
-    // again on return; a signal that was sent is sent again.
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        if (crash_signals[i] == signal) sigaction(signal, &previous_actions[i], NULL);
+    size_t index = 0;
+    while (crash_signals[index] != signal) index++;
+    struct sigaction previous = previous_actions[index];
+    if (info->si_code <= 0) {
+        // A signal that was sent does not come again by itself. Whoever was there before us (the runtime's own backtracer) has its say, then the signal ends the process.
+        bool is_handler = previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN;
+        if (is_handler && (previous.sa_flags & SA_SIGINFO) != 0) previous.sa_sigaction(signal, info, context);
+        if (is_handler && (previous.sa_flags & SA_SIGINFO) == 0) previous.sa_handler(signal);
+        if (is_handler) previous = (struct sigaction){.sa_handler = SIG_DFL};
+    }
+    // Back to what there was before, which sees the signal as if nothing had happened: a faulting instruction faults again on return.
+    sigaction(signal, &previous, NULL);
     if (info->si_code <= 0) syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), signal);
     errno = saved_errno;
 }

@@ -59,6 +59,7 @@ struct ClosureContext {
         captures = (0..<captureCount).map { index in
             let name = MangledName(at: Self.relative(descriptor + 12 + index * 4))
             if name.isFunction { return .function }
+            if let reason = name.unreadable { return .unknown(name: reason) }
             if let parameter = parameters.first(where: { $0.name.elementsEqual(name.bytes) }),
                 let type = genericArgument(parameter.binding)
             {
@@ -114,13 +115,17 @@ private struct MangledName {
         return _getTypeByMangledNameInContext(start, UInt(bytes.count), genericContext: nil, genericArguments: nil)
     }
 
-    /// What can be said of the type in words.
-    var demangled: String {
-        if text.hasSuffix("Xw") { return "a weak reference" }
-        if text.hasSuffix("Xo") || text.hasSuffix("Xu") { return "an unowned reference" }
-        if bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X"), bytes[bytes.count - 1] == UInt8(ascii: "b") || bytes[bytes.count - 1] == UInt8(ascii: "c") {
-            return "a variable"
+    /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory.
+    var unreadable: String? {
+        guard bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
+        switch bytes[bytes.count - 1] {
+        case UInt8(ascii: "w"): return "a weak reference"
+        case UInt8(ascii: "o"), UInt8(ascii: "u"): return "an unowned reference"
+        case UInt8(ascii: "b"), UInt8(ascii: "c"): return "a variable"
+        default: return nil
         }
-        return SymbolicName(bytes: bytes).description
     }
+
+    /// What can be said of the type in words.
+    var demangled: String { SymbolicName(bytes: bytes).description }
 }

@@ -23,13 +23,21 @@ struct FunctionDecoder {
         depth += 1
         defer { depth -= 1 }
         let code = try references.read(as: .function, from: &reader)
-        guard let kind = ContextKind(rawValue: try reader.read(UInt8.self)) else { throw FunctionNotPortable.corrupt("unknown kind of context") }
+        guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else { throw FunctionNotPortable.corrupt("unknown kind of context") }
         switch kind {
         case .none: return FunctionWords(code: code, context: 0)
         case .box: return FunctionWords(code: code, context: try decodeBox(from: &reader))
-        case .object: return FunctionWords(code: code, context: Self.retained(try decodeObject(from: &reader)))
-        case .collection: return FunctionWords(code: code, context: try decodeCollection(from: &reader))
-        case .constant: return FunctionWords(code: code, context: try decodeConstant(from: &reader))
+        default: return FunctionWords(code: code, context: try decodeObject(kind, from: &reader))
+        }
+    }
+
+    private mutating func decodeObject(_ kind: ContextKind, from reader: inout WireReader) throws -> UInt {
+        switch kind {
+        case .object: return Self.retained(try decodeObject(from: &reader))
+        case .collection: return try decodeCollection(from: &reader)
+        case .constant: return try decodeConstant(from: &reader)
+        case .references: return try decodeReferences(from: &reader)
+        case .none, .box: throw FunctionNotPortable.corrupt("an object is expected")
         }
     }
 
@@ -44,7 +52,7 @@ struct FunctionDecoder {
             throw FunctionNotPortable.corrupt("a closure has no description")
         }
         var bindings: [UInt] = []
-        for _ in 0..<bindingCount { bindings.append(try decodeBinding(from: &reader)) }
+        for _ in 0..<bindingCount { bindings.append(try decodeBinding(after: bindings, from: &reader)) }
         let binding = { (index: Int) -> Any.Type? in
             guard bindings.indices.contains(index), let word = UnsafeRawPointer(bitPattern: bindings[index]), Binding(word).isType else { return nil }
             return unsafeBitCast(word, to: Any.Type.self)  // metadata is what a metatype points to
@@ -66,12 +74,20 @@ struct FunctionDecoder {
         return contents.intoBox(metadata: metadata)
     }
 
-    private mutating func decodeBinding(from reader: inout WireReader) throws -> UInt {
-        switch try reader.read(UInt8.self) {
+    private mutating func decodeBinding(after earlier: [UInt], from reader: inout WireReader) throws -> UInt {
+        switch try references.readTag(from: &reader) {
         case 0:
             let type = try references.readType(from: &reader)
             return UInt(bitPattern: unsafeBitCast(type, to: UnsafeRawPointer.self))  // a metatype is a pointer to its metadata
         case 1: return try references.read(as: .constant, from: &reader)
+        case 2:
+            let target = UnsafeRawPointer(bitPattern: try references.read(as: .constant, from: &reader))
+            let index = try references.readCount(from: &reader)
+            let types = earlier.compactMap { UnsafeRawPointer(bitPattern: $0) }.filter { Binding($0).isType }
+            guard index < types.count, let table = mp_swift_conformsToProtocol(types[Int(index)], target) else {
+                throw FunctionNotPortable.corrupt("a generic argument does not conform")
+            }
+            return UInt(bitPattern: table)
         default: throw FunctionNotPortable.corrupt("unknown kind of generic argument")
         }
     }
@@ -145,6 +161,21 @@ struct FunctionDecoder {
             throw FunctionNotPortable.corrupt("a constant is not initialised in this process")
         }
         return Self.retained(Unmanaged<AnyObject>.fromOpaque(object).takeUnretainedValue())
+    }
+
+    private mutating func decodeReferences(from reader: inout WireReader) throws -> UInt {
+        guard depth < maximumFunctionDepth else { throw FunctionNotPortable.corrupt("arrays nest too deep") }
+        depth += 1
+        defer { depth -= 1 }
+        let count = try references.readCount(from: &reader)
+        var objects: [AnyObject] = []
+        // Not reserved: the number is only as good as the bytes.
+        for _ in 0..<count {
+            guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else { throw FunctionNotPortable.corrupt("unknown kind of object") }
+            guard let object = UnsafeRawPointer(bitPattern: try decodeObject(kind, from: &reader)) else { continue }
+            objects.append(Unmanaged<AnyObject>.fromOpaque(object).takeRetainedValue())
+        }
+        return Self.retained(unsafeBitCast(objects, to: AnyObject.self))  // an array is one pointer to its storage
     }
 
     private static func retained(_ object: AnyObject) -> UInt {

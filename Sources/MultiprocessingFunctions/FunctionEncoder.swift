@@ -8,7 +8,8 @@
 //     2   an object that is Codable: its type, its encoding
 //     3   the storage of an array, set or dictionary: the collection's type, its encoding
 //     4   an object among the constants of an image: reference
-//   a binding is   0 + type   or   1 + reference to a witness table
+//     5   the storage of an array of references: their number, then each as one of 2 to 5
+//   a binding is   0 + type,   1 + reference to a witness table,   or   2 + reference to a protocol + which of the types before it conforms to it
 //   a capture is   the encoding of a value (of a class: dynamic type and encoding), the parts of a tuple, a type, or again a function value
 
 internal import MultiprocessingWireCoding
@@ -23,6 +24,7 @@ enum ContextKind: UInt8 {
     case object
     case collection
     case constant
+    case references
 }
 
 /// Turns function values into bytes.
@@ -47,7 +49,9 @@ struct FunctionEncoder {
         depth += 1
         defer { depth -= 1 }
         try references.write(words.code, as: .function, into: &writer)
-        guard let context = UnsafeRawPointer(bitPattern: words.context) else { return writer.write(ContextKind.none.rawValue) }
+        guard let context = UnsafeRawPointer(bitPattern: words.context) else {
+            return references.write(tag: ContextKind.none.rawValue, into: &writer)
+        }
         guard let metadata = context.load(as: UnsafeRawPointer?.self) else {
             throw FunctionNotPortable(.captureTypeUnknown, "the closure's context has no metadata")
         }
@@ -72,11 +76,10 @@ struct FunctionEncoder {
                 "the program says nothing of what the closure captures: it was compiled with -disable-reflection-metadata; pass values as arguments"
             )
         }
-        writer.write(ContextKind.box.rawValue)
+        references.write(tag: ContextKind.box.rawValue, into: &writer)
         try references.write(UInt(bitPattern: metadata), as: .constant, into: &writer)
-        for index in 0..<context.bindingCount {
-            try encodeBinding(box.load(fromByteOffset: 16 + index * 8, as: UnsafeRawPointer.self), into: &writer)
-        }
+        let bindings = (0..<context.bindingCount).map { box.load(fromByteOffset: 16 + $0 * 8, as: UnsafeRawPointer.self) }
+        for (index, word) in bindings.enumerated() { try encodeBinding(word, after: bindings[..<index], into: &writer) }
         var field = box + 16 + context.bindingCount * 8
         for capture in context.captures {
             switch capture {
@@ -98,14 +101,21 @@ struct FunctionEncoder {
         }
     }
 
-    private mutating func encodeBinding(_ word: UnsafeRawPointer, into writer: inout WireWriter) throws {
+    private mutating func encodeBinding(
+        _ word: UnsafeRawPointer, after earlier: ArraySlice<UnsafeRawPointer>, into writer: inout WireWriter
+    ) throws {
         let binding = Binding(word)
         if binding.isType {
-            writer.write(UInt8(0))
+            references.write(tag: 0, into: &writer)
             try references.write(unsafeBitCast(word, to: Any.Type.self), into: &writer)  // metadata is what a metatype points to
         } else if Images.image(containing: UInt(bitPattern: word)) != nil {
-            writer.write(UInt8(1))
+            references.write(tag: 1, into: &writer)
             try references.write(UInt(bitPattern: word), as: .constant, into: &writer)
+        } else if let conformance = ReferenceWriter.conformance(of: word, among: earlier.filter { Binding($0).isType }) {
+            // A witness table made at run time: told by what it is for.
+            references.write(tag: 2, into: &writer)
+            try references.write(conformance.protocol, as: .constant, into: &writer)
+            references.write(count: conformance.argument, into: &writer)
         } else {
             throw FunctionNotPortable(
                 .captureTypeUnknown,
@@ -165,11 +175,13 @@ struct FunctionEncoder {
         let object = Unmanaged<AnyObject>.fromOpaque(address).takeUnretainedValue()
         if Images.image(containing: UInt(bitPattern: address)) != nil {
             // A constant array, or the empty collection: every process has it in the same place.
-            writer.write(ContextKind.constant.rawValue)
+            references.write(tag: ContextKind.constant.rawValue, into: &writer)
             try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
+        } else if type(of: object) == CollectionStorage.ofReferences {
+            try encodeReferences(unsafeBitCast(object, to: [AnyObject].self), into: &writer)  // an array is one pointer to its storage
         } else if let collection = CollectionStorage.collectionType(of: type(of: object)) {
             guard let codable = collection as? any Codable.Type else { throw Self.notCodable(collection) }
-            writer.write(ContextKind.collection.rawValue)
+            references.write(tag: ContextKind.collection.rawValue, into: &writer)
             try references.write(collection, into: &writer)
             try withExtendedLifetime(object) {
                 // An array, set or dictionary is one pointer to its storage.
@@ -177,9 +189,21 @@ struct FunctionEncoder {
                 try encodeValue(codable, at: &storage, into: &writer)
             }
         } else {
-            writer.write(ContextKind.object.rawValue)
+            references.write(tag: ContextKind.object.rawValue, into: &writer)
             try encodeCodable(object, static: type(of: object), into: &writer)
         }
+    }
+
+    /// Writes an array whose elements are references, of whatever type: the standard library has one class of storage for all of them.
+    private mutating func encodeReferences(_ objects: [AnyObject], into writer: inout WireWriter) throws {
+        guard depth < maximumFunctionDepth else {
+            throw FunctionNotPortable(.captureNotCodable, "the closure captures arrays more than \(maximumFunctionDepth) deep")
+        }
+        depth += 1
+        defer { depth -= 1 }
+        references.write(tag: ContextKind.references.rawValue, into: &writer)
+        references.write(count: objects.count, into: &writer)
+        for object in objects { try encodeObject(Unmanaged.passUnretained(object).toOpaque(), into: &writer) }
     }
 
     private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {

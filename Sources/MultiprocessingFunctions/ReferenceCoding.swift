@@ -32,6 +32,18 @@ struct ReferenceWriter {
         hash.mix(number)
     }
 
+    /// Writes a byte that says what follows, and makes everything after depend on it: the same reference means something else in another place.
+    mutating func write(tag: UInt8, into writer: inout WireWriter) {
+        bind(UInt64(tag))
+        writer.write(tag)
+    }
+
+    /// Writes a number that everything after depends on.
+    mutating func write(count: Int, into writer: inout WireWriter) {
+        bind(UInt64(count))
+        writer.writeVarint(UInt64(count))
+    }
+
     /// Writes the place of `address`.
     ///
     /// - Throws: `FunctionNotPortable` when it lies in no image, as code made at run time does.
@@ -66,6 +78,20 @@ struct ReferenceReader {
     /// Makes everything after this depend on `number` as well.
     mutating func bind(_ number: UInt64) {
         hash.mix(number)
+    }
+
+    /// Reads a byte that says what follows.
+    mutating func readTag(from reader: inout WireReader) throws -> UInt8 {
+        let tag: UInt8 = try reader.read()
+        bind(UInt64(tag))
+        return tag
+    }
+
+    /// Reads a number that everything after depends on.
+    mutating func readCount(from reader: inout WireReader) throws -> UInt64 {
+        let count = try reader.readVarint()
+        bind(count)
+        return count
     }
 
     /// Reads a reference and returns the address it stands for in this process.

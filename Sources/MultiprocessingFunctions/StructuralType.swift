@@ -59,6 +59,13 @@ struct Binding {
 
 /// The storage objects behind the collections of the standard library, which are one reference to such an object.
 enum CollectionStorage {
+    /// The storage of every array whose elements are references.
+    static let ofReferences: AnyClass = {
+        final class Anything {}
+        let array: [AnyObject] = [Anything()]
+        return type(of: unsafeBitCast(array, to: AnyObject.self))  // an array is one pointer to its storage
+    }()
+
     /// Returns the array, set or dictionary type whose storage has the class `storage`; nil for other classes.
     static func collectionType(of storage: AnyClass) -> Any.Type? {
         let name = _typeName(storage, qualified: true)

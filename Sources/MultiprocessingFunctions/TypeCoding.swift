@@ -29,16 +29,15 @@ extension ReferenceWriter {
             }
             conformances.append(conformance)
         }
-        writer.write(UInt8(1))
-        bind(1)
+        write(tag: 1, into: &writer)
         try write(UInt(bitPattern: nominal.descriptor), as: .constant, into: &writer)
-        writer.writeVarint(UInt64(nominal.typeArguments.count))
+        write(count: nominal.typeArguments.count, into: &writer)
         for argument in nominal.typeArguments {
             try write(unsafeBitCast(argument, to: Any.Type.self), into: &writer)  // metadata is what a metatype points to
         }
         for conformance in conformances {
             try write(conformance.protocol, as: .constant, into: &writer)
-            writer.writeVarint(UInt64(conformance.argument))
+            write(count: conformance.argument, into: &writer)
         }
     }
 
@@ -50,14 +49,13 @@ extension ReferenceWriter {
                 "the type \(type) has no name that another process could find it by; declare it outside functions and not private"
             )
         }
-        writer.write(UInt8(0))
+        write(tag: 0, into: &writer)
         writer.writeString(name)
-        bind(0)
         for byte in name.utf8 { bind(UInt64(byte)) }
     }
 
     /// Finds which protocol `table` is about and which of `arguments` it belongs to.
-    private static func conformance(of table: UnsafeRawPointer, among arguments: [UnsafeRawPointer]) -> (protocol: UInt, argument: Int)? {
+    static func conformance(of table: UnsafeRawPointer, among arguments: [UnsafeRawPointer]) -> (protocol: UInt, argument: Int)? {
         // A witness table starts with its conformance descriptor, and that with a relative pointer to the protocol (bit 0: to a pointer to it).
         guard let descriptor = table.load(as: UnsafeRawPointer?.self) else { return nil }
         let relative = Int(descriptor.load(as: Int32.self))
@@ -81,15 +79,13 @@ extension ReferenceReader {
     /// - Throws: `FunctionNotPortable` when the bytes name no type of this program.
     mutating func readType(from reader: inout WireReader, depth: Int = 0) throws -> Any.Type {
         guard depth < maximumTypeDepth else { throw FunctionNotPortable.corrupt("types nest too deep") }
-        switch try reader.read(UInt8.self) {
+        switch try readTag(from: &reader) {
         case 0:
             let name = try reader.readString()
-            bind(0)
             for byte in name.utf8 { bind(UInt64(byte)) }
             guard let type = _typeByName(name) else { throw FunctionNotPortable.corrupt("no type has the name \(name)") }
             return type
         case 1:
-            bind(1)
             return try readNominal(from: &reader, depth: depth)
         default:
             throw FunctionNotPortable.corrupt("unknown kind of type")
@@ -102,7 +98,7 @@ extension ReferenceReader {
             let function = UnsafeRawPointer(bitPattern: accessor.address)
         else { throw FunctionNotPortable.corrupt("a reference is to no type") }
 
-        let count = try reader.readVarint()
+        let count = try readCount(from: &reader)
         guard count <= UInt64(accessor.keyArguments) else { throw FunctionNotPortable.corrupt("wrong number of type arguments") }
         var arguments: [UnsafeRawPointer?] = []
         for _ in 0..<count {
@@ -111,7 +107,7 @@ extension ReferenceReader {
         }
         for _ in Int(count)..<accessor.keyArguments {
             let target = UnsafeRawPointer(bitPattern: try read(as: .constant, from: &reader))
-            let index = try reader.readVarint()
+            let index = try readCount(from: &reader)
             guard index < count, let table = mp_swift_conformsToProtocol(arguments[Int(index)], target) else {
                 throw FunctionNotPortable.corrupt("a type argument does not conform")
             }

@@ -36,10 +36,10 @@ package final class CarriedDescriptors {
         closesLeftovers = true
     }
 
-    /// Adds a descriptor that `owner` keeps open, and returns its index.
-    package func attach(_ number: Int32, owner: AnyObject) -> Int {
+    /// Adds a descriptor that `owner` keeps open, and returns its index. Without an owner the caller sees to it that it stays open.
+    package func attach(_ number: Int32, owner: AnyObject?) -> Int {
         numbers.append(number)
-        owners.append(owner)
+        if let owner { owners.append(owner) }
         return numbers.count - 1
     }
 

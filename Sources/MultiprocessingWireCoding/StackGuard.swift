@@ -43,7 +43,10 @@ struct StackGuard {
         // Wraps to something huge where a sanitizer keeps variables on a stack of its own: then only the depth counts.
         guard address &- threadStackStart() >= Self.reserve else {
             depth -= 1
-            throw WireCodingError(.tooDeep, "values are nested \(depth) deep, or in a cycle, and the thread's stack is used up")
+            throw WireCodingError(
+                .tooDeep,
+                "values are nested \(depth) deep, or in a cycle, and the thread's stack is used up"
+            )
         }
     }
 }

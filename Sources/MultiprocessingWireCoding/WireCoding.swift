@@ -8,12 +8,8 @@ package enum WireCoding {
         into writer: inout WireWriter,
         userInfo: [CodingUserInfoKey: Any] = [:]
     ) throws {
-        if let plan = PlanTable.plan(for: T.self) {
-            let isDone = plan._withUnsafeGuaranteedRef { plan in
-                if plan.isLeaf { plan.encode(value, into: &writer) }
-                return plan.isLeaf
-            }
-            if isDone { return }
+        if let plan = PlanTable.plan(for: T.self), plan.isLeaf {
+            return plan.with(T.self) { $0.encode(value, into: &writer) }
         }
         try encodeWithState(value, into: &writer, userInfo)
     }
@@ -24,13 +20,15 @@ package enum WireCoding {
         from reader: inout WireReader,
         userInfo: [CodingUserInfoKey: Any] = [:]
     ) throws -> T {
-        if let plan = PlanTable.plan(for: type), plan._withUnsafeGuaranteedRef({ $0.isLeaf }) {
+        if let plan = PlanTable.plan(for: type), plan.isLeaf {
             var attempt = reader
-            if let value = try? plan._withUnsafeGuaranteedRef({ try $0.decode(from: &attempt) }) {
+            do {
+                let value = try plan.with(type) { try $0.decode(from: &attempt) }
                 reader = attempt
                 return value
+            } catch {
+                // Once more with a state, which reads what was written in another form as well, and says where a mistake is.
             }
-            // Read once more, only to say well what is wrong.
         }
         return try decodeWithState(type, from: &reader, userInfo)
     }

@@ -149,7 +149,11 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
             phase.withLock { $0 = .running(process) }
             let registry = try Runtime.shared().children
             registry.add(self, processIdentifier: process.processIdentifier)
-            process.whenEnded { [self] in registry.remove(self, processIdentifier: process.processIdentifier) }
+            Log.write(.debug, "started \(name) (pid \(process.processIdentifier)) by \(startMethod)")
+            process.whenEnded { [self] in
+                registry.remove(self, processIdentifier: process.processIdentifier)
+                Log.write(.debug, "\(name) (pid \(process.processIdentifier)) \(process.status.map(\.description) ?? "ended")")
+            }
             return process
         } catch {
             phase.withLock { $0 = .initial(job) }

@@ -88,6 +88,7 @@ final class ForkServerClient: Sendable {
                 return state.machine.started(generation: generation)
             }
             _ = server.order(order, taken: 0)
+            Log.write(.info, "started the fork server (pid \(server.processIdentifier))")
         } catch {
             let failure = ProcessError(.serverFailed, "the fork server could not be started: \(error)")
             for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) { waiter.give(.failure(failure)) }
@@ -139,17 +140,9 @@ final class ForkServerClient: Sendable {
                 if state.server === server { state.server = nil }
                 return state.machine.ended(generation: server.generation, forGood: reason != nil)
             }
+            Log.write(.warning, "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")")
             let failure = ProcessError(.serverFailed, "the fork server failed: \(reason ?? "it ended again and again before it made a child")")
             for waiter in ended.waiters { waiter.give(ended.tryAgain ? .success(nil) : .failure(failure)) }
-        }
-    }
-
-    /// Calls `body`, which forks this process, and lets go of the server in the child, so that the server sees the end of the real program.
-    func forking(_ body: () -> Int32) -> Int32 {
-        state.withLock { state in
-            let pid = body()
-            if pid == 0 { state.server?.abandon() }
-            return pid
         }
     }
 }

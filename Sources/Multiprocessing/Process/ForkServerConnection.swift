@@ -45,8 +45,13 @@ final class ForkServerConnection: Sendable {
         let pair = try Link.pair()
         processIdentifier = try ProgramImage.start(pair.there.socket.number)
         control = pair.here
+        ForkLock.add(control.socket.number)
         // Our own child, not reaped yet: the pid is its own.
         pidfd = try OwnedDescriptor(checking: mp_pidfd_open(processIdentifier), "opening a pidfd of the fork server")
+    }
+
+    deinit {
+        ForkLock.remove(control.socket.number)
     }
 
     /// Tells the new process to serve, and starts to listen to it.
@@ -74,11 +79,6 @@ final class ForkServerConnection: Sendable {
     /// Blocks until the end of a server that is known to be ending has been noted.
     func waitForEnd() {
         _ = ended.wait(until: .never)
-    }
-
-    /// Closes the control socket in a child that is a copy of this process.
-    func abandon() {
-        close(control.socket.number)
     }
 
     // MARK: - On the reactor's thread

@@ -17,7 +17,7 @@ internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 
 /// The fork server, from its first message to its end.
-struct ForkServerLoop: ~Copyable {
+final class ForkServerLoop {
     /// How long daemons have to end after SIGTERM when the parent is gone.
     private static let grace: Int64 = 50_000_000
 
@@ -32,15 +32,14 @@ struct ForkServerLoop: ~Copyable {
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
-        var loop = ForkServerLoop(control: control)
-        loop.serve(message)
+        ForkServerLoop(control: control).serve(message)
     }
 
     private init(control: consuming Link) {
         self.control = control
     }
 
-    private mutating func serve(_ message: Message) -> Never {
+    private func serve(_ message: Message) -> Never {
         for signal in [SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU] {
             var previous = Glibc.sigaction()
             sigaction(signal, nil, &previous)
@@ -86,7 +85,7 @@ struct ForkServerLoop: ~Copyable {
         try tell(.ready) { $0.write(Build.identity) }
     }
 
-    private mutating func step() {
+    private func step() {
         reap()
         while ordered > 0 {
             ordered -= 1
@@ -101,7 +100,7 @@ struct ForkServerLoop: ~Copyable {
         }
     }
 
-    private mutating func accept(_ message: Message) {
+    private func accept(_ message: Message) {
         guard message.kind == .order else { return }
         message.withReader { reader in
             guard let count = try? reader.read(UInt32.self), let taken = try? reader.read(Int32.self) else { return }
@@ -110,7 +109,7 @@ struct ForkServerLoop: ~Copyable {
         }
     }
 
-    private mutating func reap() {
+    private func reap() {
         var status: Int32 = 0
         while case let pid = mp_reap_any(&status), pid != 0 {
             guard living.remove(pid) != nil else { continue }
@@ -130,7 +129,7 @@ struct ForkServerLoop: ~Copyable {
 
     // MARK: - Forking
 
-    private mutating func forkSpare() {
+    private func forkSpare() {
         do {
             let pair = try Link.pair()
             let server = getpid()
@@ -168,7 +167,7 @@ struct ForkServerLoop: ~Copyable {
     // MARK: - The end
 
     /// The parent is gone: ends the daemons, and waits for the other children, which would end with this process.
-    private mutating func end() -> Never {
+    private func end() -> Never {
         for pid in living where !nonDaemons.contains(pid) { kill(pid, SIGTERM) }
         let deadline = Deadline(nanoseconds: mp_now() + Self.grace)
         var hasKilled = false

@@ -3,7 +3,7 @@
 // What a child is to do, as bytes:
 //
 //   …         the surroundings (Surroundings)
-//   string    name;   varint and varints: path;   1 byte: bit 0 daemon, bit 1 wants the result;   string: the parent's name;   4 bytes: the parent's pid
+//   string    name;   varint and varints: path;   1 byte: bit 0 daemon, bit 1 wants the result;   1 byte: log level, 255 without;   string: the parent's name;   4 bytes: the parent's pid
 //   …         the function (PortableFunction), then its arguments
 
 internal import Glibc
@@ -32,6 +32,7 @@ struct JobHeader: Sendable {
         writer.writeVarint(UInt64(path.count))
         for number in path { writer.writeVarint(UInt64(number)) }
         writer.write(UInt8((isDaemon ? 1 : 0) | (wantsResult ? 2 : 0)))
+        writer.write(Log.inheritedLevel?.rawValue ?? UInt8.max)
         writer.writeString(ProcessIdentity.current.name)
         writer.write(getpid())
     }
@@ -42,6 +43,7 @@ struct JobHeader: Sendable {
         var path: [Int] = []
         for _ in 0..<(try reader.readCount()) { path.append(Int(clamping: try reader.readVarint())) }
         let flags: UInt8 = try reader.read()
+        if let level = Multiprocessing.LogLevel(rawValue: try reader.read()) { Multiprocessing.logToStandardError(level: level) }
         let parent = ProcessIdentity.Parent(name: try reader.readString(), processIdentifier: try reader.read(), pidfd: parentDescriptor)
         let header = JobHeader(name: name, path: path, isDaemon: flags & 1 != 0, wantsResult: flags & 2 != 0)
         return (header, ProcessIdentity(name: name, path: path, isDaemon: header.isDaemon, parent: parent))

@@ -16,6 +16,7 @@ enum Launcher {
     /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made.
     static func launch(_ job: Job, as header: JobHeader, by method: StartMethod) throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
+        MainVariables.checkOnce()
         if method == .fork { return try fork(job, header, runtime) }
         return try method == .spawn ? spawn(job, header, runtime) : takeSpare(job, header, runtime)
     }

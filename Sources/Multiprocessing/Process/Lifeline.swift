@@ -19,6 +19,11 @@ final class Lifeline: Sendable {
         guard mp_pipe(&ends) == 0 else { throw SystemError("making a lifeline") }
         readEnd = OwnedDescriptor(owning: ends[0])
         writeEnd = OwnedDescriptor(owning: ends[1])
+        ForkLock.add(writeEnd.number)
+    }
+
+    deinit {
+        ForkLock.remove(writeEnd.number)
     }
 
     /// The end to be sent to children.
@@ -27,7 +32,10 @@ final class Lifeline: Sendable {
     /// Ties this process to the lifeline with that index among `descriptors`.
     static func arm(from descriptors: CarriedDescriptors, index: UInt8) throws {
         guard let number = descriptors.take(Int(index)) else { throw SystemError(code: EBADMSG, operation: "receiving a lifeline") }
-        try arm(OwnedDescriptor(owning: number).number)
+        let received = OwnedDescriptor(owning: number)
+        try arm(received.number)
+        // Open up to here.
+        _ = consume received
     }
 
     /// Ties this process to the lifeline `descriptor`: it is killed when the last write end is closed.
@@ -39,10 +47,5 @@ final class Lifeline: Sendable {
         if Polling.isReadable(own.number) { _exit(1) }
         // Open to the end of the process.
         _ = own.release()
-    }
-
-    /// Closes the write end in a child that is a copy of the process it belongs to.
-    func abandon() {
-        close(writeEnd.number)
     }
 }

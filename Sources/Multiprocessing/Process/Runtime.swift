@@ -7,13 +7,14 @@ internal import Synchronization
 
 /// What a process needs to have children: made at the first need, one in each process.
 final class Runtime: Sendable {
-    private static let current = Mutex<Runtime?>(nil)
+    // `nonisolated(unsafe)` is safe because it is used only under `ForkLock`.
+    private nonisolated(unsafe) static var current: Runtime?
 
     /// The runtime of this process.
     ///
     /// - Throws: `SystemError` when its thread or descriptors cannot be had.
     static func shared() throws -> Runtime {
-        try current.withLock { current in
+        try ForkLock.withLock {
             if let current { return current }
             let made = try Runtime()
             current = made
@@ -22,7 +23,7 @@ final class Runtime: Sendable {
     }
 
     /// The runtime, if this process has needed one.
-    static var ifMade: Runtime? { current.withLock { $0 } }
+    static var ifMade: Runtime? { ForkLock.withLock { current } }
 
     /// Waits for everything.
     let reactor: Reactor
@@ -60,23 +61,12 @@ final class Runtime: Sendable {
 
     // MARK: - Forking this process
 
-    /// Calls `body`, which forks, while no other thread is inside the state that the child must take apart; in the child, forgets the parent's runtime.
-    ///
-    /// - Parameter body: Returns the result of `fork`.
-    static func forking(_ body: () -> Int32) -> Int32 {
-        current.withLock { current in
-            guard let parent = current else { return body() }
-            let pid = parent.lifelineStorage.withLock { lifeline in
-                let pid = parent.forkServer.forking(body)
-                if pid == 0 { lifeline?.abandon() }
-                return pid
-            }
-            if pid == 0 {
-                // Kept for good: destroying it would touch what belongs to the parent's threads.
-                _ = Unmanaged.passRetained(parent)
-                current = nil
-            }
-            return pid
+    /// Calls `fork`; in the child, forgets the parent's runtime.
+    static func forking(_ fork: () -> Int32) -> Int32 {
+        ForkLock.forking(fork) {
+            // Kept for good: destroying it would touch what belongs to the parent's threads.
+            if let current { _ = Unmanaged.passRetained(current) }
+            current = nil
         }
     }
 }

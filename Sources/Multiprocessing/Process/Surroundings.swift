@@ -24,7 +24,7 @@ enum Surroundings {
         writer.write(currentUmask())
         var present: UInt8 = 0
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) >= 0 {
-            _ = descriptors.attach(standard, owner: descriptors)
+            _ = descriptors.attach(standard, owner: nil)
             present |= 1 << UInt8(standard)
         }
         // A directory that was removed can still be opened and entered.

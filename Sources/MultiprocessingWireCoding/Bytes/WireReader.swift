@@ -74,7 +74,7 @@ package struct WireReader {
     package mutating func readString() throws -> String {
         let start = offset
         let bytes = try readLengthPrefixedBytes()
-        guard let string = String(validating: bytes, as: UTF8.self) else {
+        guard let string = validString(bytes) else {
             offset = start
             throw WireCodingError(.invalidValue, "a string is not UTF-8", at: start)
         }

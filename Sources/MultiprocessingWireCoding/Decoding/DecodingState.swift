@@ -99,7 +99,7 @@ final class DecodingState {
     @inline(__always)
     func decode<Value: Decodable>(_ type: Value.Type, from reader: inout WireReader) throws -> Value {
         if let plan = PlanTable.plan(for: type) {
-            return try plan._withUnsafeGuaranteedRef { try $0.decode(from: &reader, state: self) }
+            return try plan.with(type) { try $0.decode(from: &reader, state: self) }
         }
         return try decodeByItself(type, from: &reader)
     }

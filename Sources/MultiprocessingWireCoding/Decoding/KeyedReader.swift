@@ -93,7 +93,7 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         guard let entry = try valueIfPresent(key) else { return nil }
         // Written as an optional of an optional, so that one that is there and nil can be told from one that is not there.
-        if PlanTable.plan(for: T.self)?._withUnsafeGuaranteedRef({ $0.isOptional }) ?? false {
+        if PlanTable.plan(for: T.self)?.isOptional ?? false {
             return try read(entry) { try state.decode(T?.self, from: &$0) }
         }
         return try read(entry) { try state.decode(type, from: &$0) }

@@ -44,10 +44,8 @@ struct EncodingRecord {
     var end = -1
     /// Where in the parent it is: the offset of the entry in a keyed container, the index in a list.
     var entry: Int
-    /// A filter of the keys written: a bit that is clear says that no key with that bit was written.
-    var seenKeys: UInt64 = 0
-    /// The type of the keys that the filter is about.
-    var keyType: ObjectIdentifier?
+    /// The keys written, in a keyed container.
+    var keys = KeyFilter()
 }
 
 /// A reference to a record that does no harm once the record is gone.

@@ -47,7 +47,7 @@ final class EncodingState {
     @inline(__always)
     func encode<Value: Encodable>(_ value: Value) throws {
         if let plan = PlanTable.plan(for: Value.self) {
-            try plan._withUnsafeGuaranteedRef { try $0.encode(value, to: self) }
+            try plan.with(Value.self) { try $0.encode(value, to: self) }
         } else {
             try encodeByItself(value)
         }

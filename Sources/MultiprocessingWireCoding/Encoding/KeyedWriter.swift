@@ -14,8 +14,10 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     /// Writes an entry, whose value `write` writes.
     @inline(__always)
     private func entry(_ key: Key, _ write: (EncodingState) throws -> Void) throws {
+        // Before the container is opened, since it is user code.
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(key)
+        state.beginEntry(name)
         let start = state.entry
 
         do {
@@ -30,8 +32,10 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     /// Writes an entry whose value the format knows.
     @inline(__always)
     private func leaf<Value: WireLeaf>(_ value: Value, _ key: Key) throws {
+        // Before the container is opened, since it is user code.
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(key)
+        state.beginEntry(name)
         value.write(into: &state.writer)
         state.finish(place, reference)
     }
@@ -45,8 +49,9 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     /// Writes that there is no value.
     private func absent(_ key: Key) throws {
+        let name = key.stringValue
         let place = try state.open(reference)
-        state.writeAbsent(key)
+        state.writeAbsent(name)
         state.finish(place, reference)
     }
 
@@ -63,7 +68,7 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
         guard let value else { return try absent(key) }
         // An optional that is there and nil is not the same as one that is not there.
-        if PlanTable.plan(for: T.self)?._withUnsafeGuaranteedRef({ $0.isOptional }) ?? false {
+        if PlanTable.plan(for: T.self)?.isOptional ?? false {
             try entry(key) { try $0.encode(Optional(value)) }
         } else {
             try encode(value, forKey: key)
@@ -76,21 +81,20 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
         keyedBy type: NestedKey.Type,
         forKey key: Key
     ) -> KeyedEncodingContainer<NestedKey> {
-        let nested = state.beginNested(.keyed, key, in: reference)
-        state.adopt(NestedKey.self, for: nested)
+        let nested = state.beginNested(.keyed, key.stringValue, in: reference)
         return KeyedEncodingContainer(KeyedWriter<NestedKey>(state: state, reference: nested))
     }
 
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-        UnkeyedWriter(state: state, reference: state.beginNested(.list, key, in: reference))
+        UnkeyedWriter(state: state, reference: state.beginNested(.list, key.stringValue, in: reference))
     }
 
     func superEncoder() -> any Encoder {
-        state.beginSuper(WireKey.superKey, in: reference)
+        state.beginSuper(WireKey.superKey.stringValue, in: reference)
     }
 
     func superEncoder(forKey key: Key) -> any Encoder {
-        state.beginSuper(key, in: reference)
+        state.beginSuper(key.stringValue, in: reference)
     }
 }
 
@@ -133,22 +137,12 @@ extension KeyedWriter {
 }
 
 extension EncodingState {
-    /// Begins a container for `key` in the keyed container at `parent`, or returns the one begun earlier for that key.
-    func beginNested<Key: CodingKey>(
-        _ form: EncodingRecord.Form,
-        _ key: Key,
-        in parent: EncodingReference
-    ) -> EncodingReference {
+    /// Begins a container for a key in the keyed container at `parent`, or returns the one begun earlier for that key.
+    func beginNested(_ form: EncodingRecord.Form, _ name: String, in parent: EncodingReference) -> EncodingReference {
         do {
             let place = try open(parent)
             defer { finish(place, parent) }
-            let name = key.stringValue
-            if mayRepeat(key, name), let earlier = earlierEntry(name) {
-                if let known = container(form, at: earlier, in: parent) { return known }
-                hide(earlier)
-            }
-
-            writeEntryKey(name)
+            if let known = beginNestedEntry(name, form) { return known }
             let nested = push(form, start: writer.count)
             if let tag = form.tag { _ = writer.beginContainer(tag) }
             return nested
@@ -158,24 +152,12 @@ extension EncodingState {
         }
     }
 
-    /// Returns the container that was begun for the entry at `offset` of the container at `parent`, if there is one of this form.
-    private func container(
-        _ form: EncodingRecord.Form,
-        at offset: Int,
-        in parent: EncodingReference
-    ) -> EncodingReference? {
-        let known = records.indices.first {
-            records[$0].parent == parent.index && records[$0].entry == offset && records[$0].form == form
-        }
-        return known.map { EncodingReference(index: Int32(truncatingIfNeeded: $0), serial: records[$0].serial) }
-    }
-
-    /// Begins a box for `key` in the keyed container at `parent`, and returns the encoder of what is in it.
-    func beginSuper<Key: CodingKey>(_ key: Key, in parent: EncodingReference) -> WireEncoder {
+    /// Begins a box for a key in the keyed container at `parent`, and returns the encoder of what is in it.
+    func beginSuper(_ name: String, in parent: EncodingReference) -> WireEncoder {
         do {
             let place = try open(parent)
             defer { finish(place, parent) }
-            beginEntry(key)
+            beginEntry(name)
             return beginBox()
         } catch {
             fail(error)

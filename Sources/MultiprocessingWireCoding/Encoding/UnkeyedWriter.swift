@@ -40,17 +40,10 @@ struct UnkeyedWriter: UnkeyedEncodingContainer {
         try element { value.write(into: &$0.writer) }
     }
 
-    /// Writes elements that the format knows, without a look at the container for each.
+    /// Writes elements that the format knows.
     @inline(__always)
     private func leaves<Values: Sequence>(_ values: Values) throws where Values.Element: WireLeaf {
-        let place = try state.open(reference)
-        var count = 0
-        for value in values {
-            value.write(into: &state.writer)
-            count &+= 1
-        }
-        state.records[Int(reference.index)].count &+= count
-        state.finish(place, reference)
+        for value in values { try leaf(value) }
     }
 
     func encodeNil() throws { try element { $0.writer.writeTag(WireTag.null) } }
@@ -62,7 +55,6 @@ struct UnkeyedWriter: UnkeyedEncodingContainer {
         keyedBy keyType: NestedKey.Type
     ) -> KeyedEncodingContainer<NestedKey> {
         let nested = state.beginNested(.keyed, in: reference)
-        state.adopt(NestedKey.self, for: nested)
         return KeyedEncodingContainer(KeyedWriter<NestedKey>(state: state, reference: nested))
     }
 

@@ -12,7 +12,6 @@ struct WireEncoder: Encoder {
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
         let container = state.begin(.keyed, for: reference)
-        state.adopt(Key.self, for: container)
         return KeyedEncodingContainer(KeyedWriter<Key>(state: state, reference: container))
     }
 
@@ -33,7 +32,10 @@ extension EncodingState {
             }
             let place = try open(reference)
             guard records[index].form == .nothing, let tag = form.tag else {
-                throw invalidUse("a value asks for two containers of different kinds, or for one after writing itself", reference)
+                throw invalidUse(
+                    "a value asks for two containers of different kinds, or for one after writing itself",
+                    reference
+                )
             }
             records[index].form = form
             _ = writer.beginContainer(tag)
@@ -43,13 +45,6 @@ extension EncodingState {
             fail(error)
             return .none
         }
-    }
-
-    /// Notes the type of the keys that a keyed container is going to have.
-    @inline(__always)
-    func adopt<Key: CodingKey>(_ type: Key.Type, for container: EncodingReference) {
-        guard container.index >= 0 else { return }
-        adoptKeyType(ObjectIdentifier(type), at: Int(container.index))
     }
 
     /// Writes a box inside the container at the top, and returns the encoder of the value inside it.

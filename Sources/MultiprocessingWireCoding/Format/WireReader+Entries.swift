@@ -10,7 +10,7 @@ struct EntryKey {
     let isHidden: Bool
 
     /// The key; nil when its bytes are no UTF-8.
-    var string: String? { String(validating: utf8, as: UTF8.self) }
+    var string: String? { validString(utf8) }
 
     /// Whether the key is `other`. `other` must be native UTF-8, as every string made in Swift is, or the comparison costs a copy.
     @inline(__always)

@@ -108,7 +108,7 @@ extension WireReader {
             let length = Int(tag & 0x1F)
             guard length < remaining else { throw truncated(needing: length + 1) }
             let bytes = UnsafeRawBufferPointer(start: base + offset + 1, count: length)
-            guard let string = String(validating: bytes, as: UTF8.self) else { throw notUTF8() }
+            guard let string = validString(bytes) else { throw notUTF8() }
             offset &+= 1 &+ length
             return string
         }
@@ -146,7 +146,11 @@ extension WireReader {
     func mismatch(_ expected: any Any.Type, at offset: Int) -> any Error {
         guard let tag = try? peekTag() else { return truncated(needing: 1) }
         guard WireTag.isKnown(tag) else { return unknownTag(tag) }
-        return WireMismatch(expected: expected, offset: offset, kind: tag == WireTag.null ? .isNull : .isAnotherType(tag))
+        return WireMismatch(
+            expected: expected,
+            offset: offset,
+            kind: tag == WireTag.null ? .isNull : .isAnotherType(tag)
+        )
     }
 
     /// Makes the error of a byte that is no tag.

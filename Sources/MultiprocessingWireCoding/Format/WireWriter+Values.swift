@@ -85,10 +85,14 @@ extension WireWriter {
     @inline(__always)
     mutating func writeKey(_ key: String) {
         var contiguous = key
-        contiguous.withUTF8 { utf8 in
-            writeVarint(UInt64(utf8.count) << 1)
-            writeBytes(UnsafeRawBufferPointer(utf8))
-        }
+        contiguous.withUTF8 { writeKey($0) }
+    }
+
+    /// Writes the key of an entry, given its UTF-8.
+    @inline(__always)
+    mutating func writeKey(_ utf8: UnsafeBufferPointer<UInt8>) {
+        writeVarint(UInt64(utf8.count) << 1)
+        writeBytes(UnsafeRawBufferPointer(utf8))
     }
 
     /// Writes the head of a container whose length is not known yet, and returns where it is.

@@ -49,7 +49,7 @@ final class ConvertedPlan<Value, Carried>: WirePlan<Value> {
     init(to: @escaping (Value) -> Carried, from: @escaping (Carried) -> Value) {
         self.to = to
         self.from = from
-        carried = PlanTable.plan(for: Carried.self)?.takeUnretainedValue()
+        carried = PlanTable.plan(for: Carried.self)?.kept(for: Carried.self)
         super.init(isLeaf: carried?.isLeaf ?? false)
     }
 
@@ -83,7 +83,7 @@ final class ListPlan<Element: Codable>: WirePlan<[Element]> {
 
     /// Creates the plan.
     init() {
-        element = PlanTable.plan(for: Element.self)?.takeUnretainedValue()
+        element = PlanTable.plan(for: Element.self)?.kept(for: Element.self)
         super.init(isLeaf: element?.isLeaf ?? false)
     }
 
@@ -115,6 +115,15 @@ final class ListPlan<Element: Codable>: WirePlan<[Element]> {
     }
 
     override func decode(from reader: inout WireReader, state: DecodingState) throws -> [Element] {
+        if isLeaf {
+            var attempt = reader
+            if let elements = try? decode(from: &attempt) {
+                reader = attempt
+                return elements
+            }
+            // Once more, element by element: to read what was written in another form, or to say where the mistake is.
+        }
+
         var index = 0
         let start = reader.offset
         let elements = try decode(from: &reader) { body in

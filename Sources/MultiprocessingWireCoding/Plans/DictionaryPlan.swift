@@ -8,6 +8,7 @@ extension Dictionary: WireSpecialized where Key: Codable, Value: Codable {}
 extension Dictionary: WirePlanned where Key: Codable, Value: Codable {
     static func makePlan() -> AnyPlan? {
         if Key.self == String.self {
+            if let leaf = Value.self as? any WireLeaf.Type { return leafDictionaryPlan(leaf) }
             return DictionaryPlan<String, Value>(text: { $0 }, key: { $0 })
         }
         if Key.self == Int.self {
@@ -30,7 +31,7 @@ final class DictionaryPlan<Key: Hashable, Value: Codable>: WirePlan<[Key: Value]
     init(text: @escaping (Key) -> String, key: @escaping (String) -> Key?) {
         self.text = text
         self.key = key
-        value = PlanTable.plan(for: Value.self)?.takeUnretainedValue()
+        value = PlanTable.plan(for: Value.self)?.kept(for: Value.self)
         super.init(isLeaf: value?.isLeaf ?? false)
     }
 
@@ -65,6 +66,15 @@ final class DictionaryPlan<Key: Hashable, Value: Codable>: WirePlan<[Key: Value]
     }
 
     override func decode(from reader: inout WireReader, state: DecodingState) throws -> [Key: Value] {
+        if isLeaf {
+            var attempt = reader
+            if let dictionary = try? decode(from: &attempt) {
+                reader = attempt
+                return dictionary
+            }
+            // Once more, entry by entry: to read what was written in another form, or to say where the mistake is.
+        }
+
         let start = reader.offset
         return try decode(from: &reader) { body, entry in
             try state.within(.entry(entry), of: start, &body) { body in

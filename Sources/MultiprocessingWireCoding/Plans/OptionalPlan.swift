@@ -17,7 +17,7 @@ final class OptionalPlan<Wrapped: Codable>: WirePlan<Wrapped?> {
 
     /// Creates the plan.
     init() {
-        wrapped = PlanTable.plan(for: Wrapped.self)?.takeUnretainedValue()
+        wrapped = PlanTable.plan(for: Wrapped.self)?.kept(for: Wrapped.self)
         holdsOptional = wrapped?.isOptional ?? false
         super.init(isLeaf: wrapped?.isLeaf ?? false)
     }

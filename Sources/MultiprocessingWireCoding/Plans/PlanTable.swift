@@ -35,15 +35,10 @@ final class PlanTable: Sendable {
         for index in 0..<Self.slotCount { (slots + index).initialize(to: Slot()) }
     }
 
-    /// Returns the plan for a type; nil when its values go through their own Codable.
-    ///
-    /// Unmanaged, so that threads that encode the same type do not fight for one reference count: plans are never freed.
+    /// Returns a reference to the plan for a type; nil when its values go through their own Codable.
     @inline(__always)
-    static func plan<Value>(for type: Value.Type) -> Unmanaged<WirePlan<Value>>? {
-        let address = shared.address(of: type)
-        guard let pointer = UnsafeRawPointer(bitPattern: address) else { return nil }
-        // The table maps a type's own metadata to a plan for that very type, so the class needs no check.
-        return Unmanaged<WirePlan<Value>>.fromOpaque(pointer)
+    static func plan<Value>(for type: Value.Type) -> PlanReference? {
+        UnsafeRawPointer(bitPattern: shared.address(of: type)).map { PlanReference(pointer: $0) }
     }
 
     /// Returns the address of the plan for a type, 0 when it has none.
@@ -105,6 +100,33 @@ final class PlanTable: Sendable {
     @inline(__always)
     private static func slot(of key: UInt) -> Int {
         Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 53)
+    }
+}
+
+/// A reference to a plan. Plans are never freed, so that it needs no reference count, for which threads that encode the same type would fight.
+///
+/// Not generic on purpose: a generic type costs unspecialised code a look-up of its metadata at each use.
+struct PlanReference {
+    /// Where the plan is.
+    let pointer: UnsafeRawPointer
+
+    /// Calls `body` with the plan, which must be that of `Value`.
+    @inline(__always)
+    func with<Value, Result>(_ type: Value.Type, _ body: (WirePlan<Value>) throws -> Result) rethrows -> Result {
+        try Unmanaged<WirePlan<Value>>.fromOpaque(pointer)._withUnsafeGuaranteedRef(body)
+    }
+
+    /// Whether the plan never calls user code.
+    @inline(__always)
+    var isLeaf: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isLeaf } }
+
+    /// Whether the plan is that of an optional type.
+    @inline(__always)
+    var isOptional: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isOptional } }
+
+    /// The plan, which must be that of `Value`, to be kept by another plan.
+    func kept<Value>(for type: Value.Type) -> WirePlan<Value> {
+        Unmanaged<WirePlan<Value>>.fromOpaque(pointer).takeUnretainedValue()
     }
 }
 

@@ -13,6 +13,12 @@ protocol WireLeaf: Codable, WirePlanned {
     static func writeArray(_ elements: UnsafeBufferPointer<Self>, into writer: inout WireWriter)
     /// Reads an array of values.
     static func readArray(from reader: inout WireReader) throws -> [Self]
+
+    /// Writes a dictionary of values.
+    static func writeDictionary(_ dictionary: [String: Self], into writer: inout WireWriter)
+    /// Reads a dictionary of values.
+    static func readDictionary(from reader: inout WireReader) throws -> [String: Self]
+
     /// Reads the element that begins at `bytes` in a packed list of `kind`.
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self?
 }
@@ -42,7 +48,9 @@ extension WireLeaf {
         switch try inner.peekTag() {
         case WireTag.list:
             var body = try inner.readContainer()
-            result.reserveCapacity(ReservedCapacity.limit(try body.readElementCount(), of: Self.self, bytes: body.remaining))
+            result.reserveCapacity(
+                ReservedCapacity.limit(try body.readElementCount(), of: Self.self, bytes: body.remaining)
+            )
             while !body.isAtEnd { result.append(try read(from: &body)) }
         case WireTag.packed:
             let start = inner.offset

@@ -72,13 +72,21 @@ private func withPackedNumber<Result>(
 extension WireNumber where Self: FixedWidthInteger {
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self? {
         if kind == packedKind { return bytes.loadUnaligned(as: Self.self) }
-        return withPackedNumber(bytes, kind) { Self(exactly: $0) } floatingPoint: { Self(exactly: $0) }
+        return withPackedNumber(bytes, kind) {
+            Self(exactly: $0)
+        } floatingPoint: {
+            Self(exactly: $0)
+        }
     }
 }
 
 extension WireNumber where Self: BinaryFloatingPoint {
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self? {
         if kind == packedKind { return bytes.loadUnaligned(as: Self.self) }
-        return withPackedNumber(bytes, kind) { Self($0) } floatingPoint: { Self($0) }
+        return withPackedNumber(bytes, kind) {
+            Self($0)
+        } floatingPoint: {
+            Self($0)
+        }
     }
 }

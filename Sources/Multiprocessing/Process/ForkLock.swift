@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// What must be whole at the moment of a `fork` of this process (`StartMethod.fork`): one lock around it, held by the forking thread, and usable by its copy in the child.
+///
+/// A plain pthread mutex, because the mutex of the standard library knows the thread that holds it by a number that changes in the child.
+enum ForkLock {
+    // `nonisolated(unsafe)` is safe because the pointer is written once, by the lazy initialisation, and a mutex is made to be shared.
+    private nonisolated(unsafe) static let mutex: UnsafeMutablePointer<pthread_mutex_t> = {
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        return mutex
+    }()
+
+    // `nonisolated(unsafe)` is safe because it is used only inside `withLock`.
+    private nonisolated(unsafe) static var endsOfParent: Set<Int32> = []
+
+    /// Calls `body` while no other thread is inside.
+    static func withLock<R>(_ body: () throws -> R) rethrows -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    /// Notes a descriptor that tells others of this process' end by being closed, and that a copy of this process must therefore not keep.
+    static func add(_ descriptor: Int32) {
+        withLock { _ = endsOfParent.insert(descriptor) }
+    }
+
+    /// Forgets a descriptor, before it is closed.
+    static func remove(_ descriptor: Int32) {
+        withLock { _ = endsOfParent.remove(descriptor) }
+    }
+
+    /// Forks. In the child, closes the descriptors that only the parent may have and calls `inChild`.
+    ///
+    /// - Parameter fork: Returns what fork(2) returns.
+    static func forking(_ fork: () -> Int32, inChild: () -> Void) -> Int32 {
+        withLock {
+            let pid = fork()
+            if pid == 0 {
+                for descriptor in endsOfParent { close(descriptor) }
+                endsOfParent = []
+                inChild()
+            }
+            return pid
+        }
+    }
+}

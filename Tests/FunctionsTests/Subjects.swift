@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Functions and types of all access levels for the tests to send.
+
+func square(_ n: Int) -> Int { n * n }
+
+private func privateGreeting(_ name: String, _ times: Int) -> String { Array(repeating: "hello \(name)", count: times).joined(separator: " ") }
+
+/// A function that cannot be named from another file.
+let privateFunction: @Sendable (String, Int) -> String = privateGreeting
+
+func joined(_ a: Int, _ b: String, _ c: Double, _ d: Bool, _ e: [Int], _ f: Int?) -> String { "\(a) \(b) \(c) \(d) \(e) \(String(describing: f))" }
+
+func slowSum(_ a: Int, _ b: Int) async -> Int {
+    await Task.yield()
+    return a + b
+}
+
+enum Math {
+    static func cube(_ n: Int) -> Int { n * n * n }
+}
+
+struct Rectangle: Codable, Sendable, Equatable {
+    var width: Int
+    var height: Int
+
+    func area(times factor: Int) -> Int { width * height * factor }
+
+    var largest: Int { max(width, height) }
+}
+
+enum Shape: Codable, Sendable, Equatable {
+    case circle(radius: Double)
+    case square(Rectangle)
+    case none
+}
+
+final class Account: Codable, Sendable {
+    let owner: String
+    let balance: Int
+
+    init(owner: String, balance: Int) {
+        self.owner = owner
+        self.balance = balance
+    }
+
+    func doubled() -> Int { balance * 2 }
+}
+
+class Animal: Codable, @unchecked Sendable {
+    var name: String
+
+    init(name: String) {
+        self.name = name
+    }
+
+    func sound() -> String { "..." }
+}
+
+final class Dog: Animal, @unchecked Sendable {
+    override func sound() -> String { "\(name) says woof" }
+}
+
+/// Sendable, and not Codable: cannot travel.
+final class Opaque: Sendable {
+    let value = 1
+}
+
+struct OpaqueValue: Sendable {
+    var value = 2
+    var text = "x"
+}
+
+struct Failure: Error, Codable, Equatable {
+    var code: Int
+}
+
+/// Makes a closure in generic code.
+func adder<T: Codable & Sendable & AdditiveArithmetic>(_ amount: T) -> @Sendable (T) -> T {
+    { $0 + amount }
+}
+
+func constantly<T: Codable & Sendable>(_ value: T) -> @Sendable () -> T {
+    { value }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Testing
+
+private func exitCode(_ method: StartMethod = .forkServer, _ body: @escaping @Sendable () throws -> Void) throws -> Int32? {
+    let process = ChildProcess(startMethod: method, body)
+    try process.start()
+    try process.join()
+    return process.exitCode
+}
+
+@Sendable private func overflow(_ n: Int) -> Int {
+    var values = (n, n + 1, n + 2, n + 3)
+    return withUnsafeBytes(of: &values) { $0.count } + overflow(n + 1) + values.0
+}
+
+private struct Refusal: Error {
+    var reason: String
+}
+
+/// Runs `body` in a child whose standard output is a pipe, and returns what it wrote.
+private func output(descriptor: Int32 = 1, _ body: @escaping @Sendable () throws -> Void) throws -> String {
+    let pipe = TestPipe()
+    let saved = dup(descriptor)
+    dup2(pipe.writeEnd, descriptor)
+    let process = ChildProcess(body)
+    try process.start()
+    dup2(saved, descriptor)
+    close(saved)
+    try process.join()
+    return pipe.readAll()
+}
+
+/// One child at a time: its life, its end, what it sees.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct ChildProcessTests {
+    // MARK: - Life
+
+    @Test func `a child runs its body in another process`() async throws {
+        try await isolated {
+            let parent = getpid()
+            try checkEqual(exitCode { exit(getpid() != parent ? 0 : 1) }, 0)
+            try checkEqual(output { print("Worker process is running") }, "Worker process is running\n")
+        }
+    }
+
+    @Test func `a child gets its arguments`() async throws {
+        try await isolated {
+            @Sendable func task(_ name: Int, _ words: [String]) throws { exit(Int32(name + words.count)) }
+            let process = ChildProcess(target: task, arguments: 40, ["a", "b"], name: "task")
+            try process.start()
+            try process.join()
+            try checkEqual(process.exitCode, 42)
+            try checkEqual(process.name, "task")
+        }
+    }
+
+    @Test func `a process tells what state it is in`() async throws {
+        try await isolated {
+            let pipe = TestPipe()
+            let gate = pipe.readEnd
+            let process = ChildProcess(startMethod: .fork) {
+                var byte: UInt8 = 0
+                _ = read(gate, &byte, 1)
+            }
+            try check(process.processIdentifier == nil && process.exitCode == nil && !process.isAlive, "before the start")
+            try check("\(process)".contains("initial"))
+            try process.start()
+            try check(process.isAlive && process.exitCode == nil && process.processIdentifier != nil, "while it runs")
+            try check("\(process)".contains("started"))
+            try checkEqual(try process.join(timeout: .zero), false)
+            try checkEqual(try process.join(timeout: .milliseconds(-5)), false)
+            try checkEqual(try process.join(timeout: .milliseconds(20)), false)
+            try check(ChildProcess.activeChildren.contains { $0 === process })
+            do {
+                try process.close()
+                try check(false, "a running process was closed")
+            } catch let error as ProcessError { try checkEqual(error.code, .stillRunning) }
+            var byte: UInt8 = 1
+            _ = write(pipe.writeEnd, &byte, 1)
+            try checkEqual(try process.join(), true)
+            try checkEqual(try process.join(), true)
+            try check(!process.isAlive && process.exitCode == 0 && process.exitStatus == .exited(0), "after its end")
+            try check(!ChildProcess.activeChildren.contains { $0 === process })
+            try process.close()
+            try process.close()
+            do {
+                _ = try process.join()
+                try check(false, "a closed process was joined")
+            } catch let error as ProcessError { try checkEqual(error.code, .closed) }
+            _ = pipe.readAll()
+        }
+    }
+
+    @Test func `calls out of turn are errors`() async throws {
+        try await isolated {
+            let process = ChildProcess {}
+            for call in [{ _ = try process.join() }, { try process.kill() }, { try process.terminate() }, { _ = try process.sentinel }] {
+                do {
+                    try call()
+                    try check(false, "a process that was not started took a call")
+                } catch let error as ProcessError { try checkEqual(error.code, .notStarted) }
+            }
+            try process.start()
+            do {
+                try process.start()
+                try check(false, "a process was started twice")
+            } catch let error as ProcessError { try checkEqual(error.code, .alreadyStarted) }
+            try process.join()
+            try process.kill()
+            try process.terminate()
+        }
+    }
+
+    @Test func `a sentinel becomes readable at the end`() async throws {
+        try await isolated {
+            let process = ChildProcess { usleep(20000) }
+            try process.start()
+            var wait = pollfd(fd: try process.sentinel, events: Int16(POLLIN), revents: 0)
+            try checkEqual(poll(&wait, 1, 0), 0)
+            try checkEqual(poll(&wait, 1, 10000), 1)
+            try process.join()
+        }
+    }
+
+    @Test func `names count the children of each process`() async throws {
+        let names = try await ChildProcess.run {
+            let first = ChildProcess {}
+            let second = ChildProcess(name: "own") {}
+            let inner = try ChildProcess.run { [ChildProcess.current.name, ChildProcess { }.name] }
+            return [first.name, second.name, ChildProcess {}.name] + inner
+        }
+        let base = names[0].dropLast(2)
+        #expect(names == ["\(base):1", "own", "\(base):4", "\(base):3", "\(base):3:1"])
+        #expect(base.hasPrefix("Process-"))
+    }
+
+    @Test func `a child knows itself and its parent`() async throws {
+        try await isolated {
+            let parent = getpid()
+            let result = try ChildProcess.run {
+                let current = ChildProcess.current
+                guard let above = ChildProcess.parent else { throw CheckFailed(description: "no parent") }
+                try check(current.isAlive && current.processIdentifier == getpid())
+                try check(above.isAlive && above.processIdentifier == parent)
+                try checkEqual(try above.join(timeout: .zero), false)
+                return above.name
+            }
+            try checkEqual(result, ChildProcess.current.name)
+        }
+        #expect(ChildProcess.parent == nil)
+        #expect(ChildProcess.current.name == "MainProcess")
+    }
+
+    @Test func `children of a daemon are daemons unless told otherwise`() async throws {
+        let flags = try await ChildProcess.run { [ChildProcess.current.isDaemon, ChildProcess {}.isDaemon, ChildProcess(daemon: false) {}.isDaemon] }
+        #expect(flags == [true, true, false])
+        #expect(ChildProcess {}.isDaemon == false)
+    }
+
+    // MARK: - Ends
+
+    @Test func `every way to end is told apart`() async throws {
+        try await isolated {
+            try checkEqual(exitCode {}, 0)
+            try checkEqual(exitCode { exit(7) }, 7)
+            try checkEqual(exitCode { _exit(9) }, 9)
+            try checkEqual(exitCode { exit(256 + 3) }, 3)
+            try checkEqual(exitCode { abort() }, -SIGABRT)
+            try checkEqual(exitCode { raise(SIGSEGV) }, -SIGSEGV)
+            try checkEqual(exitCode { raise(SIGKILL) }, -SIGKILL)
+            try checkEqual(exitCode { raise(SIGUSR1) }, -SIGUSR1)
+            try check([-SIGILL, -SIGTRAP].contains(exitCode { fatalError("on purpose") }))
+            try checkEqual(exitCode { exit(Int32(overflow(0) & 1)) }, -SIGSEGV)
+            try checkEqual(exitCode { throw Refusal(reason: "no") }, 1)
+            try checkEqual(exitCode { close(1) }, 0)
+            try checkEqual(exitCode { for descriptor: Int32 in 0..<256 { close(descriptor) } }, 0)
+        }
+    }
+
+    @Test func `the signals of terminate, kill and interrupt end a child`() async throws {
+        try await isolated {
+            for (expected, stop) in [
+                (SIGTERM, { (process: ChildProcess) in try process.terminate() }), (SIGKILL, { try $0.kill() }), (SIGINT, { try $0.interrupt() }),
+            ] {
+                let process = ChildProcess { while true { pause() } }
+                try process.start()
+                try stop(process)
+                try process.join()
+                try checkEqual(process.exitCode, -expected)
+            }
+        }
+    }
+
+    @Test func `an error thrown by the body stands on standard error`() async throws {
+        try await isolated {
+            let text = try output(descriptor: 2) { throw Refusal(reason: "out of paper") }
+            try check(text.contains("Process-") && text.contains("Refusal") && text.contains("out of paper"), text)
+        }
+    }
+
+    @Test func `the fatal error of a child stands on standard error`() async throws {
+        try await isolated {
+            let text = try output(descriptor: 2) { fatalError("the very end") }
+            try check(text.contains("Fatal error: the very end"), text)
+        }
+    }
+
+    @Test func `exit handlers and buffered output of a child are not lost`() async throws {
+        try await isolated {
+            let text = try output {
+                atexit { print("handler") }
+                print("body", terminator: " ")
+            }
+            try checkEqual(text, "body handler\n")
+        }
+    }
+
+    // MARK: - What a child sees
+
+    @Test func `a child sees the surroundings of the moment`() async throws {
+        try await isolated {
+            var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
+            let path = String(cString: mkdtemp(&folder))
+            chdir(path)
+            setenv("MP_TEST_VARIABLE", "of the moment", 1)
+            unsetenv("HOME")
+            umask(0o027)
+            let seen = try ChildProcess.run {
+                let mask = umask(0)
+                let home = getenv("HOME")
+                return [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE")), String(mask, radix: 8), home == nil ? "none" : "some"]
+            }
+            try checkEqual(seen, [path, "of the moment", "27", "none"])
+            chdir("/")
+            setenv("MP_TEST_VARIABLE", "changed", 1)
+            let later = try ChildProcess.run { [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE"))] }
+            try checkEqual(later, ["/", "changed"])
+            rmdir(path)
+        }
+    }
+
+    @Test(arguments: [StartMethod.forkServer, .spawn])
+    func `no descriptor of the parent reaches a child`(_ method: StartMethod) async throws {
+        let index = method == .spawn ? 1 : 0
+        try await isolated {
+            // Opened without close-on-exec, as C libraries do.
+            let open = (0..<20).map { _ in dup(1) }
+            let pipe = TestPipe()
+            let saved = dup(1)
+            dup2(pipe.writeEnd, 1)
+            let process = ChildProcess(startMethod: index == 1 ? .spawn : .forkServer) {
+                for descriptor in Proc.descriptors() { print(descriptor) }
+            }
+            try process.start()
+            dup2(saved, 1)
+            close(saved)
+            try process.join()
+            for descriptor in open { close(descriptor) }
+            let lines = pipe.readAll().split(separator: "\n")
+            // The standard three, the link, the pidfd of the parent; the lifeline of a spawned daemon.
+            try check(lines.count <= 6, lines.joined(separator: ", "))
+        }
+    }
+
+    @Test func `a parent without standard input has children`() async throws {
+        try await isolated {
+            close(0)
+            try checkEqual(try ChildProcess.run { fcntl(0, F_GETFD) >= 0 }, true)
+            let spawned = ChildProcess(startMethod: .spawn) { exit(fcntl(0, F_GETFD) >= 0 ? 5 : 6) }
+            try spawned.start()
+            try spawned.join()
+            try checkEqual(spawned.exitCode, 5)
+            // As it was, so that nothing seems left behind or lost.
+            _ = open("/dev/null", O_RDONLY)
+        }
+    }
+}

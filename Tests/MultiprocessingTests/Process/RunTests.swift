@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import Multiprocessing
+import Testing
+
+private struct CodedError: Error, Codable, Equatable {
+    var code: Int
+    var detail: [String]
+}
+
+private enum PlainError: Error {
+    case spoiled(Int)
+}
+
+private struct Unencodable: Codable, Sendable {
+    func encode(to encoder: any Encoder) throws { throw CodedError(code: 77, detail: []) }
+    init() {}
+    init(from decoder: any Decoder) throws {}
+}
+
+private func fibonacci(_ n: Int) -> Int { n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2) }
+
+private func slow(_ n: Int) async throws -> Int {
+    try await Task.sleep(for: .milliseconds(1))
+    return n
+}
+
+/// One call in a process of its own.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct RunTests {
+    @Test func `a call returns its result`() async throws {
+        #expect(try await ChildProcess.run { fibonacci(15) } == 610)
+        #expect(try await ChildProcess.run(target: fibonacci, arguments: 10) == 55)
+        #expect(try await ChildProcess.run { try await slow(4) } == 4)
+        #expect(try await ChildProcess.run(target: slow, arguments: 5) == 5)
+        let _: Void = try await ChildProcess.run { print("", terminator: "") }
+        try await isolated {
+            try checkEqual(try ChildProcess.run { fibonacci(12) }, 144)
+            try checkEqual(try ChildProcess.run(target: fibonacci, arguments: 11), 89)
+            try ChildProcess.run { _ = usleep(1) }
+        }
+    }
+
+    @Test func `tasks, groups, sleep and the main actor work in a child`() async throws {
+        let result = try await ChildProcess.run {
+            let sum = await withTaskGroup(of: Int.self) { group in
+                for n in 1...10 { group.addTask { (try? await slow(n)) ?? 0 } }
+                return await group.reduce(0, +)
+            }
+            let onMain = await MainActor.run { "main" }
+            return "\(sum) \(onMain)"
+        }
+        #expect(result == "55 main")
+    }
+
+    @Test func `a synchronous body runs on the main thread`() async throws {
+        #expect(try await ChildProcess.run { mp_thread_id() == getpid() } == true)
+    }
+
+    @Test func `large arguments and results arrive whole`() async throws {
+        let numbers = (0..<1_000_000).map { $0 ^ 0x55 }
+        let back = try await ChildProcess.run { numbers.map { $0 ^ 0x55 } }
+        #expect(back == Array(0..<1_000_000))
+        let text = String(repeating: "äöü", count: 400_000)
+        #expect(try await ChildProcess.run(target: { (text: String) in text + "!" }, arguments: text) == text + "!")
+    }
+
+    // MARK: - Errors
+
+    @Test func `an error keeps its type where it is Codable`() async throws {
+        let error = await #expect(throws: CodedError.self) {
+            try await ChildProcess.run { () throws -> Int in throw CodedError(code: 4, detail: ["a", "b"]) }
+        }
+        #expect(error == CodedError(code: 4, detail: ["a", "b"]))
+    }
+
+    @Test func `another error arrives in words`() async throws {
+        let error = await #expect(throws: RemoteError.self) { try await ChildProcess.run { () throws -> Int in throw PlainError.spoiled(3) } }
+        #expect(error?.typeName.contains("PlainError") == true)
+        #expect(error?.message.contains("spoiled(3)") == true)
+        #expect(error?.processName.hasPrefix("Process-") == true)
+        let later = await #expect(throws: RemoteError.self) {
+            try await ChildProcess.run { () async throws -> Int in
+                try await Task.sleep(for: .milliseconds(1))
+                throw PlainError.spoiled(4)
+            }
+        }
+        #expect(later?.message.contains("spoiled(4)") == true)
+    }
+
+    @Test func `a result that cannot be encoded is the error of the call`() async throws {
+        let error = await #expect(throws: CodedError.self) { try await ChildProcess.run { Unencodable() } }
+        #expect(error?.code == 77)
+    }
+
+    @Test func `a trap tells its signal, its words and its place`() async throws {
+        let index = 5
+        let error = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () -> Int in
+                precondition(index < 3, "the index is too large")
+                return index
+            }
+        }
+        #expect(error?.code == .crashed)
+        #expect(error?.status == .signaled(.illegalInstruction) || error?.status == .signaled(.trap))
+        #expect((error?.processIdentifier ?? 0) > 0)
+        #expect(error?.processName.hasPrefix("Process-") == true)
+        #if DEBUG
+        #expect(error?.message?.contains("the index is too large") == true)
+        #endif
+        let fatal = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { () -> Int in fatalError("index \(index)") } }
+        #expect(fatal?.message?.contains("Fatal error: index 5") == true)
+        #expect(fatal?.backtrace.contains { $0.contains("closure") } == true, "\(fatal?.backtrace ?? [])")
+        #expect(fatal?.description.contains("Fatal error: index 5") == true)
+    }
+
+    @Test func `a crash in C tells its signal`() async throws {
+        let error = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { () -> Int in abort() } }
+        #expect(error?.status == .signaled(.abort))
+        #expect(error?.code == .crashed)
+        let access = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () -> Int in UnsafePointer<Int>(bitPattern: 8)?.pointee ?? 0 }
+        }
+        #expect(access?.status == .signaled(.segmentationFault))
+    }
+
+    @Test func `a trap on another thread of the child is told`() async throws {
+        let error = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () async throws -> Int in
+                try await Task.sleep(for: .milliseconds(1))
+                fatalError("in a task")
+            }
+        }
+        #expect(error?.message?.contains("in a task") == true)
+    }
+
+    @Test func `an end without a result is an error of its own`() async throws {
+        let quiet = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { () -> Int in exit(0) } }
+        #expect(quiet?.code == .exitedWithoutResult)
+        #expect(quiet?.status == .exited(0))
+        let loud = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { () -> Int in exit(3) } }
+        #expect(loud?.code == .exited)
+        let killed = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () -> Int in
+                raise(SIGKILL)
+                return 1
+            }
+        }
+        #expect(killed?.code == .killed)
+        #expect(killed?.status == .signaled(.kill))
+    }
+
+    // MARK: - Time
+
+    @Test func `a call is killed at its deadline`() async throws {
+        let error = await #expect(throws: TimeoutError.self) {
+            try await ChildProcess.run(timeout: .milliseconds(50)) { () -> Int in
+                while true { usleep(100_000) }
+            }
+        }
+        #expect(error?.timeout == .milliseconds(50))
+        try await isolated {
+            do {
+                _ = try ChildProcess.run(timeout: .milliseconds(20)) { () -> Int in
+                    while true { usleep(100_000) }
+                }
+                try check(false, "no timeout")
+            } catch is TimeoutError {}
+            try checkEqual(ChildProcess.activeChildren.count, 0)
+        }
+    }
+
+    @Test func `cancelling the task kills the process`() async throws {
+        let pipe = TestPipe()
+        let path = "/proc/\(getpid())/fd/\(pipe.writeEnd)"
+        let task = Task {
+            try await ChildProcess.run { () -> Int in
+                let descriptor = open(path, O_WRONLY)
+                var pid = getpid()
+                write(descriptor, &pid, 4)
+                while true { pause() }
+            }
+        }
+        var pid: Int32 = 0
+        while read(pipe.readEnd, &pid, 4) != 4 {}
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(Proc.waitForEnd(of: [pid], within: .seconds(10)) == [])
+        _ = pipe.readAll()
+    }
+
+    @Test func `a result counts although the process does not manage to exit`() async throws {
+        let result = try await ChildProcess.run { () -> Int in
+            atexit { while true { pause() } }
+            return 5
+        }
+        #expect(result == 5)
+    }
+
+    @Test func `what cannot be carried is refused in the caller, and nothing is started`() async throws {
+        final class Opaque: Sendable { let value = 1 }
+        try await isolated {
+            let opaque = Opaque()
+            let before = ProcessIdentifiers.started
+            do {
+                _ = try ChildProcess.run { opaque.value }
+                try check(false, "an object that is not Codable was carried")
+            } catch let error as FunctionNotPortable { try check(error.description.contains("Opaque"), error.description) }
+            try checkEqual(ProcessIdentifiers.started, before)
+        }
+    }
+}
+
+/// How many processes the server of this process has.
+private enum ProcessIdentifiers {
+    static var started: Int { ForkServer.processIdentifier.map { Proc.children(of: $0).count } ?? 0 }
+}

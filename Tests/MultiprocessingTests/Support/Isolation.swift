@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Testing
+
+/// A check that failed in another process.
+struct CheckFailed: Error, Codable, CustomStringConvertible {
+    let description: String
+}
+
+/// Throws unless `condition` holds: `#expect` for code in another process.
+func check(_ condition: @autoclosure () throws -> Bool, _ message: @autoclosure () -> String = "", line: Int = #line) throws {
+    guard try condition() else { throw CheckFailed(description: "line \(line): \(message())") }
+}
+
+/// Throws unless both are equal.
+func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) throws {
+    guard actual == expected else { throw CheckFailed(description: "line \(line): \(actual) is not \(expected)") }
+}
+
+/// Runs `body` in a process of its own, and checks that it leaves nothing behind there: no child, zombie, descriptor, thread or mapping of memory shared with others.
+///
+/// Tests run side by side in one process; what they leave can be told only where nobody else is. `body` sees a program that has not started any process yet.
+func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
+    try await ChildProcess.run(timeout: .seconds(100)) {
+        // Crashes on purpose need no report on standard error; of a stack overflow it would be forty thousand lines.
+        setenv("SWIFT_BACKTRACE", "enable=no", 1)
+        // A test run in the background of a script has these ignored, and would pass that on.
+        for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
+        try ForkServer.setSpares(0)
+        // What is made once and kept (reactor, server, pidfd of this process, lifeline) is there after the first children.
+        for method in [StartMethod.forkServer, .fork] {
+            let first = ChildProcess(startMethod: method) {}
+            try first.start()
+            try first.join()
+            try first.close()
+        }
+        let before = try Belongings.settled()
+        try body()
+        try ForkServer.setSpares(0)
+        try Belongings.waitUntil(notMoreThan: before)
+    }
+}
+
+/// What a process has.
+struct Belongings: Codable, Sendable {
+    var descriptors: [String]
+    var children: [String]
+    var threads: Int
+    var mappings: [String]
+
+    /// What this process has now. The fork server counts as no child.
+    static var current: Belongings {
+        let server = ForkServer.processIdentifier
+        let children = Proc.children(of: getpid()).filter { $0 != server }.map { "\($0) \(Proc.state(of: $0) ?? "gone")" }
+        let serverChildren = server.map { Proc.children(of: $0).map { "\($0) \(Proc.state(of: $0) ?? "gone") of the server" } } ?? []
+        let mappings = Proc.lines("/proc/self/maps").filter { $0.contains("memfd:") || $0.contains("/dev/shm") }
+        return Belongings(
+            descriptors: Proc.descriptors(), children: children + serverChildren, threads: Proc.entries("/proc/self/task").count, mappings: mappings
+        )
+    }
+
+    /// What this process has once the children that ended are reaped.
+    static func settled() throws -> Belongings {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let now = current
+            if now.children.isEmpty { return now }
+            if ContinuousClock.now > deadline { throw CheckFailed(description: "children from the start: \(now)") }
+            usleep(1000)
+        }
+    }
+
+    /// Waits until this process has no more than `before`; what ends is let go of by other threads, at once but not in step with the test.
+    static func waitUntil(notMoreThan before: Belongings) throws {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let now = current
+            let isClean =
+                now.descriptors.count <= before.descriptors.count && now.children.count <= before.children.count && now.threads <= before.threads
+                && now.mappings.count <= before.mappings.count
+            if isClean { return }
+            if ContinuousClock.now > deadline { throw CheckFailed(description: "left behind: \(now), was \(before)") }
+            usleep(1000)
+        }
+    }
+}
+
+/// What the kernel tells of processes.
+enum Proc {
+    /// The names in a folder.
+    static func entries(_ path: String) -> [String] {
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The lines of a file.
+    static func lines(_ path: String) -> [String] {
+        guard let file = fopen(path, "re") else { return [] }
+        defer { fclose(file) }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while case let count = fread(&buffer, 1, buffer.count, file), count > 0 { text += buffer[..<count] }
+        return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+
+    /// The open descriptors of this process, with what they stand for.
+    static func descriptors() -> [String] {
+        entries("/proc/self/fd").compactMap { number in
+            var target = [CChar](repeating: 0, count: 512)
+            let count = readlink("/proc/self/fd/\(number)", &target, 511)
+            guard count > 0 else { return nil }
+            let text = String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            // The folder that is being read.
+            return text.hasPrefix("/proc/") && text.hasSuffix("/fd") ? nil : "\(number) → \(text)"
+        }
+    }
+
+    /// The pids of the children of a process, zombies included.
+    static func children(of process: Int32) -> [Int32] {
+        entries("/proc/\(process)/task").flatMap { task in
+            lines("/proc/\(process)/task/\(task)/children").joined(separator: " ").split(separator: " ").compactMap { Int32($0) }
+        }
+    }
+
+    /// The letter of a process' state ("R", "S", "Z"), or nil when there is no such process.
+    static func state(of process: Int32) -> String? {
+        // "pid (name) state …"; the name may hold anything.
+        guard let line = lines("/proc/\(process)/stat").first, let end = line.lastIndex(of: ")") else { return nil }
+        return line[line.index(after: end)...].split(separator: " ").first.map(String.init)
+    }
+
+    /// Whether a process runs: it is there and no zombie.
+    static func isRunning(_ process: Int32) -> Bool {
+        guard let state = state(of: process) else { return false }
+        return state != "Z" && state != "X"
+    }
+
+    /// Waits until none of the processes runs. Returns those that do at the deadline.
+    static func waitForEnd(of processes: [Int32], within limit: Duration) -> [Int32] {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            let running = processes.filter(isRunning)
+            if running.isEmpty || ContinuousClock.now > deadline { return running }
+            usleep(1000)
+        }
+    }
+}
+
+/// Numbers that are the same in each run (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+struct Seeded: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Both ends of a pipe, for tests to see output and to know when something happens.
+struct TestPipe {
+    let readEnd: Int32
+    let writeEnd: Int32
+
+    init() {
+        var ends: [Int32] = [-1, -1]
+        precondition(pipe(&ends) == 0, "a pipe for a test")
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        readEnd = ends[0]
+        writeEnd = ends[1]
+    }
+
+    /// Closes the write end and reads everything up to the end of file.
+    func readAll() -> String {
+        close(writeEnd)
+        defer { close(readEnd) }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = read(readEnd, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
