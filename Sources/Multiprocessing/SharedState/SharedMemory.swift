@@ -75,7 +75,9 @@ public final class SharedMemory: Codable, Sendable {
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {
-            let span = unsafe RawSpan(_unsafeStart: region.base, byteCount: size)
+            // A name of its own: without it the optimiser of Swift 6.3.1 ends with "Found ownership error" in this getter.
+            let start = region.base
+            let span = unsafe RawSpan(_unsafeStart: start, byteCount: size)
             return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
@@ -84,7 +86,9 @@ public final class SharedMemory: Codable, Sendable {
     public var mutableBytes: MutableRawSpan {
         @_lifetime(borrow self)
         get {
-            let span = unsafe MutableRawSpan(_unsafeStart: region.base, byteCount: size)
+            // As in `bytes`.
+            let start = region.base
+            let span = unsafe MutableRawSpan(_unsafeStart: start, byteCount: size)
             return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
