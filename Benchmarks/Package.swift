@@ -51,6 +51,7 @@ let package = Package(
             path: "Peers/foundation",
             swiftSettings: settings
         ),
+        .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "Measuring"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
