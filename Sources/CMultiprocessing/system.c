@@ -99,20 +99,28 @@ int mp_watch_children(void) {
     return sigaction(SIGCHLD, &action, NULL);
 }
 
-void mp_forget_children(void) {
+int mp_block_terminal_signals(void) {
+    static const int signals[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaddset(&set, signals[i]);
+    return sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void mp_become_child(void) {
     signal(SIGCHLD, SIG_DFL);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_UNBLOCK, &child, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int mp_wait_readable_or_child(int fd, int timeout_ms) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
-    sigset_t none;
-    sigemptyset(&none);
-    return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &none) > 0 ? 1 : 0;
+    sigset_t mask;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    sigdelset(&mask, SIGCHLD);
+    return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &mask) > 0 ? 1 : 0;
 }
 
 pid_t mp_reap_any(int *status) {

@@ -65,8 +65,12 @@ int mp_die_with_parent(void);
 // Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
 int mp_arm_lifeline(int fd, int signal);
 
-// Undoes in a child what `mp_watch_children` did.
-void mp_forget_children(void);
+// Blocks the terminal's signals (Ctrl-C and its like), which are for the program and its children, not for the server between them. Blocked rather than ignored: one that is
+// sent to a child before it got as far as `mp_become_child` is delivered then.
+int mp_block_terminal_signals(void);
+
+// Undoes in a child what `mp_watch_children` and `mp_block_terminal_signals` did.
+void mp_become_child(void);
 
 // Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
 int mp_replace_environment(const char *strings, size_t count);

@@ -34,8 +34,6 @@ final class ForkServerLoop {
     private var living: [Int32: Int] = [:]
     private var freeIndices: [Int] = []
     private var survivors: SurvivorPage?
-    /// What a child has to restore: the server itself ignores the keyboard's signals.
-    private var inheritedActions: [(signal: Int32, action: sigaction)] = []
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
@@ -47,13 +45,7 @@ final class ForkServerLoop {
     }
 
     private func serve(_ message: Message) -> Never {
-        for signal in [SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU] {
-            var previous = Glibc.sigaction()
-            sigaction(signal, nil, &previous)
-            inheritedActions.append((signal, previous))
-            // The terminal's signals are for the program and its children; the server lives and ends with the program.
-            Glibc.signal(signal, SIG_IGN)
-        }
+        _ = mp_block_terminal_signals()
         mp_set_thread_name("mp-fork-server")
         do {
             try prepare(message)
@@ -172,11 +164,7 @@ final class ForkServerLoop {
         // The server may have died before that took effect.
         if getppid() != server { _exit(0) }
         close(control.socket.number)
-        for (signal, action) in inheritedActions {
-            var action = action
-            sigaction(signal, &action, nil)
-        }
-        mp_forget_children()
+        mp_become_child()
         // One whose job is on its way has no time for that.
         if !isAwaited { Rehearsal.warmUp() }
         guard case .message(let message)? = try? link.receive(wait: true), message.kind == .job else { _exit(0) }

@@ -3,9 +3,9 @@
 /// What a program knows of its fork server: whether there is one, which spares are ready, who waits for one.
 ///
 /// A server is ordered spares; each start takes one. `Spare` and `Waiter` stand for what the caller keeps of them.
-struct ForkServerStateMachine<Spare, Waiter> {
+package struct ForkServerStateMachine<Spare, Waiter> {
     /// Without a single spare from that many servers in a row there will be none.
-    static var maximumFailures: Int { 3 }
+    package static var maximumFailures: Int { 3 }
 
     private enum Phase {
         case absent
@@ -23,26 +23,32 @@ struct ForkServerStateMachine<Spare, Waiter> {
     private var waiters: [Waiter] = []
 
     /// How many spares are to be ready when nobody waits.
-    var target: Int
+    package var target: Int
 
     /// Creates the state of a program that has no server yet.
-    init(target: Int) {
+    package init(target: Int) {
         self.target = target
     }
 
     // MARK: - Taking
 
     /// Spares to be ordered: those that somebody waits for, and those to be kept ready.
-    struct Order: Equatable {
-        var wanted = 0
-        var ready = 0
+    package struct Order: Equatable {
+        package var wanted = 0
+        package var ready = 0
+
+        /// Creates an order.
+        package init(wanted: Int = 0, ready: Int = 0) {
+            self.wanted = wanted
+            self.ready = ready
+        }
 
         /// Whether there is nothing to order.
-        var isEmpty: Bool { wanted == 0 && ready == 0 }
+        package var isEmpty: Bool { wanted == 0 && ready == 0 }
     }
 
     /// What a start has to do.
-    enum TakeAction {
+    package enum TakeAction {
         /// Use this spare, and order those.
         case use(Spare, Order)
         /// Order those; the waiter will be told.
@@ -52,7 +58,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// A child is wanted.
-    mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
+    package mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
         switch phase {
         case .absent:
             generation += 1
@@ -72,7 +78,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// The server is there. Returns what to order.
-    mutating func started(generation: Int) -> Order {
+    package mutating func started(generation: Int) -> Order {
         guard case .starting(generation) = phase else { return Order() }
         phase = .running(generation: generation)
         return missing()
@@ -88,14 +94,14 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// The target has changed. Returns what to order.
-    mutating func setTarget(_ target: Int) -> Order {
+    package mutating func setTarget(_ target: Int) -> Order {
         self.target = target
         guard case .running = phase else { return Order() }
         return missing()
     }
 
     /// The server could not be started. Returns who waited for it.
-    mutating func startFailed(generation: Int) -> [Waiter] {
+    package mutating func startFailed(generation: Int) -> [Waiter] {
         guard isCurrent(generation) else { return [] }
         phase = .absent
         return takeWaiters()
@@ -104,7 +110,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     // MARK: - What the server does
 
     /// What to do with a spare that arrived.
-    enum ArrivalAction {
+    package enum ArrivalAction {
         /// Give it to one who waits.
         case give(Waiter)
         /// It is kept.
@@ -114,7 +120,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// A spare has arrived from the server of that generation.
-    mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
+    package mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
         guard case .running(generation) = phase else { return .drop }
         noteAnswer()
         failures = 0
@@ -124,7 +130,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// A fork failed in the server. Returns who is to be told: the one who has waited longest.
-    mutating func forkFailed(generation: Int) -> Waiter? {
+    package mutating func forkFailed(generation: Int) -> Waiter? {
         guard case .running(generation) = phase else { return nil }
         noteAnswer()
         return waiters.isEmpty ? nil : waiters.removeFirst()
@@ -133,7 +139,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     /// The server of that generation has ended. Its spares are of no use any more.
     ///
     /// - Returns: Who waited, and whether they should try once more.
-    mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare]) {
+    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare]) {
         guard isCurrent(generation) else { return ([], true, []) }
         phase = .absent
         failures += 1
@@ -144,7 +150,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// Whether a server runs, or is about to.
-    var isRunning: Bool {
+    package var isRunning: Bool {
         if case .absent = phase { false } else { true }
     }
 
