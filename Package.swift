@@ -48,7 +48,8 @@ let package = Package(
                 "MultiprocessingFunctions",
                 .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
             ],
-            swiftSettings: settings
+            // Spans of shared memory are tied to the object that keeps it mapped.
+            swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]
         ),
         // Foundation's value types in bulk, for programs that link Foundation anyway.
         .target(
@@ -56,16 +57,25 @@ let package = Package(
             dependencies: ["MultiprocessingWireCoding"],
             swiftSettings: settings
         ),
-        .testTarget(
-            name: "FunctionsTests",
-            dependencies: ["MultiprocessingFunctions", "MultiprocessingWireCoding", "CMultiprocessing"],
-            swiftSettings: settings
-        ),
-        .testTarget(name: "MultiprocessingTests", dependencies: ["Multiprocessing", "CMultiprocessing"], swiftSettings: settings),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
         .testTarget(
             name: "WireCodingTests",
             dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "PrimitivesTests",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FunctionsTests",
+            dependencies: ["CMultiprocessing", "MultiprocessingFunctions", "MultiprocessingWireCoding"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MultiprocessingTests",
+            dependencies: ["CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
             swiftSettings: settings
         ),
     ],

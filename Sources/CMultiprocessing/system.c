@@ -160,6 +160,11 @@ int mp_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | 
 
 int mp_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
 
+bool mp_size_is_sealed(int fd) {
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
 int mp_allocate(int fd, off_t size) {
     int result;
     do result = fallocate(fd, 0, 0, size);

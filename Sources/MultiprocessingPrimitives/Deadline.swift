@@ -12,6 +12,9 @@ package struct Deadline: Sendable, Comparable {
     /// The deadline that never comes.
     package static let never = Deadline(nanoseconds: .max)
 
+    /// A deadline that has come: the call does not wait at all.
+    package static let passed = Deadline(nanoseconds: 0)
+
     /// Creates a deadline from the clock's own time.
     package init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds

@@ -5,6 +5,7 @@
 //   hook.c         control before `main`, for a process that this package started
 //   system.c       system calls that the Glibc module lacks, fork, spawn
 //   descriptors.c  messages with file descriptors beside them (SCM_RIGHTS)
+//   robust.c       futex words whose holder may die, waits on several words (robust.h)
 //   crash.c        what a dying child can still say: fatal message, signal, stack
 //
 // Unless said otherwise a function returns -1 and sets `errno` on failure, and every descriptor it makes is close-on-exec.
@@ -18,6 +19,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
+
+#include "robust.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,6 +84,7 @@ int mp_on_exit(void (*body)(int status));
 int mp_memfd_create(const char *name);
 // Adds F_SEAL_* flags. MP_SEAL_SIZE: the size can change no more.
 int mp_seal_size(int fd);
+bool mp_size_is_sealed(int fd);
 // Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
 int mp_allocate(int fd, off_t size);
 int mp_pipe(int fds[2]);

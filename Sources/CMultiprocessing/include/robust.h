@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Futex words whose holder may die (robust.c). Part of the contract of CMultiprocessing.h.
+//
+// Each thread has one list of the robust futexes it holds, which the kernel walks when the thread ends (set_robust_list(2), Documentation/locking/robust-futex-ABI.rst). The
+// C library registered it and keeps its own robust mutexes in it; our words join that list, laid out so that both sides can link and unlink neighbours:
+//
+//   offset from the word   0  the futex word: holder's thread id | FUTEX_OWNER_DIED | FUTEX_WAITERS
+//                         24  address of the previous entry's `next`
+//                         32  `next`: address of the next entry's `next`; what the kernel follows
+//
+// These are inline functions because a lock is taken in ten nanoseconds, and C because the order in which a killed thread's stores took effect matters: the signal
+// fences keep the compiler from moving them (the kernel looks from this thread's own program order, so the processor needs no fence).
+
+#ifndef CMULTIPROCESSING_ROBUST_H
+#define CMULTIPROCESSING_ROBUST_H
+
+#include <linux/futex.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MP_ROBUST_NEXT 32
+#define MP_ROBUST_SIZE 40
+
+// What this thread is to the kernel.
+struct mp_thread {
+    struct robust_list_head *robust;  // the list the kernel walks at this thread's end
+    uint32_t id;                      // gettid(); 0: not filled in yet
+    int32_t process;                  // getpid()
+};
+
+extern _Thread_local struct mp_thread mp_thread_cache;
+
+// Fills in `mp_thread_cache`; it is emptied in a forked child. Aborts where the C library's list has another layout.
+void mp_thread_fill(void);
+
+// How many forks lie between the start of this program and this process: what threads, lists and caches belong to an earlier number are not this process's.
+uint32_t mp_fork_generation(void);
+
+static inline struct mp_thread *mp_this_thread(void) {
+    if (__builtin_expect(mp_thread_cache.id == 0, 0)) mp_thread_fill();
+    return &mp_thread_cache;
+}
+
+// Names the word that the owner of `list` is about to take, give up or wake, or none (NULL). If it dies before the next call the kernel marks the word when it holds
+// its thread id, and wakes one waiter when it holds none: what was to be handed on is handed on.
+static inline void mp_robust_pending(struct robust_list_head *list, void *word) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *(void *volatile *)&list->list_op_pending = word == NULL ? NULL : (char *)word + MP_ROBUST_NEXT;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void **mp_robust_previous(void *entry) { return (void **)(((uintptr_t)entry & ~(uintptr_t)1) - sizeof(void *)); }
+
+// Enters `word` into a list after `entry` (the list's head or another entry). Bit 0 of a link is glibc's mark of a priority-inheriting neighbour and is kept.
+static inline void mp_robust_link(void *entry, void *word) {
+    void **next = (void **)((char *)word + MP_ROBUST_NEXT);
+    void *following = *(void **)entry;
+    *mp_robust_previous(following) = next;
+    *next = following;
+    *mp_robust_previous(next) = entry;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *(void *volatile *)entry = next;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+// Removes `word` from the list it is in.
+static inline void mp_robust_unlink(void *word) {
+    void **next = (void **)((char *)word + MP_ROBUST_NEXT);
+    void *following = *next, *preceding = *mp_robust_previous(next);
+    *mp_robust_previous(following) = preceding;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *(void *volatile *)((uintptr_t)preceding & ~(uintptr_t)1) = following;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+// Tells the processor that this is a loop that waits for memory to change.
+static inline void mp_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+struct mp_futex {
+    const uint32_t *word;
+    uint32_t expected;
+};
+
+// Waits as mp_futex_wait does, on at most four words at once: until any differs from what is expected of it, or is woken. Kernels before 5.16 cannot; there it returns
+// EINTR every few milliseconds, and only the first word wakes it before.
+int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns);
+
+// Sets `bits` in `*word` and wakes every waiter, in one step that no signal can divide.
+int mp_futex_set_bits_and_wake_all(uint32_t *word, uint32_t bits);
+
+#endif

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A handle of this package was encoded by, or decoded from, something that cannot carry it.
+///
+/// A lock, an array in shared memory or a queue is a descriptor of the operating system. It can be sent to a process of this program (captured by a function, passed as an argument,
+/// inside another `Codable` value), which then uses the same object; it means nothing in a file or in another program.
+public struct HandleNotPortable: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The name of the handle's type.
+    public let typeName: String
+
+    /// What was tried.
+    let detail: String
+
+    /// Creates the error for a handle of `type`.
+    package init(_ type: Any.Type, _ detail: String) {
+        typeName = "\(type)"
+        self.detail = detail
+    }
+
+    /// The type, what was tried and what can be done instead.
+    public var description: String {
+        "\(typeName) \(detail): it can only be sent to processes of this program, as a capture or argument of a function, "
+            + "through a queue or a connection, or inside a value sent that way"
+    }
+}

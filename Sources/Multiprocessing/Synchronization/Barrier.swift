@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingPrimitives
+
+/// A point that a number of processes reach together, again and again.
+///
+/// ```swift
+/// let barrier = try Barrier(parties: 4)
+/// // in each of four processes
+/// for step in steps { compute(step); try barrier.wait() }
+/// ```
+///
+/// A party that is killed while it waits has arrived: the others pass. One that is killed before it arrives is missing: the others wait until their timeouts, which break the barrier for all, or until
+/// somebody calls ``abort()``. One that is killed while it runs the action, or just as it releases the others, breaks the barrier.
+public final class Barrier: Codable, Sendable, CustomStringConvertible {
+    /// Keeps the memory.
+    private let region: MemoryRegion
+
+    /// The longest wait where a call does not say.
+    private let timeout: Duration?
+
+    private var state: BarrierState { BarrierState(region.base + HandleMemory.contentOffset) }
+
+    /// What travels beside the memory.
+    private enum CodingKeys: CodingKey {
+        case state
+        case timeout
+    }
+
+    /// Makes a barrier.
+    ///
+    /// - Parameters:
+    ///   - parties: How many pass together; at least 1.
+    ///   - timeout: The longest wait where a call does not say; nil: for ever.
+    /// - Throws: `SynchronizationError` (`invalidValue`) when `parties` is not between 1 and 2,147,483,647; `SystemError` when there is no memory or descriptor for it.
+    public init(parties: Int, timeout: Duration? = nil) throws {
+        guard (1...Int(Int32.max)).contains(parties) else {
+            throw SynchronizationError(.invalidValue, "a barrier cannot have \(parties) parties")
+        }
+        self.timeout = timeout
+        region = try HandleMemory.make(.barrier, contentSize: BarrierState.size)
+        state.initialize(parties: UInt32(parties))
+    }
+
+    // MARK: - Waiting
+
+    /// Waits until all parties have arrived; the thread is blocked until then.
+    ///
+    /// - Parameters:
+    ///   - timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
+    ///   - action: Run by the last to arrive, before anybody is released. What it throws breaks the barrier.
+    /// - Returns: This party's place in the order of arrival: 0 for exactly one of them.
+    /// - Throws: ``BrokenBarrier``; what `action` throws.
+    @available(*, noasync)
+    @discardableResult
+    public func wait(timeout: Duration? = nil, action: (() throws -> Void)? = nil) throws -> Int {
+        try place(try state.wait(until: Deadline(timeout: timeout ?? self.timeout), action: action))
+    }
+
+    /// Waits until all parties have arrived; the task is suspended until then.
+    ///
+    /// - Parameters:
+    ///   - timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
+    ///   - action: Run by the last to arrive, before anybody is released, on a thread that may block. What it throws breaks the barrier.
+    /// - Returns: This party's place in the order of arrival: 0 for exactly one of them.
+    /// - Throws: ``BrokenBarrier``; what `action` throws; `CancellationError` when the task is cancelled while it waits, which breaks the barrier for the others.
+    @discardableResult
+    public func wait(timeout: Duration? = nil, action: (@Sendable () throws -> Void)? = nil) async throws -> Int {
+        let deadline = Deadline(timeout: timeout ?? self.timeout)
+        let outcome = try await BlockingWaiters.run { [self] cancellation in
+            try state.wait(until: deadline, cancellation: cancellation, action: action)
+        }
+        return try place(outcome)
+    }
+
+    private func place(_ outcome: BarrierState.Outcome) throws -> Int {
+        switch outcome {
+        case .passed(let index): return index
+        case .broken: throw BrokenBarrier()
+        case .timedOut: throw BrokenBarrier(timedOut: true)
+        case .cancelled: throw CancellationError()
+        }
+    }
+
+    // MARK: - Breaking and mending
+
+    /// Breaks the barrier: those who wait, and those who come, get ``BrokenBarrier`` until ``reset()``. Waits for an action that is being run.
+    public func abort() {
+        guard state.enter() else { return }
+        state.abort()
+        state.leave()
+    }
+
+    /// Makes the barrier as new; those who wait get ``BrokenBarrier``. Waits for an action that is being run.
+    public func reset() {
+        guard state.enter() else { return }
+        state.reset()
+        state.leave()
+    }
+
+    // MARK: - Questions
+
+    /// How many parties pass together.
+    public var parties: Int { Int(state.parties) }
+
+    /// How many parties wait at this moment.
+    public var waitingCount: Int { Int(state.waiting) }
+
+    /// Whether the barrier is broken.
+    public var isBroken: Bool { state.isBroken }
+
+    /// The type, how many wait, and of how many.
+    public var description: String {
+        isBroken ? "Barrier(broken, parties: \(parties))" : "Barrier(waiting: \(waitingCount) of \(parties))"
+    }
+
+    // MARK: - Sending
+
+    /// Decodes the barrier in a process it was sent to.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        timeout = try container.decodeIfPresent(Duration.self, forKey: .timeout)
+        let nested = try container.superDecoder(forKey: .state)
+        region = try HandleMemory.decode(
+            .barrier,
+            contentSize: BarrierState.size,
+            type: Self.self,
+            from: try nested.singleValueContainer(),
+            nested
+        )
+    }
+
+    /// Encodes the barrier for a process of this program.
+    ///
+    /// - Throws: ``HandleNotPortable`` for any other encoder.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encodeIfPresent(timeout, forKey: .timeout)
+        try HandleMemory.encode(
+            descriptor: region.descriptor,
+            owner: region,
+            type: Self.self,
+            to: container.superEncoder(forKey: .state)
+        )
+    }
+}

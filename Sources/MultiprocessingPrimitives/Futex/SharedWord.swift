@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+package import Synchronization
+
+/// How a wait on futex words ended.
+package enum FutexWaitResult: Sendable {
+    /// Woken, or the word had changed already, or for no reason at all: look again.
+    case lookAgain
+    /// The deadline passed.
+    case timedOut
+    /// The cancellation was asked for.
+    case cancelled
+}
+
+/// A 32-bit word in memory that processes share: an atomic, and an address the kernel can put threads to sleep on (futex(2)).
+///
+/// It does not own the memory. Waits and wakes work between processes and across different mappings of the same page.
+package struct SharedWord: @unchecked Sendable {
+    // Safe because every access is atomic, and whoever makes a word keeps its memory mapped.
+    private let pointer: UnsafeMutablePointer<Atomic<UInt32>>
+
+    /// Creates a view of the word at `pointer`.
+    package init(_ pointer: UnsafeMutablePointer<Atomic<UInt32>>) {
+        self.pointer = pointer
+    }
+
+    /// Creates a view of the word that lies `offset` bytes from `base`.
+    package init(_ base: UnsafeMutableRawPointer, offset: Int) {
+        pointer = (base + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    /// The address for the kernel.
+    var raw: UnsafeMutablePointer<UInt32> {
+        UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: UInt32.self)
+    }
+
+    /// Sets the first value, before anybody else knows the word.
+    package func initialize(_ value: UInt32) {
+        pointer.initialize(to: Atomic(value))
+    }
+
+    /// Frees a word that was allocated on its own.
+    func deallocate() {
+        pointer.deallocate()
+    }
+
+    // MARK: - Atomic access
+
+    /// Returns the value.
+    package func load(_ ordering: AtomicLoadOrdering = .acquiring) -> UInt32 {
+        switch ordering {
+        case .relaxed: pointer.pointee.load(ordering: .relaxed)
+        default: pointer.pointee.load(ordering: .acquiring)
+        }
+    }
+
+    /// Sets the value; what this thread wrote before is visible to whoever loads it with acquiring order.
+    package func store(_ value: UInt32) {
+        pointer.pointee.store(value, ordering: .releasing)
+    }
+
+    /// Sets the value and returns the one before, in sequentially consistent order.
+    @discardableResult
+    package func exchange(_ value: UInt32) -> UInt32 {
+        pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
+    }
+
+    /// Replaces `expected` by `desired` and returns whether that was the value, in sequentially consistent order.
+    package func replace(_ expected: UInt32, with desired: UInt32) -> Bool {
+        pointer.pointee.compareExchange(
+            expected: expected,
+            desired: desired,
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// Adds to the value, wrapping around, and returns the new one.
+    @discardableResult
+    package func add(_ amount: UInt32) -> UInt32 {
+        pointer.pointee.wrappingAdd(amount, ordering: .sequentiallyConsistent).newValue
+    }
+
+    // MARK: - Sleeping and waking
+
+    /// Sleeps while the word has the value `expected`, at most until `deadline`.
+    package func wait(
+        while expected: UInt32,
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil
+    ) -> FutexWaitResult {
+        guard let cancellation else {
+            guard mp_futex_wait(raw, expected, deadline.futexTime) != 0, errno == ETIMEDOUT else { return .lookAgain }
+            return .timedOut
+        }
+        return Self.wait(mp_futex(word: raw, expected: expected), nil, until: deadline, cancellation: cancellation)
+    }
+
+    /// Sleeps while both this word and `other` have the values expected of them, at most until `deadline`.
+    package func wait(
+        while expected: UInt32,
+        and other: SharedWord,
+        is otherExpected: UInt32,
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil
+    ) -> FutexWaitResult {
+        Self.wait(
+            mp_futex(word: raw, expected: expected),
+            mp_futex(word: other.raw, expected: otherExpected),
+            until: deadline,
+            cancellation: cancellation
+        )
+    }
+
+    private static func wait(
+        _ first: mp_futex,
+        _ second: mp_futex?,
+        until deadline: Deadline,
+        cancellation: WaitCancellation?
+    ) -> FutexWaitResult {
+        var futexes = (first, first, first)
+        var count = 1
+        if let second {
+            futexes.1 = second
+            count = 2
+        }
+        if let cancellation {
+            if count == 1 { futexes.1 = cancellation.futex } else { futexes.2 = cancellation.futex }
+            count += 1
+        }
+        let result = withUnsafeBytes(of: &futexes) { bytes in
+            mp_futex_wait_any(bytes.baseAddress?.assumingMemoryBound(to: mp_futex.self), count, deadline.futexTime)
+        }
+        let error = errno
+        if let cancellation, cancellation.isCancelled { return .cancelled }
+        return result != 0 && error == ETIMEDOUT ? .timedOut : .lookAgain
+    }
+
+    /// Wakes at most `count` of the threads that sleep on the word, in whatever process.
+    package func wake(_ count: Int32) {
+        _ = mp_futex_wake(raw, count)
+    }
+
+    /// Sets `bits` (below 2,048, or one single bit) and wakes everybody, in one step: no kill can come between the two.
+    package func setBitsAndWakeAll(_ bits: UInt32) {
+        _ = mp_futex_set_bits_and_wake_all(raw, bits)
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Locks held by tasks.
+//
+// A task may take a lock on one thread and give it up on another, and the kernel knows only threads. So a lock that a task takes is entered as held by one thread that
+// lives as long as the process and does nothing: its end is the end of the process. Other threads keep its list for it, under a mutex.
+//
+// When a process is killed its threads end one after another within microseconds, in any order. Two things follow. A thread of ours may take a lock in the holder's name just after
+// the kernel has walked the holder's list: two sentinels stand first in that list, the kernel marks the first before it follows the second's link, and whoever took a
+// lock looks at the first afterwards. And a thread may still be inside a critical section when the lock has passed on: whoever gets it waits for the process to be gone.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
+/// The thread in whose name tasks of this process hold locks.
+final class ProcessHolder: Sendable {
+    /// This process's holder; it has no thread before the first task takes a lock.
+    static let current = ForkLocal { ProcessHolder() }
+
+    private struct State {
+        /// The thread's list and id; nil before it runs.
+        nonisolated(unsafe) var list: UnsafeMutablePointer<robust_list_head>?
+        var thread: UInt32 = 0
+    }
+
+    /// Safe to change from any thread: under the mutex, as is the list.
+    private let state = Mutex(State())
+
+    /// The sentinels, laid out like locks: held by the thread from its start to its end. Never freed.
+    private let sentinels = SentinelPair()
+
+    /// Starts the thread if there is none.
+    func start() throws(SystemError) {
+        guard state.withLock({ $0.thread == 0 }) else { return }
+        let isReady = SharedWord(.allocate(capacity: 1))
+        isReady.initialize(0)
+        defer { isReady.deallocate() }
+        try Thread.start(name: "mp-lock-holder") { [self] in
+            let isFirst = hold()
+            isReady.exchange(1)
+            isReady.wake(1)
+            guard isFirst else { return }
+            while true { pause() }
+        }
+        while isReady.load() == 0 { _ = isReady.wait(while: 0, until: .never) }
+    }
+
+    /// Makes the calling thread the holder, unless there is one already.
+    private func hold() -> Bool {
+        state.withLock { state in
+            guard state.thread == 0, let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
+            for sentinel in [sentinels.second, sentinels.first] {
+                SharedWord(sentinel, offset: 0).initialize(thread.pointee.id)
+                mp_robust_link(list, sentinel)
+            }
+            state.list = list
+            state.thread = thread.pointee.id
+            return true
+        }
+    }
+
+    /// Replaces `lock`'s word `seen` by this holder's with `marks`; false when the word is another by now.
+    func take(_ lock: RobustLock, from seen: UInt32, marks: UInt32) -> Bool {
+        state.withLock { state in
+            guard let list = state.list else { return false }
+            mp_robust_pending(list, lock.base)
+            defer { mp_robust_pending(list, nil) }
+            guard lock.word.replace(seen, with: state.thread | marks) else { return false }
+            mp_robust_link(sentinels.second + Int(MP_ROBUST_NEXT), lock.base)
+            guard SharedWord(sentinels.first, offset: 0).load() & RobustLock.ownerDied == 0 else { dieWithout(lock) }
+            return true
+        }
+    }
+
+    /// Takes `lock` out of the list and leaves `value` in its word; returns the word before.
+    func giveUp(_ lock: RobustLock, leaving value: UInt32) -> UInt32 {
+        state.withLock { state in
+            guard let list = state.list else { return 0 }
+            mp_robust_pending(list, lock.base)
+            defer { mp_robust_pending(list, nil) }
+            mp_robust_unlink(lock.base)
+            return lock.word.exchange(value)
+        }
+    }
+
+    /// Gives back a lock that was taken after the holder had ended, and waits for this thread's own end, which is on its way.
+    private func dieWithout(_ lock: RobustLock) -> Never {
+        lock.word.exchange(0)
+        lock.word.wake(1)
+        while true { pause() }
+    }
+
+    /// Waits until no thread of the dying process `process` runs any more, a tenth of a second at most (its number may be another process's already).
+    static func waitForEnd(of process: Int32) {
+        guard process > 0, let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(process), "opening a dead process")
+        else { return }
+        let deadline = Deadline(timeout: .milliseconds(100))
+        var entry = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, 100) < 0, errno == EINTR, !deadline.hasPassed {}
+    }
+}
+
+/// Two blocks of the layout of a lock, allocated for good.
+private struct SentinelPair: @unchecked Sendable {
+    // Safe because only the holder's thread links them and everybody else only loads the atomic word.
+    let first: UnsafeMutableRawPointer
+    let second: UnsafeMutableRawPointer
+
+    init() {
+        let size = RobustLock.size
+        first = .allocate(byteCount: 2 * size, alignment: size)
+        first.initializeMemory(as: UInt8.self, repeating: 0, count: 2 * size)
+        second = first + size
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Taking a lock that is not simply free, and giving up one that a task holds.
+
+internal import CMultiprocessing
+internal import Synchronization
+
+extension RobustLock {
+    /// Takes the lock for `holder`, waiting until `deadline` or until `cancellation`.
+    ///
+    /// A caller that holds it already is told so when it would wait for ever; with a deadline it waits like anybody else.
+    ///
+    /// - Throws: `SystemError` when the lock is for a task and this process gets no thread to hold it.
+    package func acquire(
+        for holder: LockHolder = .thread,
+        until deadline: Deadline = .never,
+        cancellation: WaitCancellation? = nil
+    ) throws(SystemError) -> LockOutcome {
+        if case .thread = holder, acquireIfFree() { return .acquired }
+        // Found before waiting: there would be no way to tell afterwards.
+        if case .task = holder { try ProcessHolder.current.value.start() }
+        if deadline == .never, isHeld(by: holder) { return .heldByCaller }
+
+        guard let list = mp_this_thread().pointee.robust else { return .timedOut }
+        // From here on this thread may consume a wake-up that is meant for whoever takes the lock next.
+        mp_robust_pending(list, base)
+        defer { mp_robust_pending(list, nil) }
+        if let outcome = attempt(for: holder, slept: false) { return outcome }
+        if deadline.hasPassed { return .timedOut }
+        return wait(for: holder, until: deadline, cancellation: cancellation)
+    }
+
+    /// Takes the lock for `holder` if nobody holds it.
+    package func acquireWithoutWaiting(for holder: LockHolder) throws(SystemError) -> LockOutcome {
+        try acquire(for: holder, until: .passed)
+    }
+
+    private func wait(
+        for holder: LockHolder,
+        until deadline: Deadline,
+        cancellation: WaitCancellation?
+    ) -> LockOutcome {
+        var slept = false
+        while true {
+            _ = Spinning.wait { word.load(.relaxed) & Self.threadMask == 0 }
+            if let outcome = attempt(for: holder, slept: slept) { return outcome }
+            var seen = word.load(.relaxed)
+            guard seen & Self.threadMask != 0 else { continue }
+            if seen & Self.waiters == 0 {
+                guard word.replace(seen, with: seen | Self.waiters) else { continue }
+                seen |= Self.waiters
+            }
+            switch word.wait(while: seen, until: deadline, cancellation: cancellation) {
+            case .lookAgain:
+                slept = true
+            case .timedOut:
+                // The kernel takes a sleeper off its queue by a wake or by the deadline, never by both, so no wake-up is lost here.
+                return attempt(for: holder, slept: true) ?? .timedOut
+            case .cancelled:
+                // A wake-up may have come at the same time: it belongs to somebody who still wants the lock.
+                if word.load(.relaxed) & Self.threadMask == 0 { word.wake(1) }
+                return .cancelled
+            }
+        }
+    }
+
+    /// Takes the lock if it has no holder; nil when it has.
+    ///
+    /// - Parameter slept: Others may be asleep on the word without a mark in it: whoever was woken has to keep the mark.
+    private func attempt(for holder: LockHolder, slept: Bool) -> LockOutcome? {
+        while true {
+            let seen = word.load(.relaxed)
+            guard seen & Self.threadMask == 0 else { return nil }
+            let marks = seen & Self.waiters | (slept ? Self.waiters : 0)
+            // Only the dying leave it behind, and a task's token only the dying and the living holder.
+            let diedAsTask = seen & Self.ownerDied != 0 && ownerTask.pointee.load(ordering: .relaxed) != 0
+            let died = seen & Self.ownerDied != 0 ? ownerProcess.pointee.load(ordering: .relaxed) : 0
+            guard take(from: seen, marks: marks, for: holder) else { continue }
+            guard seen & Self.ownerDied != 0 else { return .acquired }
+            recursion = 0
+            // The dead process's other threads may run on for a moment after its holder thread ended.
+            if diedAsTask { ProcessHolder.waitForEnd(of: died) }
+            return .ownerDied(died)
+        }
+    }
+
+    /// Replaces the word `seen` by the holder's, enters the lock in the holder's list and writes down who holds it. False when the word is another by now.
+    private func take(from seen: UInt32, marks: UInt32, for holder: LockHolder) -> Bool {
+        guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
+        switch holder {
+        case .thread:
+            // Named as pending by `acquire`.
+            guard word.replace(seen, with: thread.pointee.id | marks) else { return false }
+            mp_robust_link(list, base)
+            ownerTask.pointee.store(0, ordering: .relaxed)
+        case .task(let token):
+            guard ProcessHolder.current.value.take(self, from: seen, marks: marks) else { return false }
+            ownerTask.pointee.store(token, ordering: .relaxed)
+        }
+        // Releasing: pairs with the load in `isHeld`.
+        ownerProcess.pointee.store(thread.pointee.process, ordering: .releasing)
+        return true
+    }
+
+    /// Gives the lock up for `holder`, and returns whether `holder` held it.
+    ///
+    /// - Parameter unlearned: A process that died with the lock has still to be told of: the next acquirer is.
+    package func release(by holder: LockHolder, unlearned: Bool = false) -> Bool {
+        switch holder {
+        case .thread:
+            return releaseIfHeldByThread(unlearned: unlearned)
+        case .task:
+            guard isHeld(by: holder), let list = mp_this_thread().pointee.robust else { return false }
+            ownerTask.pointee.store(0, ordering: .relaxed)
+            ownerProcess.pointee.store(0, ordering: .relaxed)
+            // If this thread is killed between giving up and waking, the kernel wakes for it.
+            mp_robust_pending(list, base)
+            let before = ProcessHolder.current.value.giveUp(self, leaving: unlearned ? Self.ownerDied : 0)
+            if before & Self.waiters != 0 { word.wake(1) }
+            mp_robust_pending(list, nil)
+            return true
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lock in shared memory that survives its holder.
+//
+//   offset   size
+//        0      4   the futex word: holder's thread id (bits 0–29), OWNER_DIED (bit 30), WAITERS (bit 31); 0: free
+//        4      4   process id of the holder; 0: none, or killed while it took the lock
+//        8      8   token of the task that holds it; 0: a thread does
+//       16      4   how many times the holder has acquired it beyond the first
+//       24     16   links of the kernel's robust list (robust.h), meaningful in the holder's process only
+//       40     24   unused, so that no other word shares the cache line
+//
+// The word follows the kernel's robust-futex protocol (Documentation/locking/robust-futexes.rst), as glibc's robust mutexes do, with three differences: waiters watch
+// the word before they sleep; a wait can be cancelled; and a lock can be held by a task, which has no thread (ProcessHolder.swift). A thread that may be about to
+// consume a wake-up names the word as pending, so that the kernel passes the wake-up on if the thread is killed (kernel commit ca16d5bee598).
+
+internal import CMultiprocessing
+internal import Synchronization
+
+/// Who is to hold a lock.
+package enum LockHolder: Hashable, Sendable {
+    /// The calling thread. The lock passes on when that thread ends.
+    case thread
+    /// A task of this process, by its token (not 0). The lock passes on when the process ends.
+    case task(UInt64)
+}
+
+/// How an attempt to take a lock ended.
+package enum LockOutcome: Hashable, Sendable {
+    /// The caller holds it.
+    case acquired
+    /// The caller holds it, and the process (0: unknown) that held it before died with it: what the lock protects may be half-changed.
+    case ownerDied(Int32)
+    /// The deadline passed.
+    case timedOut
+    /// The wait was cancelled.
+    case cancelled
+    /// The caller holds it already and would wait for itself for ever.
+    case heldByCaller
+}
+
+/// A view of a lock in shared memory; it does not own the memory.
+package struct RobustLock: @unchecked Sendable {
+    // Safe because the word is atomic, the other fields are written by the holder only, and whoever makes the view keeps the memory mapped.
+    package let base: UnsafeMutableRawPointer
+
+    /// The bytes a lock takes up, which is also its alignment.
+    package static let size = 64
+
+    static let threadMask: UInt32 = 0x3fff_ffff
+    static let ownerDied: UInt32 = 0x4000_0000
+    static let waiters: UInt32 = 0x8000_0000
+
+    /// Creates a view of the lock at `base`. Memory of zeros is a free lock.
+    package init(_ base: UnsafeMutableRawPointer) {
+        self.base = base
+    }
+
+    // MARK: - Fields
+
+    var word: SharedWord { SharedWord(base, offset: 0) }
+
+    @inline(__always)
+    private var atomicWord: UnsafeMutablePointer<Atomic<UInt32>> { base.assumingMemoryBound(to: Atomic<UInt32>.self) }
+
+    /// The process of the holder; 0 when the lock is free.
+    @inline(__always)
+    var ownerProcess: UnsafeMutablePointer<Atomic<Int32>> { (base + 4).assumingMemoryBound(to: Atomic<Int32>.self) }
+
+    /// The token of the task that holds the lock.
+    @inline(__always)
+    var ownerTask: UnsafeMutablePointer<Atomic<UInt64>> { (base + 8).assumingMemoryBound(to: Atomic<UInt64>.self) }
+
+    /// How many times the holder acquired the lock beyond the first; only the holder touches it.
+    package var recursion: UInt32 {
+        get { (base + 16).load(as: UInt32.self) }
+        nonmutating set { (base + 16).storeBytes(of: newValue, as: UInt32.self) }
+    }
+
+    // MARK: - The uncontended case
+
+    /// Takes the lock for this thread if it is free and nobody waits for it or died with it.
+    @inline(__always)
+    package func acquireIfFree() -> Bool {
+        guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
+        // A look before the exchange, which would take the cache line away from the holder.
+        guard atomicWord.pointee.load(ordering: .relaxed) == 0 else { return false }
+        mp_robust_pending(list, base)
+        defer { mp_robust_pending(list, nil) }
+        // Acquiring: pairs with the release in `release` of the holder before.
+        guard atomicWord.pointee.compareExchange(expected: 0, desired: thread.pointee.id, ordering: .acquiring).exchanged
+        else { return false }
+        mp_robust_link(list, base)
+        // Relaxed: for descriptions and error messages.
+        ownerProcess.pointee.store(thread.pointee.process, ordering: .relaxed)
+        return true
+    }
+
+    /// Gives the lock up when this thread holds it and acquired it once, and returns whether it did.
+    ///
+    /// - Parameter unlearned: A process that died with the lock has still to be told of: the next acquirer is.
+    @inline(__always)
+    package func releaseIfHeldByThread(unlearned: Bool = false) -> Bool {
+        guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
+        // Relaxed: the value can only be this thread's id if this thread wrote it.
+        guard atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask == thread.pointee.id, recursion == 0
+        else { return false }
+        mp_robust_pending(list, base)
+        mp_robust_unlink(base)
+        ownerProcess.pointee.store(0, ordering: .relaxed)
+        // Releasing: pairs with the acquiring exchanges of the next holder.
+        let before = atomicWord.pointee.exchange(unlearned ? Self.ownerDied : 0, ordering: .releasing)
+        if before & Self.waiters != 0 { word.wake(1) }
+        mp_robust_pending(list, nil)
+        return true
+    }
+
+    // MARK: - Questions
+
+    /// Whether anybody holds the lock.
+    package var isLocked: Bool {
+        atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask != 0
+    }
+
+    /// Whether somebody may be asleep until the lock is free, for tests.
+    package var hasWaiters: Bool {
+        atomicWord.pointee.load(ordering: .relaxed) & Self.waiters != 0
+    }
+
+    /// Whether `holder`, which is the calling thread or task, holds the lock.
+    package func isHeld(by holder: LockHolder) -> Bool {
+        let thread = mp_this_thread()?.pointee
+        let owner = atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask
+        switch holder {
+        case .thread:
+            return owner == thread?.id
+        case .task(let token):
+            // A token is one of this process: the process is written last, so that both can only match when this process wrote both.
+            return owner != 0 && ownerProcess.pointee.load(ordering: .acquiring) == thread?.process
+                && ownerTask.pointee.load(ordering: .relaxed) == token
+        }
+    }
+
+    /// The process and thread that hold the lock at this moment, for descriptions; nil when it is free. The thread is 0 when a task holds it.
+    package var owner: (process: Int32, thread: UInt32)? {
+        let owner = atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask
+        guard owner != 0 else { return nil }
+        let isTask = ownerTask.pointee.load(ordering: .relaxed) != 0
+        return (ownerProcess.pointee.load(ordering: .relaxed), isTask ? 0 : owner)
+    }
+
+    /// Whether some thread or task of this process holds the lock, so that this process's list leads through its memory, which must stay mapped.
+    package var isHeldInThisProcess: Bool {
+        isLocked && ownerProcess.pointee.load(ordering: .relaxed) == mp_this_thread()?.pointee.process
+    }
+}

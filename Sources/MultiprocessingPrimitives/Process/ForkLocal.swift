@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Synchronization
+
+/// A value of this process and no other: made on first use, and made anew in a forked child.
+///
+/// What refers to threads (a thread that waits, a mutex another thread held at the time of the fork) is meaningless in the child, which has none of them. The child's value
+/// is therefore a new one, and the parent's is left as it is, for good: nobody can say what state it is in.
+package final class ForkLocal<Value: Sendable>: Sendable {
+    /// A value with the generation of processes it belongs to.
+    private final class Box: Sendable {
+        let generation: UInt32
+        let value: Value
+
+        init(generation: UInt32, value: Value) {
+            self.generation = generation
+            self.value = value
+        }
+    }
+
+    private let box = Atomic<Unmanaged<Box>?>(nil)
+    private let make: @Sendable () -> Value
+
+    /// Creates the place; `make` is called once in each process that asks for the value, and its result dropped where another thread was faster.
+    package init(_ make: @escaping @Sendable () -> Value) {
+        self.make = make
+    }
+
+    /// This process's value.
+    package var value: Value {
+        let generation = mp_fork_generation()
+        // Pairs with the release below.
+        var found = box.load(ordering: .acquiring)
+        while true {
+            if let found, case let box = found._withUnsafeGuaranteedRef({ $0 }), box.generation == generation { return box.value }
+            let made = Unmanaged.passRetained(Box(generation: generation, value: make()))
+            let result = box.compareExchange(expected: found, desired: made, ordering: .acquiringAndReleasing)
+            if result.exchanged { return made._withUnsafeGuaranteedRef { $0.value } }
+            made.release()
+            found = result.original
+        }
+    }
+}

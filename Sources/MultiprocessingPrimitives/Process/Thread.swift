@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+
+/// Threads of this package's own: detached, small, and deaf to signals, which are the program's.
+package enum Thread {
+    /// The room for a thread that only waits and hands on.
+    private static let stackSize = 256 * 1024
+
+    /// What a new thread is to run.
+    private final class Body {
+        let run: @Sendable () -> Void
+
+        init(_ run: @escaping @Sendable () -> Void) {
+            self.run = run
+        }
+    }
+
+    /// Starts a thread named `name` (at most 15 bytes are shown) that runs `body`.
+    ///
+    /// - Throws: `SystemError` when the system gives no further thread.
+    package static func start(name: StaticString, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, max(stackSize, Int(sysconf(Int32(_SC_THREAD_STACK_MIN)))))
+
+        let argument = Unmanaged.passRetained(
+            Body {
+                name.withUTF8Buffer { _ = mp_set_thread_name($0.baseAddress) }
+                body()
+            }
+        )
+        // A new thread starts with its creator's signal mask.
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        var thread = pthread_t()
+        let error = pthread_create(
+            &thread,
+            &attributes,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            },
+            argument.toOpaque()
+        )
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        guard error != 0 else { return }
+        argument.release()
+        throw SystemError(code: error, operation: "starting a thread")
+    }
+}

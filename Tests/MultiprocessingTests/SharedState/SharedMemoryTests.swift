@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct SharedMemoryTests {
+    /// A name no other test run uses.
+    private let name = "mp-test-\(getpid())-\(UInt64.random(in: 0 ... .max)):\n"
+
+    @Test func `memory without a name is shared with a child and zero at first`() throws {
+        let memory = try SharedMemory(size: 100)
+        #expect(memory.size == 100 && memory.name == nil && memory.bytes.byteCount == 100)
+        try ChildProcess.run {
+            var bytes = memory.mutableBytes
+            bytes.storeBytes(of: 42, toByteOffset: 8, as: Int.self)
+        }
+        #expect(memory.bytes.unsafeLoad(fromByteOffset: 8, as: Int.self) == 42)
+        #expect(memory.bytes.unsafeLoad(fromByteOffset: 16, as: Int.self) == 0)
+        #expect { try memory.unlink() } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
+    }
+
+    @Test func `memory with a name is found by it until it is unlinked`() throws {
+        let memory = try SharedMemory(name: name, create: true, size: 5000)
+        memory.withUnsafeMutableBytes { $0[4999] = 7 }
+        #expect { try SharedMemory(name: name, create: true, size: 1) } throws: {
+            ($0 as? SharedStateError)?.code == .alreadyExists
+        }
+        // The size given for what exists does not matter.
+        let other = try SharedMemory(name: name, size: 3)
+        #expect(other.size == 5000 && other.withUnsafeMutableBytes { $0[4999] } == 7)
+        let there = try ChildProcess.run { [name] () throws -> UInt8 in try lastByte(SharedMemory(name: name)) }
+        #expect(there == 7)
+        try other.unlink()
+        #expect { try memory.unlink() } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
+        #expect { try SharedMemory(name: name) } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
+        // It lives on with its users, and can still be sent.
+        #expect(try ChildProcess.run { lastByte(memory) } == 7)
+    }
+
+    @Test(arguments: ["", "a/b", "a\0b", ".", "..", String(repeating: "x", count: 256)])
+    func `names that cannot be are errors`(name: String) {
+        for create in [true, false] {
+            #expect { try SharedMemory(name: name, create: create, size: 1) } throws: {
+                ($0 as? SharedStateError)?.code == .invalidName
+            }
+        }
+    }
+
+    @Test(arguments: [0, -1, Int.min]) func `sizes that cannot be are errors`(size: Int) {
+        #expect { try SharedMemory(size: size) } throws: { ($0 as? SharedStateError)?.code == .invalidSize }
+        #expect { try SharedMemory(name: name, create: true, size: size) } throws: {
+            ($0 as? SharedStateError)?.code == .invalidSize
+        }
+    }
+
+    @Test func `more memory than the machine has is an error, not a crash later`() {
+        #expect(throws: (any Error).self) { try SharedMemory(size: 1 << 44) }
+        #expect(throws: (any Error).self) { try SharedMemory(name: name, create: true, size: 1 << 44) }
+        #expect { try SharedMemory(name: name) } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
+    }
+
+    @Test func `a process killed while it makes named memory leaves no name`() throws {
+        let child = ChildProcess { [name] in
+            while true { try SharedMemory(name: name, create: true, size: 1 << 20).unlink() }
+        }
+        try child.start()
+        var seen = 0
+        while seen < 100 {
+            // Whoever finds it finds all of it.
+            if let found = try? SharedMemory(name: name) {
+                #expect(found.size == 1 << 20)
+                seen += 1
+            }
+        }
+        try child.kill()
+        try child.join()
+        try? SharedMemory(name: name).unlink()
+    }
+
+    @Test func `handles are closed and unmapped with their last reference`() throws {
+        func use() throws {
+            let memory = try SharedMemory(size: 1 << 16)
+            let array = try copy(try SharedArray<Int>(count: 1000))
+            let lock = try copy(try Lock())
+            try lock.withLock { array[0] = memory.size }
+        }
+        try use()
+        // Other tests run at the same time: what this one leaked a hundred times would stand out.
+        let before = openDescriptors()
+        for _ in 0..<100 { try use() }
+        #expect(openDescriptors() < before + 90)
+    }
+}
+
+/// The last byte of the memory.
+private func lastByte(_ memory: SharedMemory) -> UInt8 {
+    memory.withUnsafeMutableBytes { $0[memory.size - 1] }
+}

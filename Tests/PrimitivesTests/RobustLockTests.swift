@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import MultiprocessingPrimitives
+import Testing
+
+extension PrimitivesTests {
+    @Suite(.timeLimit(.minutes(1))) struct RobustLockTests {
+        private func makeLock() throws -> (MemoryRegion, RobustLock) {
+            let region = try MemoryRegion(size: 4096, name: "mp-test")
+            return (region, RobustLock(region.base))
+        }
+
+        @Test func `our entries share the thread's list with the C library's robust mutexes`() throws {
+            try Laboratory.run {
+                let region = try MemoryRegion(size: 4096, name: "mp-test")
+                let mutexes = (0..<2).map { (region.base + 1024 + 64 * $0).assumingMemoryBound(to: pthread_mutex_t.self) }
+                for mutex in mutexes { try require(makeRobust(mutex) == 0, "no robust mutex") }
+                let locks = (0..<2).map { RobustLock(region.base + 64 * $0) }
+                let child = try ForkedProcess {
+                    // Entered alternately and left in another order.
+                    _ = try locks[0].acquire()
+                    pthread_mutex_lock(mutexes[0])
+                    _ = try locks[1].acquire()
+                    pthread_mutex_lock(mutexes[1])
+                    _ = locks[0].release(by: .thread)
+                    pthread_mutex_unlock(mutexes[1])
+                    _exit(0)
+                }
+                try require(try child.join() == 0, "the child failed")
+                try require(pthread_mutex_lock(mutexes[0]) == EOWNERDEAD, "the mutex was not passed on")
+                try require(pthread_mutex_lock(mutexes[1]) == 0, "the mutex was not free")
+                try require(try locks[0].acquire() == .acquired, "the lock was not free")
+                try require(try locks[1].acquire() == .ownerDied(child.pid), "the lock was not passed on")
+            }
+        }
+
+        @Test func `a death with the lock is learnt once, with the dead process named`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                for _ in 0..<50 {
+                    let child = try ForkedProcess { _ = try lock.acquire() }
+                    try child.join()
+                    try require(try lock.acquire() == .ownerDied(child.pid), "not learnt")
+                    try require(lock.release(by: .thread), "not held")
+                    try require(try lock.acquire() == .acquired, "learnt twice")
+                    try require(lock.release(by: .thread), "not held")
+                }
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a death that was not told of stays so`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                try ForkedProcess { _ = try lock.acquire() }.join()
+                guard case .ownerDied = try lock.acquire() else { throw LaboratoryFailure(description: "not learnt") }
+                try require(lock.releaseIfHeldByThread(unlearned: true), "not held")
+                guard case .ownerDied = try lock.acquire() else { throw LaboratoryFailure(description: "not learnt again") }
+                try require(lock.release(by: .thread), "not held")
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a task's lock outlives the thread that took it, and passes on with the process`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                let other = RobustLock(region.base + 64)
+                let isHeld = SharedWord(region.base, offset: 1024)
+                let child = try ForkedProcess {
+                    try Thread.start(name: "mp-test") {
+                        _ = try? lock.acquire(for: .task(7))
+                        _ = try? other.acquire(for: .task(9))
+                        isHeld.store(1)
+                        isHeld.wake(1)
+                    }
+                    while true { pause() }
+                }
+                try waitFor("the lock to be held") { isHeld.load() == 1 }
+                try require(try lock.acquire(until: Deadline(timeout: .milliseconds(5))) == .timedOut, "not held")
+                kill(child.pid, SIGKILL)
+                let outcomes = (try lock.acquire(), try other.acquire())
+                try require(outcomes == (.ownerDied(child.pid), .ownerDied(child.pid)), "\(outcomes)")
+                try child.join()
+            }
+        }
+
+        @Test func `a task's lock is not released by others`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                try require(try lock.acquire(for: .task(7)) == .acquired, "not acquired")
+                try require(lock.isHeld(by: .task(7)) && !lock.isHeld(by: .task(8)) && !lock.isHeld(by: .thread), "wrong owner")
+                try require(!lock.release(by: .task(8)) && !lock.release(by: .thread), "released by another")
+                try require(try lock.acquire(for: .task(7)) == .heldByCaller, "waited for itself")
+                let child = try ForkedProcess {
+                    try require(!lock.release(by: .task(7)), "released by another process")
+                    try require(try lock.acquire(for: .task(7), until: .passed) == .timedOut, "acquired")
+                }
+                try require(try child.join() == 0, "the child could use the lock")
+                try require(lock.release(by: .task(7)), "not released")
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a forked child takes and gives up locks of its own, as a thread and as a task`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                for holder in [LockHolder.thread, .task(5)] {
+                    // The parent's list and holder are there before the fork.
+                    try require(try lock.acquire(for: holder) == .acquired, "not acquired")
+                    let child = try ForkedProcess {
+                        try require(try lock.acquire(for: holder, until: Deadline(timeout: .seconds(10))) == .acquired, "not acquired")
+                        try require(lock.release(by: holder), "not released")
+                    }
+                    try require(lock.release(by: holder), "not released")
+                    try require(try child.join() == 0, "the child failed")
+                }
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a waiter that is killed after it was woken passes the lock on`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                let passes = SharedWord(region.base, offset: 1024)
+                for _ in 0..<200 {
+                    _ = try lock.acquire()
+                    let waiters = try (0..<2).map { _ in
+                        try ForkedProcess {
+                            _ = try lock.acquire()
+                            passes.add(1)
+                            _ = lock.release(by: .thread)
+                        }
+                    }
+                    try waitFor("a waiter") { lock.hasWaiters }
+                    _ = lock.release(by: .thread)
+                    try waiters[0].destroy()
+                    try require(try waiters[1].join() == 0, "the other waiter failed")
+                    if case .ownerDied = try lock.acquire() {}
+                    _ = lock.release(by: .thread)
+                }
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a wait is not cut short by signals, and ends in time`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                signal(SIGUSR1) { _ in }
+                _ = try lock.acquire()
+                let target = getpid()
+                let child = try ForkedProcess { for _ in 0..<200 { kill(target, SIGUSR1) } }
+                let start = mp_now()
+                try require(try lock.acquire(until: Deadline(timeout: .milliseconds(100))) == .timedOut, "acquired")
+                let waited = mp_now() - start
+                try require(waited >= 100_000_000 && waited < 5_000_000_000, "waited for \(waited) ns")
+                try child.join()
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `cancelling ends a wait, before and after it has begun`() throws {
+            try Laboratory.run {
+                let (region, lock) = try makeLock()
+                _ = try lock.acquire()
+                for early in [true, false] {
+                    let cancellation = WaitCancellation()
+                    if early { cancellation.cancel() }
+                    if !early { try Thread.start(name: "mp-test") { cancellation.cancel() } }
+                    let outcome = try lock.acquire(for: .task(3), cancellation: cancellation)
+                    try require(outcome == .cancelled, "\(outcome)")
+                }
+                _ = lock.release(by: .thread)
+                withExtendedLifetime(region) {}
+            }
+        }
+    }
+}
+
+/// Makes a robust mutex of the C library's own, between processes.
+private func makeRobust(_ mutex: UnsafeMutablePointer<pthread_mutex_t>) -> Int32 {
+    var attributes = pthread_mutexattr_t()
+    pthread_mutexattr_init(&attributes)
+    pthread_mutexattr_setpshared(&attributes, Int32(PTHREAD_PROCESS_SHARED))
+    pthread_mutexattr_setrobust(&attributes, Int32(PTHREAD_MUTEX_ROBUST))
+    return pthread_mutex_init(mutex, &attributes)
+}
