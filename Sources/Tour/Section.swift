@@ -25,7 +25,5 @@ enum MissingPart: String {
     case pool = "Pool"
     case queue = "Queue"
     case connection = "Connection"
-    case sharedValue = "SharedValue"
-    case lock = "Lock"
     case manager = "Manager"
 }

@@ -8,21 +8,21 @@ internal import Multiprocessing
 /// How many lines the task in the background writes; the tutorial's writes without end.
 private let lineCount = 3
 
-/// Writes its lines, then goes on without end, and without another word.
-@Sendable private func backgroundTask() {
+/// Writes its lines, sets `written`, and goes on without end and without another word.
+@Sendable private func backgroundTask(_ written: Event) {
     for _ in 0..<lineCount {
         print("Running in background...")
         // A daemon is ended by a signal, which leaves what is buffered unwritten.
         fflush(nil)
-        usleep(10_000)
     }
+    written.set()
     while true { pause() }
 }
 
 /// Starts a daemon and does not wait for its end, which never comes: it ends with this program.
 func daemons() throws {
-    let process = ChildProcess(target: backgroundTask, daemon: true)
+    let written = try Event()
+    let process = ChildProcess(target: backgroundTask, arguments: written, daemon: true)
     try process.start()
-    // Time to write its lines. False: it is still running.
-    _ = try process.join(timeout: .seconds(1))
+    try written.wait(timeout: .seconds(10))
 }
