@@ -48,7 +48,6 @@ struct Count: Sendable {
         switch error {
         // The message of a trap is told without the stack that `description` adds.
         case let lost as ProcessLost: "its process \(lost.status)" + (lost.message.map { ": \($0)" } ?? "")
-        case let remote as RemoteError: remote.message
         default: "\(error)"
         }
     }

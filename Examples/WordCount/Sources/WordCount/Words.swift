@@ -6,9 +6,15 @@ import Foundation
 enum Words {
     /// Returns how many words the file has. Runs in a process of its own.
     ///
-    /// - Throws: what reading the file throws.
+    /// - Throws: `Unreadable`, which arrives in the parent as what it is because it is `Codable`.
     static func count(inFile path: String) throws -> Int {
-        count(in: try Data(contentsOf: URL(filePath: path)))
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(filePath: path))
+        } catch {
+            throw Unreadable(reason: error.localizedDescription)
+        }
+        return count(in: data)
     }
 
     /// Returns how many words `data` has, which must be UTF-8: what stands between white space and has a letter or a digit in it.
@@ -20,4 +26,13 @@ enum Words {
             word.contains { $0.isLetter || $0.isNumber }
         }
     }
+}
+
+/// A file that cannot be read.
+struct Unreadable: Error, Codable, CustomStringConvertible {
+    /// Why, in words.
+    let reason: String
+
+    /// The reason.
+    var description: String { reason }
 }
