@@ -58,6 +58,13 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
+        // A program that the tests start, for what concerns whole programs.
+        .executableTarget(
+            name: "ProcessFixture",
+            dependencies: ["Multiprocessing"],
+            path: "Tests/ProcessFixture",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "WireCodingTests",
             dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],

@@ -20,6 +20,11 @@ enum CrashImages {
         return UnsafeBufferPointer(memory)
     }()
 
+    /// Makes the table now.
+    static func prepare() {
+        _ = ranges
+    }
+
     private static let isInstalled: Bool = mp_install_crash_reporter(MessageKind.crash.rawValue, ranges.baseAddress, ranges.count) == 0
 
     /// Sees to it that a crash of this process, and of every copy of it, is reported to where `mp_set_crash_socket` says.

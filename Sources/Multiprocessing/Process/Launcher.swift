@@ -16,8 +16,8 @@ enum Launcher {
     /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made.
     static func launch(_ job: Job, as header: JobHeader, by method: StartMethod) throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
-        MainVariables.checkOnce()
         if method == .fork { return try fork(job, header, runtime) }
+        MainVariables.checkOnce()
         return try method == .spawn ? spawn(job, header, runtime) : takeSpare(job, header, runtime)
     }
 
@@ -110,6 +110,8 @@ enum Launcher {
             name: ProcessIdentity.current.name, processIdentifier: getpid(), pidfd: runtime.ownDescriptor?.number
         )
         let identity = ProcessIdentity(name: header.name, path: header.path, isDaemon: header.isDaemon, parent: parent)
+        // In the child the loader's lock may be held by a thread that does not exist there.
+        CrashImages.prepare()
         // What is buffered now would be written by both.
         fflush(nil)
         let pid = Runtime.forking { mp_fork() }

@@ -25,7 +25,7 @@ enum MainVariables {
             &thread,
             &attributes,
             { _ in
-                MainVariables.warn()
+                ForkLock.withGate { MainVariables.warn() }
                 return nil
             },
             nil

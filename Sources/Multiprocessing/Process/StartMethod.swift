@@ -3,8 +3,8 @@
 internal import Synchronization
 
 /// How a child process comes to be.
-public struct StartMethod: Hashable, Sendable, CustomStringConvertible {
-    private enum Kind: String {
+public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible {
+    private enum Kind: String, Codable {
         case forkServer
         case spawn
         case fork

@@ -147,12 +147,14 @@ final class Reactor: Sendable {
             let earliest = state.withLock { $0.earliestDeadline }
             let timeout = earliest.map { Deadline(nanoseconds: $0).pollTimeout } ?? -1
             let count = epoll_wait(epoll.number, &events, Int32(events.count), timeout)
-            for event in events.prefix(Int(max(0, count))) {
-                if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
-            }
-            for expired in state.withLock({ $0.expire(now: mp_now()) }) {
-                if let descriptor = expired.descriptor { forget(descriptor) }
-                expired.handler(.deadline)
+            ForkLock.withGate {
+                for event in events.prefix(Int(max(0, count))) {
+                    if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
+                }
+                for expired in state.withLock({ $0.expire(now: mp_now()) }) {
+                    if let descriptor = expired.descriptor { forget(descriptor) }
+                    expired.handler(.deadline)
+                }
             }
         }
     }

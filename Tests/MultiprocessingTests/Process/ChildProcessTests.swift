@@ -244,14 +244,13 @@ struct ChildProcessTests {
 
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `no descriptor of the parent reaches a child`(_ method: StartMethod) async throws {
-        let index = method == .spawn ? 1 : 0
         try await isolated {
             // Opened without close-on-exec, as C libraries do.
             let open = (0..<20).map { _ in dup(1) }
             let pipe = TestPipe()
             let saved = dup(1)
             dup2(pipe.writeEnd, 1)
-            let process = ChildProcess(startMethod: index == 1 ? .spawn : .forkServer) {
+            let process = ChildProcess(startMethod: method) {
                 for descriptor in Proc.descriptors() { print(descriptor) }
             }
             try process.start()
