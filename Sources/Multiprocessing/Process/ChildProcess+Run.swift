@@ -14,7 +14,9 @@ extension ChildProcess {
     /// let n = try ChildProcess.run { fibonacci(40) }
     /// ```
     ///
-    /// - Parameter timeout: How long it may take; then it is killed. Nil: for ever.
+    /// - Parameters:
+    ///   - timeout: How long it may take; then it is killed. Nil: for ever.
+    ///   - body: The function, with what it captures.
     /// - Returns: What `body` returns.
     /// - Throws: the error that `body` throws, as its own type where that is `Codable`, else as `RemoteError`; `ProcessLost` when the process trapped, was killed or exited;
     ///   `TimeoutError` at the deadline; `FunctionNotPortable` when the function cannot be carried; `ProcessError` when no child could be made.
@@ -54,7 +56,7 @@ extension ChildProcess {
 
     // MARK: - Functions with arguments
 
-    /// Calls `target` with `arguments` in a process of its own, blocks until it has ended, and returns its result. Throws as ``run(timeout:_:)-(_,()->R)`` does.
+    /// Calls `target` with `arguments` in a process of its own, blocks until it has ended, and returns its result. Throws as `run(timeout:_:)` does.
     @available(*, noasync)
     @_disfavoredOverload  // a trailing closure without arguments is meant for the others
     public static func run<each A: Codable & Sendable, R: Codable & Sendable>(

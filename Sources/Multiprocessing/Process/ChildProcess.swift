@@ -20,7 +20,7 @@ internal import Synchronization
 /// The child's body runs on its main thread, or, when it is asynchronous, as a task, with the main actor on the main thread. It has the working directory,
 /// environment, umask and standard descriptors that this process has at the moment of `start()`. An error it throws is written to its standard error, and its exit code is 1.
 ///
-/// To run a function for its result, use ``run(timeout:_:)-(_,()->R)``.
+/// To run a function for its result, use `run(timeout:_:)`.
 public final class ChildProcess: Sendable, CustomStringConvertible {
     private enum Phase {
         case initial(Job)
@@ -51,6 +51,7 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     ///   - name: A name for messages and logs.
     ///   - daemon: Whether it ends with this process, by SIGTERM at a normal exit. Nil: as the current process is.
     ///   - startMethod: How to start it.
+    ///   - body: What it will run, with what it captures.
     public convenience init(
         name: String? = nil, daemon: Bool? = nil, startMethod: StartMethod = .default, _ body: @escaping @Sendable () throws -> Void
     ) {

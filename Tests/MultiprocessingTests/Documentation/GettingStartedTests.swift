@@ -3,7 +3,13 @@
 import Multiprocessing
 import Testing
 
-func fibonacci(_ n: Int) -> Int { n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2) }
+private func fibonacci(_ n: Int) -> Int { n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2) }
+
+/// A parser with little patience.
+func parse(_ text: String) -> Int {
+    guard let number = Int(text) else { fatalError("'\(text)' is not a number") }
+    return number
+}
 
 /// The code of the README and of "Getting started", as it stands there, but for what it prints, which is compared.
 @Suite(.timeLimit(.minutes(2)))
@@ -16,12 +22,14 @@ struct GettingStartedTests {
     }
 
     @Test func `the first program survives a trap`() async throws {
+        var told = ""
         do {
-            try await ChildProcess.run(timeout: .seconds(5)) { fatalError("out of cheese") }
-            Issue.record("it was not told of the trap")
+            let m = try await ChildProcess.run(timeout: .seconds(5)) { parse("seven") }
+            Issue.record("a number: \(m)")
         } catch {
-            #expect("\(error)".contains("Fatal error: out of cheese"))
+            told = "\(error)"
         }
+        #expect(told.contains("Fatal error: 'seven' is not a number"))
     }
 
     @Test func `a task group uses several processes at once`() async throws {

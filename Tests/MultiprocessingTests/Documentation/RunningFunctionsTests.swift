@@ -3,11 +3,11 @@
 import Multiprocessing
 import Testing
 
-struct Settings: Codable { var factor = 3 }
+private struct Settings: Codable { var factor = 3 }
 
-struct OutOfStock: Error, Codable, Equatable { var item: String }
+private struct OutOfStock: Error, Codable, Equatable { var item: String }
 
-final class Cache: Sendable { let size = 10 }
+private final class Cache: Sendable { let size = 10 }
 
 private enum Tables {
     static let words = (0..<1000).map(String.init)
