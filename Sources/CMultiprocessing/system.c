@@ -208,23 +208,6 @@ int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns) 
 
 int mp_futex_wake(const uint32_t *word, int count) { return (int)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0); }
 
-int mp_mutex_init_robust(pthread_mutex_t *mutex) {
-    pthread_mutexattr_t attributes;
-    int error = pthread_mutexattr_init(&attributes);
-    if (error != 0) return error;
-    error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    if (error == 0) error = pthread_mutex_init(mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return error;
-}
-
-int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns) {
-    if (deadline_ns < 0) return pthread_mutex_lock(mutex);
-    struct timespec deadline = timespec_of(deadline_ns);
-    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
-}
-
 int64_t mp_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -106,11 +106,6 @@ int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns);
 // Wakes at most `count` waiters. Returns how many.
 int mp_futex_wake(const uint32_t *word, int count);
 
-// Makes `mutex` (in shared memory) process-shared and robust. Returns 0 or an errno.
-int mp_mutex_init_robust(pthread_mutex_t *mutex);
-// Locks until the CLOCK_MONOTONIC time `deadline_ns` (negative: for ever). Returns 0 or an errno (EOWNERDEAD: locked, its owner died).
-int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns);
-
 // CLOCK_MONOTONIC in nanoseconds.
 int64_t mp_now(void);
 // The number of processors the affinity mask of this process allows, or -1.

@@ -17,13 +17,18 @@ enum ChildMain {
     // MARK: - Starting
 
     /// Carries out the job in `message` and ends the process.
-    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
+    ///
+    /// - Parameters:
+    ///   - lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
+    ///   - survive: Called for a child that is to outlive its parent.
+    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool, survive: () -> Void) -> Never {
         let link = OpenLink(link)
         do {
             let (header, call) = try message.withReader { reader in
                 let parent = try Surroundings.adopt(from: &reader, message.descriptors)
                 let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
                 ProcessIdentity.become(identity)
+                if !header.isDaemon { survive() }
                 prepareEnd(link)
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
                 return (header, Result { try readCall(from: &reader, message.userInfo) })
@@ -48,12 +53,17 @@ enum ChildMain {
         case .failure(let error): exit(speaker.tell(error))
         case .success(.sync(let body)):
             do { exit(speaker.tell(try body())) } catch { exit(speaker.tell(error)) }
-        case .success(.async(let body)):
-            Task.detached {
-                do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
-            }
-            mp_drain_main_queue()
+        case .success(.async(let body)): performAsync(body, speaker)
         }
+    }
+
+    /// Kept apart so that a synchronous child does not pay for what concurrency needs (metadata that is made at its first mention, a dozen page faults).
+    @inline(never)
+    private static func performAsync(_ body: @escaping @Sendable () async throws -> ResultEncoder?, _ speaker: Speaker) -> Never {
+        Task.detached {
+            do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
+        }
+        mp_drain_main_queue()
     }
 
     // MARK: - Ending

@@ -45,25 +45,24 @@ final class ForkServerClient: Sendable {
 
     // MARK: - Taking a child
 
-    /// Returns a child that waits for its job. Blocks while the server forks it.
+    /// Gets a child that waits for its job, gives it the job by `use`, and then orders what has to be replaced: in that order, since a fork takes time from the child that has work.
     ///
-    /// - Parameter outlivesParent: Whether it goes on when this process dies. The server is told before the child gets its job.
-    func take(outlivesParent: Bool) throws -> LaunchedProcess {
+    /// Blocks while the server forks a child.
+    func take(_ use: (LaunchedProcess) throws -> Void) throws -> LaunchedProcess {
         while true {
             let waiter = Waiter()
             let (action, server) = state.withLock { ($0.machine.take(waiter: waiter), $0.server) }
             switch action {
             case .use(let spare, let order):
-                if spare.server.order(order, taken: outlivesParent ? spare.process.processIdentifier : 0) { return spare.process }
-                // The server died just now, and this spare with it.
-                spare.server.waitForEnd()
+                defer { spare.server.order(order) }
+                try use(spare.process)
+                return spare.process
             case .wait(let order):
-                // A server that is gone is noticed by its watch, which answers the waiter.
-                if order > 0 { _ = server?.order(order, taken: 0) }
+                server?.order(order)
                 _ = waiter.notice.wait(until: .never)
                 guard let spare = try waiter.answer.withLock({ $0 })?.get() else { continue }
-                if !outlivesParent || spare.server.order(0, taken: spare.process.processIdentifier) { return spare.process }
-                spare.server.waitForEnd()
+                try use(spare.process)
+                return spare.process
             case .startServer(let generation):
                 try startServer(generation)
             }
@@ -87,7 +86,7 @@ final class ForkServerClient: Sendable {
                 state.server = server
                 return state.machine.started(generation: generation)
             }
-            _ = server.order(order, taken: 0)
+            server.order(order)
             Log.write(.info, "started the fork server (pid \(server.processIdentifier))")
         } catch {
             let failure = ProcessError(.serverFailed, "the fork server could not be started: \(error)")
@@ -103,7 +102,7 @@ final class ForkServerClient: Sendable {
         get { state.withLock { $0.machine.target } }
         set {
             let (order, server) = state.withLock { ($0.machine.setTarget(newValue), $0.server) }
-            if order > 0 { _ = server?.order(order, taken: 0) }
+            server?.order(order)
         }
     }
 

@@ -27,7 +27,6 @@ final class ForkServerConnection: Sendable {
     private let pidfd: OwnedDescriptor
     private let reactor: Reactor
     private let handler: @Sendable (Event, ForkServerConnection) -> Void
-    private let ended = Notice()
 
     private struct State {
         var children: [Int32: LaunchedProcess] = [:]
@@ -69,16 +68,11 @@ final class ForkServerConnection: Sendable {
         try writer.withUnsafeBytes { bytes throws(SystemError) in try control.send(.serve, bytes) }
     }
 
-    /// Orders spares, and tells which one was taken to outlive this process (0: none). Returns false when the server is gone.
-    func order(_ count: Int, taken: Int32) -> Bool {
-        guard count > 0 || taken != 0 else { return !ended.hasHappened }
-        var message = (UInt32(clamping: count), taken)
-        return withUnsafeBytes(of: &message) { (try? control.send(.order, $0)) != nil }
-    }
-
-    /// Blocks until the end of a server that is known to be ending has been noted.
-    func waitForEnd() {
-        _ = ended.wait(until: .never)
+    /// Orders spares. A server that is gone gets none; that is noticed by its watch, which tells who waits.
+    func order(_ order: ForkServerStateMachine<ForkServerClient.Spare, ForkServerClient.Waiter>.Order) {
+        guard !order.isEmpty else { return }
+        let message = (UInt32(clamping: order.wanted), UInt32(clamping: order.ready))
+        withUnsafeBytes(of: message) { try? control.send(.order, $0) }
     }
 
     // MARK: - On the reactor's thread
@@ -141,7 +135,6 @@ final class ForkServerConnection: Sendable {
                 child.noteEnd(nil)
             }
         }
-        ended.post()
         handler(.ended(reason: failure), self)
     }
 }

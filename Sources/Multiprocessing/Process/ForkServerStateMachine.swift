@@ -17,8 +17,9 @@ struct ForkServerStateMachine<Spare, Waiter> {
     private var generation = 0
     private var failures = 0
     private var spares: [Spare] = []
-    /// Spares that were ordered and have not arrived.
-    private var ordered = 0
+    /// Spares that were ordered and have not arrived: those for waiters, and those to be kept ready.
+    private var orderedForWaiters = 0
+    private var orderedReady = 0
     private var waiters: [Waiter] = []
 
     /// How many spares are to be ready when nobody waits.
@@ -31,12 +32,21 @@ struct ForkServerStateMachine<Spare, Waiter> {
 
     // MARK: - Taking
 
+    /// Spares to be ordered: those that somebody waits for, and those to be kept ready.
+    struct Order: Equatable {
+        var wanted = 0
+        var ready = 0
+
+        /// Whether there is nothing to order.
+        var isEmpty: Bool { wanted == 0 && ready == 0 }
+    }
+
     /// What a start has to do.
     enum TakeAction {
-        /// Use this spare, and order that many.
-        case use(Spare, order: Int)
-        /// Order that many; the waiter will be told.
-        case wait(order: Int)
+        /// Use this spare, and order those.
+        case use(Spare, Order)
+        /// Order those; the waiter will be told.
+        case wait(Order)
         /// Start a server, tell how that went, and ask again.
         case startServer(generation: Int)
     }
@@ -47,37 +57,40 @@ struct ForkServerStateMachine<Spare, Waiter> {
         case .absent:
             generation += 1
             phase = .starting(generation: generation)
-            ordered = 0
+            orderedForWaiters = 0
+            orderedReady = 0
             return .startServer(generation: generation)
         case .starting:
             // Ordered with all others once the server is there.
             waiters.append(waiter())
-            return .wait(order: 0)
+            return .wait(Order())
         case .running:
-            guard spares.isEmpty else { return .use(spares.removeFirst(), order: missing()) }
+            guard spares.isEmpty else { return .use(spares.removeFirst(), missing()) }
             waiters.append(waiter())
-            return .wait(order: missing())
+            return .wait(missing())
         }
     }
 
-    /// The server is there. Returns how many to order.
-    mutating func started(generation: Int) -> Int {
-        guard case .starting(generation) = phase else { return 0 }
+    /// The server is there. Returns what to order.
+    mutating func started(generation: Int) -> Order {
+        guard case .starting(generation) = phase else { return Order() }
         phase = .running(generation: generation)
         return missing()
     }
 
-    /// Notes that what is missing is ordered now, and returns how many that are.
-    private mutating func missing() -> Int {
-        let count = max(0, target + waiters.count - spares.count - ordered)
-        ordered += count
-        return count
+    /// Notes that what is missing is ordered now, and returns it.
+    private mutating func missing() -> Order {
+        let wanted = max(0, waiters.count - orderedForWaiters)
+        let ready = max(0, target - spares.count - orderedReady)
+        orderedForWaiters += wanted
+        orderedReady += ready
+        return Order(wanted: wanted, ready: ready)
     }
 
-    /// The target has changed. Returns how many to order.
-    mutating func setTarget(_ target: Int) -> Int {
+    /// The target has changed. Returns what to order.
+    mutating func setTarget(_ target: Int) -> Order {
         self.target = target
-        guard case .running = phase else { return 0 }
+        guard case .running = phase else { return Order() }
         return missing()
     }
 
@@ -103,7 +116,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     /// A spare has arrived from the server of that generation.
     mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
         guard case .running(generation) = phase else { return .drop }
-        ordered = max(0, ordered - 1)
+        noteAnswer()
         failures = 0
         guard waiters.isEmpty else { return .give(waiters.removeFirst()) }
         spares.append(spare())
@@ -113,7 +126,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     /// A fork failed in the server. Returns who is to be told: the one who has waited longest.
     mutating func forkFailed(generation: Int) -> Waiter? {
         guard case .running(generation) = phase else { return nil }
-        ordered = max(0, ordered - 1)
+        noteAnswer()
         return waiters.isEmpty ? nil : waiters.removeFirst()
     }
 
@@ -140,6 +153,11 @@ struct ForkServerStateMachine<Spare, Waiter> {
         case .absent: false
         case .starting(let current), .running(let current): current == generation
         }
+    }
+
+    /// The server answers orders for waiters first.
+    private mutating func noteAnswer() {
+        if orderedForWaiters > 0 { orderedForWaiters -= 1 } else { orderedReady = max(0, orderedReady - 1) }
     }
 
     private mutating func takeWaiters() -> [Waiter] {

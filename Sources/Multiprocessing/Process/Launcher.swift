@@ -39,15 +39,19 @@ enum Launcher {
         let descriptors = CarriedDescriptors()
         let message = try message(for: job, header, descriptors, lifeline: nil, runtime)
         for attempt in 1... {
-            let process = try runtime.forkServer.take(outlivesParent: !header.isDaemon)
             do {
-                try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
-                return process
-            } catch {
+                return try runtime.forkServer.take { process in
+                    do {
+                        try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+                    } catch {
+                        try? process.signal(SIGKILL)
+                        throw error
+                    }
+                }
+            } catch let error as SystemError {
                 // Killed while it was waiting; it has seen nothing of the job.
                 let isGone = error.code == EPIPE || error.code == ECONNRESET
                 guard isGone, attempt < maximumAttempts else {
-                    try? process.signal(SIGKILL)
                     throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
                 }
             }

@@ -93,7 +93,9 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
 
     /// Calls `body` with the elements, for interfaces that want a buffer pointer; it is valid during the call only.
     @inlinable
-    public func withUnsafeMutableBufferPointer<R>(_ body: (UnsafeMutableBufferPointer<Element>) throws -> R) rethrows -> R {
+    public func withUnsafeMutableBufferPointer<R>(
+        _ body: (UnsafeMutableBufferPointer<Element>) throws -> R
+    ) rethrows -> R {
         try withExtendedLifetime(self) { try body(UnsafeMutableBufferPointer(start: elements, count: count)) }
     }
 
@@ -137,7 +139,10 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
         )
         count = HandleMemory.count(of: region)
         guard let needed = Self.contentSize(count), region.size >= HandleMemory.contentOffset + needed else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "the shared memory is too small for \(Self.self)")
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "the shared memory is too small for \(Self.self)"
+            )
         }
         storage = LockedStorage(region)
     }

@@ -18,7 +18,9 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     let storage: LockedStorage
 
     /// Where the value lies behind the lock, aligned for every type.
-    private static var contentSize: Int { LockedStorage.elementOffset - HandleMemory.contentOffset + MemoryLayout<T>.size }
+    private static var contentSize: Int {
+        LockedStorage.elementOffset - HandleMemory.contentOffset + MemoryLayout<T>.size
+    }
 
     /// Puts `value` into new shared memory.
     ///

@@ -109,7 +109,13 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     /// Decodes the lock in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        let region = try HandleMemory.decode(.lock, contentSize: RobustLock.size, type: Self.self, from: container, decoder)
+        let region = try HandleMemory.decode(
+            .lock,
+            contentSize: RobustLock.size,
+            type: Self.self,
+            from: container,
+            decoder
+        )
         core = LockCore(region, isRecursive: false)
     }
 

@@ -88,7 +88,8 @@ package struct RobustLock: @unchecked Sendable {
         mp_robust_pending(list, base)
         defer { mp_robust_pending(list, nil) }
         // Acquiring: pairs with the release in `release` of the holder before.
-        guard atomicWord.pointee.compareExchange(expected: 0, desired: thread.pointee.id, ordering: .acquiring).exchanged
+        guard
+            atomicWord.pointee.compareExchange(expected: 0, desired: thread.pointee.id, ordering: .acquiring).exchanged
         else { return false }
         mp_robust_link(list, base)
         // Relaxed: for descriptions and error messages.
