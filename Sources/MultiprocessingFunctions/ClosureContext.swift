@@ -102,7 +102,9 @@ private struct MangledName {
         guard bytes.last == UInt8(ascii: "_") else { return false }
         var index = bytes.count - 2
         while index >= 0, bytes[index] != UInt8(ascii: "I") {
-            let isAttribute = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(bytes[index]) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[index])
+            let isAttribute =
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(bytes[index])
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[index])
             guard isAttribute else { return false }
             index -= 1
         }

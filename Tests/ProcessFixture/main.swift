@@ -25,7 +25,9 @@ func startFamily() throws {
     for method in [StartMethod.fork, .spawn, .forkServer] {
         let child = ChildProcess(daemon: true, startMethod: method) {
             // A child of the child, to end with it.
-            let inner = ChildProcess(daemon: true, startMethod: method == .spawn ? .spawn : .forkServer) { sleepForever() }
+            let inner = ChildProcess(daemon: true, startMethod: method == .spawn ? .spawn : .forkServer) {
+                sleepForever()
+            }
             try inner.start()
             tell("daemon \(inner.processIdentifier ?? 0)")
             sleepForever()

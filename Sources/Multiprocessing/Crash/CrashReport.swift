@@ -21,7 +21,9 @@ struct CrashReport: Sendable {
         frames = withUnsafeBytes(of: report.frames) { frames in
             frames.bindMemory(to: mp_crash_frame.self).prefix(frameCount).map { ($0.image, $0.offset) }
         }
-        let text = withUnsafeBytes(of: report.text) { String(decoding: UnsafeRawBufferPointer(rebasing: $0[..<textSize]), as: UTF8.self) }
+        let text = withUnsafeBytes(of: report.text) {
+            String(decoding: UnsafeRawBufferPointer(rebasing: $0[..<textSize]), as: UTF8.self)
+        }
         // Words are the cause of a trap or an abort; before a bad access they are about something else.
         let isTold = signal == .illegalInstruction || signal == .trap || signal == .abort || text.contains("atal error")
         var line = text[...]

@@ -59,7 +59,10 @@ enum ChildMain {
 
     /// Kept apart so that a synchronous child does not pay for what concurrency needs (metadata that is made at its first mention, a dozen page faults).
     @inline(never)
-    private static func performAsync(_ body: @escaping @Sendable () async throws -> ResultEncoder?, _ speaker: Speaker) -> Never {
+    private static func performAsync(
+        _ body: @escaping @Sendable () async throws -> ResultEncoder?,
+        _ speaker: Speaker
+    ) -> Never {
         Task.detached {
             do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
         }
@@ -89,7 +92,9 @@ enum ChildMain {
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
         let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
-        _ = withUnsafeBytes(of: packet) { send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) }
+        _ = withUnsafeBytes(of: packet) {
+            send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        }
     }
 }
 

@@ -80,7 +80,9 @@ final class ForkServerClient: Sendable {
     private func startServer(_ generation: Int) throws {
         do {
             let preloads = state.withLock { $0.preloads }
-            let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in self?.handle($0, from: $1) }
+            let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in
+                self?.handle($0, from: $1)
+            }
             try server.begin(preloads)
             let order = state.withLock { state in
                 state.server = server
@@ -90,7 +92,9 @@ final class ForkServerClient: Sendable {
             Log.write(.info, "started the fork server (pid \(server.processIdentifier))")
         } catch {
             let failure = ProcessError(.serverFailed, "the fork server could not be started: \(error)")
-            for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) { waiter.give(.failure(failure)) }
+            for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) {
+                waiter.give(.failure(failure))
+            }
             throw failure
         }
     }
@@ -117,7 +121,10 @@ final class ForkServerClient: Sendable {
     func addPreload(_ function: [UInt8]) throws {
         try state.withLock { state in
             guard !state.machine.isRunning else {
-                throw ProcessError(.serverFailed, "ForkServer.preload must be called before the first child is started: the server runs already")
+                throw ProcessError(
+                    .serverFailed,
+                    "ForkServer.preload must be called before the first child is started: the server runs already"
+                )
             }
             state.preloads.append(function)
         }
@@ -130,7 +137,9 @@ final class ForkServerClient: Sendable {
         switch event {
         case .spare(let process):
             let spare = Spare(process: process, server: server)
-            if case .give(let waiter) = state.withLock({ $0.machine.arrived(spare, generation: server.generation) }) { waiter.give(.success(spare)) }
+            if case .give(let waiter) = state.withLock({ $0.machine.arrived(spare, generation: server.generation) }) {
+                waiter.give(.success(spare))
+            }
         case .forkFailed(let reason):
             let failure = ProcessError(.startFailed, "the fork server could not make a child: \(reason)")
             state.withLock { $0.machine.forkFailed(generation: server.generation) }?.give(.failure(failure))
@@ -139,8 +148,14 @@ final class ForkServerClient: Sendable {
                 if state.server === server { state.server = nil }
                 return state.machine.ended(generation: server.generation, forGood: reason != nil)
             }
-            Log.write(.warning, "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")")
-            let failure = ProcessError(.serverFailed, "the fork server failed: \(reason ?? "it ended again and again before it made a child")")
+            Log.write(
+                .warning,
+                "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")"
+            )
+            let failure = ProcessError(
+                .serverFailed,
+                "the fork server failed: \(reason ?? "it ended again and again before it made a child")"
+            )
             for waiter in ended.waiters { waiter.give(ended.tryAgain ? .success(nil) : .failure(failure)) }
         }
     }

@@ -37,7 +37,8 @@ final class ForkServerConnection: Sendable {
     private let state = Mutex(State())
 
     /// Starts a server process.
-    init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws {
+    init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws
+    {
         self.generation = generation
         self.reactor = reactor
         self.handler = handler
@@ -96,9 +97,14 @@ final class ForkServerConnection: Sendable {
         message.withReader { reader in
             switch message.kind {
             case .spare:
-                guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0), let pidfd = message.descriptors.take(1) else { return }
+                guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0),
+                    let pidfd = message.descriptors.take(1)
+                else { return }
                 let process = LaunchedProcess(
-                    processIdentifier: pid, isOwnChild: false, pidfd: OwnedDescriptor(owning: pidfd), link: Link(OwnedDescriptor(owning: link))
+                    processIdentifier: pid,
+                    isOwnChild: false,
+                    pidfd: OwnedDescriptor(owning: pidfd),
+                    link: Link(OwnedDescriptor(owning: link))
                 )
                 state.withLock { $0.children[pid] = process }
                 handler(.spare(process), self)
@@ -106,7 +112,9 @@ final class ForkServerConnection: Sendable {
                 guard let pid = try? reader.read(Int32.self), let status = try? reader.read(Int32.self) else { return }
                 state.withLock { $0.children.removeValue(forKey: pid) }?.noteEnd(ExitStatus(waitStatus: status))
             case .failed:
-                guard let isForGood = try? reader.read(UInt8.self), let reason = try? reader.readString() else { return }
+                guard let isForGood = try? reader.read(UInt8.self), let reason = try? reader.readString() else {
+                    return
+                }
                 if isForGood == 1 { state.withLock { $0.failure = reason } } else { handler(.forkFailed(reason), self) }
             default: break
             }

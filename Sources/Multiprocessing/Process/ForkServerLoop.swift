@@ -69,8 +69,13 @@ final class ForkServerLoop {
             }
             for _ in 0..<(try reader.readCount()) {
                 var function = WireReader(try reader.readLengthPrefixedBytes())
-                let call = try ReceivedFunction(from: &function, userInfo: message.userInfo).bind(argumentsFrom: &function, userInfo: message.userInfo)
-                guard case .sync(let body) = call else { throw ProcessError(.serverFailed, "a function for the server cannot be asynchronous") }
+                let call = try ReceivedFunction(from: &function, userInfo: message.userInfo).bind(
+                    argumentsFrom: &function,
+                    userInfo: message.userInfo
+                )
+                guard case .sync(let body) = call else {
+                    throw ProcessError(.serverFailed, "a function for the server cannot be asynchronous")
+                }
                 _ = try body()
             }
         }
@@ -108,7 +113,9 @@ final class ForkServerLoop {
     private func accept(_ message: Message) {
         guard message.kind == .order else { return }
         message.withReader { reader in
-            guard let wanted = try? reader.read(UInt32.self), let ordered = try? reader.read(UInt32.self) else { return }
+            guard let wanted = try? reader.read(UInt32.self), let ordered = try? reader.read(UInt32.self) else {
+                return
+            }
             self.wanted += Int(wanted)
             self.ordered += Int(ordered)
         }
@@ -130,7 +137,9 @@ final class ForkServerLoop {
     private func tell(_ kind: MessageKind, descriptors: [Int32] = [], _ write: (inout WireWriter) -> Void) throws {
         var writer = WireWriter()
         write(&writer)
-        try writer.withUnsafeBytes { bytes throws(SystemError) in try control.send(kind, bytes, descriptors: descriptors) }
+        try writer.withUnsafeBytes { bytes throws(SystemError) in
+            try control.send(kind, bytes, descriptors: descriptors)
+        }
     }
 
     // MARK: - Forking

@@ -139,7 +139,8 @@ package struct ForkServerStateMachine<Spare, Waiter> {
     /// The server of that generation has ended. Its spares are of no use any more.
     ///
     /// - Returns: Who waited, and whether they should try once more.
-    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare]) {
+    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare])
+    {
         guard isCurrent(generation) else { return ([], true, []) }
         phase = .absent
         failures += 1

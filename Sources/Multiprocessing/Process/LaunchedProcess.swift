@@ -84,7 +84,10 @@ final class LaunchedProcess: Sendable {
         switch message.kind {
         case .outcome: record.outcome = message
         case .exiting: record.announcedCode = message.withReader { try? $0.read(Int32.self) }
-        case .crash: record.report = message.withReader { reader in (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init) }
+        case .crash:
+            record.report = message.withReader { reader in
+                (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init)
+            }
         default: break
         }
     }
@@ -121,7 +124,9 @@ final class LaunchedProcess: Sendable {
         if isOwnChild {
             var status: Int32 = 0
             // Another thread may have been first; then it notes the end.
-            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 { noteEnd(ExitStatus(waitStatus: status)) }
+            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 {
+                noteEnd(ExitStatus(waitStatus: status))
+            }
         } else {
             collect()
             if let code = record.withLock({ $0.announcedCode }) { noteEnd(.exited(code)) }

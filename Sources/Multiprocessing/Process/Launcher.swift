@@ -23,7 +23,11 @@ enum Launcher {
 
     /// Writes what a child is told.
     private static func message(
-        for job: Job, _ header: JobHeader, _ descriptors: CarriedDescriptors, lifeline: Lifeline?, _ runtime: Runtime
+        for job: Job,
+        _ header: JobHeader,
+        _ descriptors: CarriedDescriptors,
+        lifeline: Lifeline?,
+        _ runtime: Runtime
     ) throws -> WireWriter {
         var writer = WireWriter(capacity: 4096)
         Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
@@ -42,7 +46,9 @@ enum Launcher {
             do {
                 return try runtime.forkServer.take { process in
                     do {
-                        try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+                        try message.withUnsafeBytes { bytes throws(SystemError) in
+                            try process.send(bytes, descriptors: descriptors.numbers)
+                        }
                     } catch {
                         try? process.signal(SIGKILL)
                         throw error
@@ -69,7 +75,9 @@ enum Launcher {
         let pid = try ProgramImage.start(pair.there.socket.number)
         let process = try adopt(pid, pair.here, runtime)
         do {
-            try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+            try message.withUnsafeBytes { bytes throws(SystemError) in
+                try process.send(bytes, descriptors: descriptors.numbers)
+            }
         } catch {
             try? process.signal(SIGKILL)
             throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
@@ -111,7 +119,9 @@ enum Launcher {
         let pair = try Link.pair()
         let lifeline = header.isDaemon ? try runtime.lifeline() : nil
         let parent = ProcessIdentity.Parent(
-            name: ProcessIdentity.current.name, processIdentifier: getpid(), pidfd: runtime.ownDescriptor?.number
+            name: ProcessIdentity.current.name,
+            processIdentifier: getpid(),
+            pidfd: runtime.ownDescriptor?.number
         )
         let identity = ProcessIdentity(name: header.name, path: header.path, isDaemon: header.isDaemon, parent: parent)
         // In the child the loader's lock may be held by a thread that does not exist there.
@@ -129,7 +139,11 @@ enum Launcher {
 
     /// The child's side: runs the body and ends without the exit handlers of the parent.
     private static func runCopy(
-        _ body: () throws -> ResultEncoder?, _ identity: ProcessIdentity, _ link: consuming Link, wantsResult: Bool, lifeline: Int32?
+        _ body: () throws -> ResultEncoder?,
+        _ identity: ProcessIdentity,
+        _ link: consuming Link,
+        wantsResult: Bool,
+        lifeline: Int32?
     ) -> Never {
         ProcessIdentity.become(identity)
         let link = OpenLink(link)

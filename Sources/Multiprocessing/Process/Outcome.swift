@@ -44,7 +44,11 @@ enum Outcome {
     ///
     /// - Returns: what `result` reads, when the body returned.
     /// - Throws: the error that the body threw; what `result` throws.
-    static func read<R>(_ message: Message, from processName: String, result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
+    static func read<R>(
+        _ message: Message,
+        from processName: String,
+        result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
         let userInfo = message.userInfo
         return try message.withReader { reader in
             if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
@@ -61,7 +65,9 @@ enum Outcome {
 
     private static func readPayload(_ reader: inout WireReader) throws -> (any Error)? {
         guard let type = try PortableType.read(from: &reader) as? any (Error & Codable).Type else { return nil }
-        func open<E: Error & Codable>(_: E.Type) throws -> any Error { try WireCoding.decode(E.self, from: &reader, userInfo: [:]) }
+        func open<E: Error & Codable>(_: E.Type) throws -> any Error {
+            try WireCoding.decode(E.self, from: &reader, userInfo: [:])
+        }
         return try open(type)
     }
 }

@@ -46,7 +46,8 @@ public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// Which process ended, how, its last words, and the innermost calls.
     public var description: String {
-        var text = "\(processName) (pid \(processIdentifier)) \(code == .exitedWithoutResult ? "exited with code 0 but sent no result" : "\(status)")"
+        var text =
+            "\(processName) (pid \(processIdentifier)) \(code == .exitedWithoutResult ? "exited with code 0 but sent no result" : "\(status)")"
         if let message { text += ": \(message)" }
         for frame in backtrace.prefix(12) { text += "\n    at \(frame)" }
         return text

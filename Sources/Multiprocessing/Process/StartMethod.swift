@@ -39,7 +39,10 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
         }
         set {
             chosen.withLock { chosen in
-                precondition(chosen == nil || chosen == newValue, "StartMethod.default is \(chosen ?? newValue) already and can be set only once, before its first use")
+                precondition(
+                    chosen == nil || chosen == newValue,
+                    "StartMethod.default is \(chosen ?? newValue) already and can be set only once, before its first use"
+                )
                 chosen = newValue
             }
         }

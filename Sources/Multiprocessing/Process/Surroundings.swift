@@ -96,8 +96,12 @@ enum Surroundings {
         }
         for standard: Int32 in 0...2 {
             // One that the parent does not have must still be taken, or the next file the child opens would be its standard output.
-            let source = try take(Int(standard)) ?? OwnedDescriptor(checking: open("/dev/null", O_RDWR | O_CLOEXEC), "opening /dev/null")
-            guard dup2(source.number, standard) >= 0 else { throw SystemError("setting up standard descriptor \(standard)") }
+            let source =
+                try take(Int(standard))
+                ?? OwnedDescriptor(checking: open("/dev/null", O_RDWR | O_CLOEXEC), "opening /dev/null")
+            guard dup2(source.number, standard) >= 0 else {
+                throw SystemError("setting up standard descriptor \(standard)")
+            }
         }
         if let directory = take(workingDirectoryBit), fchdir(directory.number) < 0 {
             throw SystemError("entering the parent's working directory")

@@ -19,7 +19,14 @@ struct SurvivorPage: @unchecked Sendable {
 
     /// Maps the memory; pages that nobody writes take none.
     init() throws(SystemError) {
-        let address = mmap(nil, Self.capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        let address = mmap(
+            nil,
+            Self.capacity,
+            PROT_READ | PROT_WRITE,
+            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
         guard let address, address != MAP_FAILED else { throw SystemError("mapping the page of survivors") }
         // An atomic byte is a byte, and zero is its value 0.
         bytes = address.bindMemory(to: Atomic<UInt8>.self, capacity: Self.capacity)
@@ -27,7 +34,9 @@ struct SurvivorPage: @unchecked Sendable {
 
     /// Whether child `index` goes on when the program has ended.
     subscript(index: Int) -> Bool {
-        get { index < Self.capacity && bytes[index].load(ordering: .relaxed) == 1 }  // relaxed: nothing else hangs on it
-        nonmutating set { if index < Self.capacity { bytes[index].store(newValue ? 1 : 0, ordering: .relaxed) } }  // as above
+        // Relaxed: nothing else hangs on it.
+        get { index < Self.capacity && bytes[index].load(ordering: .relaxed) == 1 }
+        // Relaxed, too.
+        nonmutating set { if index < Self.capacity { bytes[index].store(newValue ? 1 : 0, ordering: .relaxed) } }
     }
 }

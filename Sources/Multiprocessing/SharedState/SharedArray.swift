@@ -10,7 +10,7 @@ internal import MultiprocessingPrimitives
 /// ```
 ///
 /// Its elements are any `BitwiseCopyable` type without pointers. They are read and written in place, without the lock: processes that write to the same elements at the same time need
-/// ``withLock(_:)-(()->R)``, those that share the indices among them do not. Loops over many elements are fastest through ``span`` and ``mutableSpan``.
+/// `withLock(_:)`, those that share the indices among them do not. Loops over many elements are fastest through ``span`` and ``mutableSpan``.
 ///
 /// The memory has no name, is all there from the start, and is freed with its last user.
 public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Sendable {

@@ -32,7 +32,10 @@ final class Reactor: Sendable {
     ///
     /// - Throws: `SystemError` when descriptors or threads are short.
     init() throws(SystemError) {
-        epoll = try OwnedDescriptor(checking: epoll_create1(Int32(bitPattern: UInt32(EPOLL_CLOEXEC))), "making an epoll descriptor")
+        epoll = try OwnedDescriptor(
+            checking: epoll_create1(Int32(bitPattern: UInt32(EPOLL_CLOEXEC))),
+            "making an epoll descriptor"
+        )
         bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
         try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
         try startThread()
@@ -55,9 +58,20 @@ final class Reactor: Sendable {
     /// Calls `handler` once: when `descriptor` is readable, or when the deadline has come.
     ///
     /// The wait has a descriptor of its own for the same file: several waits for one file do not disturb each other, and the caller may close its own meanwhile.
-    func waitOnce(_ descriptor: Int32, until deadline: Deadline, _ handler: @escaping Handler) throws(SystemError) -> Token {
+    func waitOnce(
+        _ descriptor: Int32,
+        until deadline: Deadline,
+        _ handler: @escaping Handler
+    ) throws(SystemError) -> Token {
         let own = try OwnedDescriptor(checking: mp_duplicate(descriptor), "waiting for a descriptor").release()
-        let added = state.withLock { $0.add(handler, descriptor: own, isPersistent: false, deadline: deadline.isNever ? nil : deadline.nanoseconds) }
+        let added = state.withLock {
+            $0.add(
+                handler,
+                descriptor: own,
+                isPersistent: false,
+                deadline: deadline.isNever ? nil : deadline.nanoseconds
+            )
+        }
         do {
             try control(EPOLL_CTL_ADD, own, token: added.token, oneShot: true)
         } catch {
@@ -70,7 +84,9 @@ final class Reactor: Sendable {
 
     /// Calls `handler` once, when the deadline has come.
     func waitUntil(_ deadline: Deadline, _ handler: @escaping Handler) -> Token {
-        let added = state.withLock { $0.add(handler, descriptor: nil, isPersistent: false, deadline: deadline.nanoseconds) }
+        let added = state.withLock {
+            $0.add(handler, descriptor: nil, isPersistent: false, deadline: deadline.nanoseconds)
+        }
         if added.isEarliest { ring() }
         return Token(value: added.token)
     }
@@ -85,7 +101,9 @@ final class Reactor: Sendable {
 
     /// Ends a watch made by `watch`, before its descriptor is closed.
     func endWatch(_ token: Token) {
-        guard let removed = state.withLock({ $0.remove(token.value) }), let descriptor = removed.descriptor else { return }
+        guard let removed = state.withLock({ $0.remove(token.value) }), let descriptor = removed.descriptor else {
+            return
+        }
         // Fails only when the descriptor is closed, which removes it as well.
         try? control(EPOLL_CTL_DEL, descriptor, token: 0, oneShot: false)
     }
@@ -100,7 +118,9 @@ final class Reactor: Sendable {
         var event = epoll_event()
         event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (oneShot ? EPOLLONESHOT.rawValue : 0)
         event.data.u64 = token
-        guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else { throw SystemError("waiting for a descriptor") }
+        guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else {
+            throw SystemError("waiting for a descriptor")
+        }
     }
 
     private func ring() {

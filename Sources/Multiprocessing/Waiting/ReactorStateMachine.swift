@@ -18,7 +18,12 @@ package struct ReactorStateMachine<Handler> {
     private var heap: [(time: Int64, token: UInt64)] = []
 
     /// Adds a wait. Returns its token and whether its deadline is now the earliest, so that a sleeping reactor must be told.
-    package mutating func add(_ handler: Handler, descriptor: Int32?, isPersistent: Bool, deadline: Int64?) -> (token: UInt64, isEarliest: Bool) {
+    package mutating func add(
+        _ handler: Handler,
+        descriptor: Int32?,
+        isPersistent: Bool,
+        deadline: Int64?
+    ) -> (token: UInt64, isEarliest: Bool) {
         let token = nextToken
         nextToken += 1
         entries[token] = Entry(handler: handler, isPersistent: isPersistent, descriptor: descriptor)
@@ -50,7 +55,9 @@ package struct ReactorStateMachine<Handler> {
         var expired: [(handler: Handler, descriptor: Int32?)] = []
         while let first = heap.first, first.time <= now {
             popFirst()
-            if let entry = entries.removeValue(forKey: first.token) { expired.append((entry.handler, entry.descriptor)) }
+            if let entry = entries.removeValue(forKey: first.token) {
+                expired.append((entry.handler, entry.descriptor))
+            }
         }
         dropEndedDeadlines()
         return expired
@@ -83,7 +90,8 @@ package struct ReactorStateMachine<Handler> {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].time < heap[least].time { least = child }
+            for child in [2 * parent + 1, 2 * parent + 2]
+            where child < heap.count && heap[child].time < heap[least].time { least = child }
             guard least != parent else { return }
             heap.swapAt(parent, least)
             parent = least

@@ -87,9 +87,13 @@ struct ForkServerTests {
         try await isolated {
             try ForkServer.setSpares(3)
             for n in 0..<10 {
-                if let server = ForkServer.processIdentifier { for spare in Proc.children(of: server) { kill(spare, SIGKILL) } }
+                if let server = ForkServer.processIdentifier {
+                    for spare in Proc.children(of: server) { kill(spare, SIGKILL) }
+                }
                 // Killed with its job in hand it is lost, with nobody else.
-                do { try checkEqual(try ChildProcess.run { n }, n) } catch let error as ProcessLost { try checkEqual(error.code, .killed) }
+                do { try checkEqual(try ChildProcess.run { n }, n) } catch let error as ProcessLost {
+                    try checkEqual(error.code, .killed)
+                }
             }
             if let server = ForkServer.processIdentifier { kill(server, SIGKILL) }
         }

@@ -37,7 +37,9 @@ struct ManyProcessesTests {
 
     @Test func `two thousand children one after another leave nothing behind`() async throws {
         try await isolated {
-            func residentPages() -> Int { Proc.lines("/proc/self/statm").first?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0 }
+            func residentPages() -> Int {
+                Proc.lines("/proc/self/statm").first?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+            }
             func round(_ count: Int) throws {
                 for n in 0..<count {
                     let child = ChildProcess { exit(Int32(n % 7)) }
@@ -76,10 +78,17 @@ struct ManyProcessesTests {
             var threads: [pthread_t] = []
             for _ in 0..<count {
                 var thread = pthread_t()
-                pthread_create(&thread, nil, { _ in
-                    for n in 0..<20 where (try? ChildProcess.run { n }) != n { return UnsafeMutableRawPointer(bitPattern: 1) }
-                    return nil
-                }, nil)
+                pthread_create(
+                    &thread,
+                    nil,
+                    { _ in
+                        for n in 0..<20 where (try? ChildProcess.run { n }) != n {
+                            return UnsafeMutableRawPointer(bitPattern: 1)
+                        }
+                        return nil
+                    },
+                    nil
+                )
                 threads.append(thread)
             }
             for thread in threads {

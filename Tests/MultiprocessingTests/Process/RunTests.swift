@@ -77,7 +77,9 @@ struct RunTests {
     }
 
     @Test func `another error arrives in words`() async throws {
-        let error = await #expect(throws: RemoteError.self) { try await ChildProcess.run { () throws -> Int in throw PlainError.spoiled(3) } }
+        let error = await #expect(throws: RemoteError.self) {
+            try await ChildProcess.run { () throws -> Int in throw PlainError.spoiled(3) }
+        }
         #expect(error?.typeName.contains("PlainError") == true)
         #expect(error?.message.contains("spoiled(3)") == true)
         #expect(error?.processName.hasPrefix("Process-") == true)
@@ -110,7 +112,9 @@ struct RunTests {
         #if DEBUG
         #expect(error?.message?.contains("the index is too large") == true)
         #endif
-        let fatal = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { () -> Int in fatalError("index \(index)") } }
+        let fatal = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () -> Int in fatalError("index \(index)") }
+        }
         #expect(fatal?.message?.contains("Fatal error: index 5") == true)
         #expect(fatal?.backtrace.contains { $0.contains("closure") } == true, "\(fatal?.backtrace ?? [])")
         #expect(fatal?.description.contains("Fatal error: index 5") == true)
@@ -207,7 +211,9 @@ struct RunTests {
             do {
                 _ = try ChildProcess.run { opaque.value }
                 try check(false, "an object that is not Codable was carried")
-            } catch let error as FunctionNotPortable { try check(error.description.contains("Opaque"), error.description) }
+            } catch let error as FunctionNotPortable {
+                try check(error.description.contains("Opaque"), error.description)
+            }
             try checkEqual(ProcessIdentifiers.started, before)
         }
     }

@@ -16,7 +16,8 @@ struct WholeProgramTests {
         let program = try Fixture("family")
         var lines: [String] = []
         // Six daemons, each of three with a child of its own.
-        while lines.count(where: { $0.hasPrefix("daemon") }) < 6 || !lines.contains("ready"), let line = program.line() { lines.append(line) }
+        while lines.count(where: { $0.hasPrefix("daemon") }) < 6 || !lines.contains("ready"), let line = program.line()
+        { lines.append(line) }
         let daemons = lines.compactMap { pid($0, "daemon") }
         let survivor = try #require(lines.compactMap { pid($0, "survivor") }.first)
         #expect(daemons.count == 6)

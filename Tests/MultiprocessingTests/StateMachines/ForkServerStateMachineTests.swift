@@ -83,11 +83,15 @@ struct ForkServerStateMachineTests {
                     } else if var current = server, current.orders > 0 {
                         current.orders -= 1
                         server = current
-                        if case .give(let waiter) = machine.arrived(0, generation: current.generation) { #expect(waiting.remove(waiter) != nil) }
+                        if case .give(let waiter) = machine.arrived(0, generation: current.generation) {
+                            #expect(waiting.remove(waiter) != nil)
+                        }
                     }
                 case 8:
                     if let generation = server?.generation ?? starting {
-                        for waiter in machine.ended(generation: generation, forGood: false).waiters { waiting.remove(waiter) }
+                        for waiter in machine.ended(generation: generation, forGood: false).waiters {
+                            waiting.remove(waiter)
+                        }
                         #expect(waiting.isEmpty)
                         (server, starting) = (nil, nil)
                     }

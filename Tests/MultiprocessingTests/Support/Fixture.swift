@@ -13,7 +13,8 @@ struct Fixture {
         var target = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &target, 4095)
         let own = String(decoding: target[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/") + "/ProcessFixture"
+        return own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+            + "/ProcessFixture"
     }
 
     /// Starts it.
@@ -42,7 +43,9 @@ struct Fixture {
         posix_spawnattr_destroy(&attributes)
         close(out.writeEnd)
         close(err.writeEnd)
-        guard error == 0, let stream = fdopen(out.readEnd, "r") else { throw CheckFailed(description: "\(path): \(String(cString: strerror(error)))") }
+        guard error == 0, let stream = fdopen(out.readEnd, "r") else {
+            throw CheckFailed(description: "\(path): \(String(cString: strerror(error)))")
+        }
         processIdentifier = pid
         output = stream
         errors = err.readEnd
@@ -52,7 +55,10 @@ struct Fixture {
     func line() -> String? {
         var buffer = [CChar](repeating: 0, count: 4096)
         guard fgets(&buffer, Int32(buffer.count), output) != nil else { return nil }
-        return String(decoding: buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(
+            decoding: buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
     }
 
     /// Reads everything up to its end and reaps it.

@@ -10,7 +10,11 @@ struct CheckFailed: Error, Codable, CustomStringConvertible {
 }
 
 /// Throws unless `condition` holds: `#expect` for code in another process.
-func check(_ condition: @autoclosure () throws -> Bool, _ message: @autoclosure () -> String = "", line: Int = #line) throws {
+func check(
+    _ condition: @autoclosure () throws -> Bool,
+    _ message: @autoclosure () -> String = "",
+    line: Int = #line
+) throws {
     guard try condition() else { throw CheckFailed(description: "line \(line): \(message())") }
 }
 
@@ -53,11 +57,17 @@ struct Belongings: Codable, Sendable {
     /// What this process has now. The fork server counts as no child.
     static var current: Belongings {
         let server = ForkServer.processIdentifier
-        let children = Proc.children(of: getpid()).filter { $0 != server }.map { "\($0) \(Proc.state(of: $0) ?? "gone")" }
-        let serverChildren = server.map { Proc.children(of: $0).map { "\($0) \(Proc.state(of: $0) ?? "gone") of the server" } } ?? []
+        let children = Proc.children(of: getpid()).filter { $0 != server }.map {
+            "\($0) \(Proc.state(of: $0) ?? "gone")"
+        }
+        let serverChildren =
+            server.map { Proc.children(of: $0).map { "\($0) \(Proc.state(of: $0) ?? "gone") of the server" } } ?? []
         let mappings = Proc.lines("/proc/self/maps").filter { $0.contains("memfd:") || $0.contains("/dev/shm") }
         return Belongings(
-            descriptors: Proc.descriptors(), children: children + serverChildren, threads: Proc.entries("/proc/self/task").count, mappings: mappings
+            descriptors: Proc.descriptors(),
+            children: children + serverChildren,
+            threads: Proc.entries("/proc/self/task").count,
+            mappings: mappings
         )
     }
 
@@ -78,7 +88,8 @@ struct Belongings: Codable, Sendable {
         while true {
             let now = current
             let isClean =
-                now.descriptors.count <= before.descriptors.count && now.children.count <= before.children.count && now.threads <= before.threads
+                now.descriptors.count <= before.descriptors.count && now.children.count <= before.children.count
+                && now.threads <= before.threads
                 && now.mappings.count <= before.mappings.count
             if isClean { return }
             if ContinuousClock.now > deadline { throw CheckFailed(description: "left behind: \(now), was \(before)") }
@@ -95,7 +106,9 @@ enum Proc {
         defer { closedir(folder) }
         var names: [String] = []
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
             if name != ".", name != ".." { names.append(name) }
         }
         return names
@@ -126,7 +139,9 @@ enum Proc {
     /// The pids of the children of a process, zombies included.
     static func children(of process: Int32) -> [Int32] {
         entries("/proc/\(process)/task").flatMap { task in
-            lines("/proc/\(process)/task/\(task)/children").joined(separator: " ").split(separator: " ").compactMap { Int32($0) }
+            lines("/proc/\(process)/task/\(task)/children").joined(separator: " ").split(separator: " ").compactMap {
+                Int32($0)
+            }
         }
     }
 
