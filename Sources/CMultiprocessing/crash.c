@@ -34,14 +34,16 @@ static volatile int reported;  // set by the first thread that crashes; others o
 
 // MARK: - The recorder behind stderr
 
-static volatile bool found_fatal_error;
+static volatile bool found_last_words, is_in_stack_trace;
 
-// Keeps the text from the last "Fatal error" on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
+// Keeps the text from the last "Fatal error" (or failed precondition or assertion) on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
 static void record(const char *text, size_t size) {
-    bool is_fatal = memmem(text, size, "atal error", 10) != NULL;
-    if (is_fatal || !found_fatal_error) report.text_size = 0;
-    if (is_fatal) found_fatal_error = true;
-    if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) return;
+    bool is_fatal = memmem(text, size, "atal error", 10) != NULL || memmem(text, size, "recondition failed", 18) != NULL || memmem(text, size, "ssertion failed", 15) != NULL;
+    if (is_fatal) is_in_stack_trace = false;
+    if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) is_in_stack_trace = true;
+    if (is_in_stack_trace) return;
+    if (is_fatal || !found_last_words) report.text_size = 0;
+    if (is_fatal) found_last_words = true;
     size_t room = MP_CRASH_TEXT - report.text_size;
     if (size > room) size = room;
     memcpy(report.text + report.text_size, text, size);

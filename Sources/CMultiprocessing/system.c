@@ -36,12 +36,14 @@ pid_t mp_fork(void) { return fork(); }
 static char **marked_environment(void) {
     size_t count = 0;
     while (environ != NULL && environ[count] != NULL) count++;
-    char **block = malloc((count + 2) * sizeof(char *));
+    char **block = malloc((count + 3) * sizeof(char *));
     if (block == NULL) return NULL;
     size_t used = 0;
     for (size_t i = 0; i < count; i++)
         if (strncmp(environ[i], MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = environ[i];
     block[used++] = MP_MARKER "=3";
+    // A crash is reported to the parent; the runtime's own report would hold the process up for half a second. Whoever wants it sets the variable.
+    if (getenv("SWIFT_BACKTRACE") == NULL) block[used++] = "SWIFT_BACKTRACE=enable=no";
     block[used] = NULL;
     return block;
 }

@@ -34,6 +34,9 @@ extern "C" {
 // Whether the hook before `main` is linked in and works on this platform (glibc). Where it is false, `main` must call `Multiprocessing.bootstrap()` first.
 bool mp_hook_is_available(void);
 
+// Whether this process has more rights than who started it (set-user-id and the like). Such a process ignores the marker, so it cannot be started as a child either.
+bool mp_is_privileged(void);
+
 // Runs the process that the marker asks for, or returns at once when there is no trustworthy marker. Called by the hook, or by `bootstrap()`.
 void mp_serve_if_marked(void);
 

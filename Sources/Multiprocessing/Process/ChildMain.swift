@@ -28,6 +28,7 @@ enum ChildMain {
                 let parent = try Surroundings.adopt(from: &reader, message.descriptors)
                 let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
                 ProcessIdentity.become(identity)
+                mp_set_thread_name(header.name)
                 if !header.isDaemon { survive() }
                 prepareEnd(link)
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
@@ -133,7 +134,7 @@ struct Speaker: Sendable {
     /// Tells that the body threw. Returns the exit code.
     func tell(_ error: any Error) -> Int32 {
         guard wantsResult else {
-            StandardError.write("\(name): \(_typeName(type(of: error), qualified: true)): \(error)\n")
+            StandardError.write("\(name): \(ErrorText.typeName(of: error)): \(error)\n")
             return 1
         }
         var writer = WireWriter()

@@ -24,7 +24,7 @@ enum Outcome {
     /// Writes that the body threw `error`: always its words, and itself where it is `Codable`.
     static func write(error: any Error, into writer: inout WireWriter) {
         writer.write(UInt8(1))
-        writer.writeString(_typeName(type(of: error), qualified: true))
+        writer.writeString(ErrorText.typeName(of: error))
         writer.writeString("\(error)")
         var payload = WireWriter()
         if let codable = error as? any Error & Codable, (try? writePayload(codable, into: &payload)) != nil {
@@ -69,5 +69,14 @@ enum Outcome {
             try WireCoding.decode(E.self, from: &reader, userInfo: [:])
         }
         return try open(type)
+    }
+}
+
+/// What can be said of an error in words.
+enum ErrorText {
+    /// The name of its type, such as "Shop.OutOfStock": without the addresses that stand for private and local scopes.
+    static func typeName(of error: any Error) -> String {
+        let parts = _typeName(type(of: error), qualified: true).split(separator: ".")
+        return parts.filter { !$0.hasPrefix("(unknown context") }.joined(separator: ".")
     }
 }

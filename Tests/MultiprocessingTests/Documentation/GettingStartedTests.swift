@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Multiprocessing
 import Testing
 
@@ -73,7 +74,7 @@ struct GettingStartedTests {
 
     @Test func `a daemon is stopped`() async throws {
         @Sendable func task(_ number: Int) {
-            while number > 0 {}
+            while number > 0 { pause() }
         }
         let process = ChildProcess(target: task, arguments: 7, name: "indexer", daemon: true)
         try process.start()

@@ -28,8 +28,6 @@ func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) thr
 /// Tests run side by side in one process; what they leave can be told only where nobody else is. `body` sees a program that has not started any process yet.
 func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
     try await ChildProcess.run(timeout: .seconds(100)) {
-        // Crashes on purpose need no report on standard error; of a stack overflow it would be forty thousand lines.
-        setenv("SWIFT_BACKTRACE", "enable=no", 1)
         // A test run in the background of a script has these ignored, and would pass that on.
         for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
         try ForkServer.setSpares(0)

@@ -7,8 +7,6 @@ import Foundation
 enum WordCount {
     /// Prints a line for each file, and the sum. The exit code is 1 when a file could not be counted.
     static func main() async {
-        // A crash is told in one line below; the runtime's own report of some hundred lines is not wanted as well. Must come before the first start.
-        setenv("SWIFT_BACKTRACE", "enable=no", 1)
         let arguments = CommandLine.arguments.dropFirst()
         let counts = await Count.all(arguments.isEmpty ? Documents.ofThisRepository : Array(arguments))
 
