@@ -7,6 +7,7 @@
 internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
 internal import Synchronization
 
 /// Warns of variables that children cannot see.
@@ -17,21 +18,8 @@ enum MainVariables {
     static func checkOnce() {
         // Only who is first matters.
         guard !isChecked.exchange(true, ordering: .relaxed), ProcessIdentity.current.parent == nil else { return }
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
         // Without a thread the program goes unwarned.
-        pthread_create(
-            &thread,
-            &attributes,
-            { _ in
-                ForkLock.withGate { MainVariables.warn() }
-                return nil
-            },
-            nil
-        )
-        pthread_attr_destroy(&attributes)
+        try? Thread.start(name: "mp-check") { ForkLock.withGate { warn() } }
     }
 
     private static func warn() {

@@ -38,7 +38,7 @@ final class Reactor: Sendable {
         )
         bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
         try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
-        try startThread()
+        try Thread.start(name: "mp-reactor") { self.run() }
     }
 
     // MARK: - Waits
@@ -130,36 +130,6 @@ final class Reactor: Sendable {
     }
 
     // MARK: - The thread
-
-    private func startThread() throws(SystemError) {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // Handlers only pass on what happened; the default of eight megabytes would count against a memory limit.
-        pthread_attr_setstacksize(&attributes, 256 * 1024)
-        // Signals are for the threads of the program.
-        var all = sigset_t()
-        var previous = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_BLOCK, &all, &previous)
-        var thread = pthread_t()
-        let error = pthread_create(
-            &thread,
-            &attributes,
-            { argument in
-                guard let argument else { return nil }
-                mp_set_thread_name("mp-reactor")
-                Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue().run()
-            },
-            Unmanaged.passRetained(self).toOpaque()
-        )
-        pthread_sigmask(SIG_SETMASK, &previous, nil)
-        pthread_attr_destroy(&attributes)
-        guard error == 0 else {
-            Unmanaged.passUnretained(self).release()
-            throw SystemError(code: error, operation: "starting the thread that waits for children")
-        }
-    }
 
     private func run() -> Never {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
