@@ -28,6 +28,7 @@ static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS, S
 static struct sigaction previous_actions[SIGNAL_COUNT];
 static struct mp_crash_report report;
 static int report_socket = -1;
+static pid_t report_process;  // a copy of it made by fork must not speak for it
 static const struct mp_image_range *report_images;
 static size_t report_image_count;
 static volatile int reported;  // set by the first thread that crashes; others only die
@@ -105,7 +106,7 @@ static void walk_stack(const ucontext_t *context) {
 
 static void handle_crash(int signal, siginfo_t *info, void *context) {
     int saved_errno = errno;
-    if (__atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
+    if (getpid() == report_process && __atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
         report.signal = signal;
         report.address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
         walk_stack(context);
@@ -127,7 +128,10 @@ static void handle_crash(int signal, siginfo_t *info, void *context) {
     errno = saved_errno;
 }
 
-void mp_set_crash_socket(int socket) { report_socket = socket; }
+void mp_set_crash_socket(int socket) {
+    report_socket = socket;
+    report_process = getpid();
+}
 
 int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count) {
     report_images = images;

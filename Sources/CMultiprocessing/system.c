@@ -241,6 +241,12 @@ int mp_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 const char *mp_signal_name(int signal) { return sigabbrev_np(signal); }
 
+void mp_flush_standard_output(void) {
+    if (ftrylockfile(stdout) != 0) return;
+    fflush_unlocked(stdout);
+    funlockfile(stdout);
+}
+
 void mp_write_standard_error(const char *text) { fputs(text, stderr); }
 
 // MARK: - Images

@@ -119,6 +119,8 @@ private struct MangledName {
 
     /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory.
     var unreadable: String? {
+        // The runtime does not refuse such a name but ends the program.
+        if text.contains("Qp") || text.contains("QP") { return "a parameter pack" }
         guard bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
         switch bytes[bytes.count - 1] {
         case UInt8(ascii: "w"): return "a weak reference"

@@ -125,6 +125,12 @@ struct FunctionEncoder {
         after earlier: ArraySlice<UnsafeRawPointer>,
         into writer: inout WireWriter
     ) throws {
+        guard Binding.isPointer(word) else {
+            throw FunctionNotPortable(
+                .captureTypeUnknown,
+                "the closure was made in code that is generic over a parameter pack, which cannot be carried; make it in other code, or pass values as arguments"
+            )
+        }
         let binding = Binding(word)
         if binding.isType {
             references.write(tag: 0, into: &writer)
@@ -214,11 +220,7 @@ struct FunctionEncoder {
 
     private mutating func encodeObject(_ address: UnsafeRawPointer, into writer: inout WireWriter) throws {
         let object = Unmanaged<AnyObject>.fromOpaque(address).takeUnretainedValue()
-        if Images.image(containing: UInt(bitPattern: address)) != nil {
-            // A constant array, or the empty collection: every process has it in the same place.
-            references.write(tag: ContextKind.constant.rawValue, into: &writer)
-            try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
-        } else if type(of: object) == CollectionStorage.ofReferences {
+        if type(of: object) == CollectionStorage.ofReferences {
             // An array is one pointer to its storage.
             try encodeReferences(unsafeBitCast(object, to: [AnyObject].self), into: &writer)
         } else if let collection = CollectionStorage.collectionType(of: type(of: object)) {
@@ -230,6 +232,11 @@ struct FunctionEncoder {
                 var storage = address
                 try encodeValue(codable, at: &storage, into: &writer)
             }
+        } else if Images.image(containing: UInt(bitPattern: address)) != nil {
+            // An empty collection: every process has it in the same place. (A constant array is one of those above: the runtime completes it at its first use, which the other
+            // process may not have seen.)
+            references.write(tag: ContextKind.constant.rawValue, into: &writer)
+            try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
         } else {
             references.write(tag: ContextKind.object.rawValue, into: &writer)
             try encodeCodable(object, static: type(of: object), into: &writer)

@@ -53,7 +53,13 @@ struct Binding {
 
     /// Tells the two apart by their first words: a small kind, or a pointer to a conformance.
     init(_ word: UnsafeRawPointer) {
-        isType = word.load(as: UInt.self) < 0x800
+        isType = Self.isPointer(word) && word.load(as: UInt.self) < 0x800
+    }
+
+    /// Whether the word is a pointer at all. For a parameter pack it is a number (how many there are) or a marked pointer (bit 0) to a list.
+    static func isPointer(_ word: UnsafeRawPointer) -> Bool {
+        let value = UInt(bitPattern: word)
+        return value % 8 == 0 && value > 0xffff
     }
 }
 

@@ -256,6 +256,14 @@ struct PortableFunctionTests {
         #expect(second?.description.contains("OpaqueValue") == true)
     }
 
+    @Test func `a closure made in code that is generic over a pack travels or is refused`() throws {
+        do {
+            #expect(try Travel.closure(counter(1, "two", [3])) == 7)
+        } catch let error as FunctionNotPortable {
+            #expect(error.code == .captureTypeUnknown)
+        }
+    }
+
     @Test func `a weak capture is refused`() throws {
         let account = Account(owner: "C", balance: 1)
         weak let reference = account

@@ -87,3 +87,12 @@ func adder<T: Codable & Sendable & AdditiveArithmetic>(_ amount: T) -> @Sendable
 func constantly<T: Codable & Sendable>(_ value: T) -> @Sendable () -> T {
     { value }
 }
+
+/// Makes a closure in code that is generic over a pack.
+func counter<each T: Codable & Sendable>(_ values: repeat each T) -> @Sendable () -> Int {
+    {
+        var count = 0
+        for value in repeat each values { count += "\(value)".count }
+        return count
+    }
+}

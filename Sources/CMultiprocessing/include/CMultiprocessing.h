@@ -120,6 +120,8 @@ int mp_affinity_count(void);
 int mp_thread_id(void);
 // The name of a signal, such as "KILL", or NULL.
 const char *mp_signal_name(int signal);
+// Writes what is buffered for standard output, unless another thread is in the middle of doing so.
+void mp_flush_standard_output(void);
 // Writes `text` to the C library's standard error stream.
 void mp_write_standard_error(const char *text);
 

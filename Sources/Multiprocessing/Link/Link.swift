@@ -170,7 +170,10 @@ struct Link: ~Copyable {
         }
         guard let number = descriptors.popLast(), count <= UInt64(Int.max) else { throw badMessage }
         let file = OwnedDescriptor(owning: number)
-        return try Message(kind: kind, count: Int(count), in: file, descriptors: descriptors)
+        // The message takes them over, whether or not it comes to be.
+        let carried = descriptors
+        descriptors = []
+        return try Message(kind: kind, count: Int(count), in: file, descriptors: carried)
     }
 
     private static var badMessage: SystemError {

@@ -92,6 +92,8 @@ enum ChildMain {
     /// Tells the parent the exit code, so that it need not hear it from the server.
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
+        // Whether the last of the output finds a reader belongs to how the process ends.
+        mp_flush_standard_output()
         let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
         _ = withUnsafeBytes(of: packet) {
             send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))

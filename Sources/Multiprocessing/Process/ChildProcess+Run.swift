@@ -4,6 +4,7 @@ internal import Glibc
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
+internal import Synchronization
 
 extension ChildProcess {
     // MARK: - Closures
@@ -106,7 +107,7 @@ extension ChildProcess {
 /// A process that is run for its outcome.
 private struct Run {
     /// How long a process whose outcome is here may take to exit before it is killed.
-    private static let exitGrace = Duration.seconds(1)
+    private static let exitGrace = Duration.seconds(3)
 
     private let child: ChildProcess
     private let timeout: Duration?
@@ -138,8 +139,9 @@ private struct Run {
         let deadline = Deadline(timeout: timeout)
         let reactor = try Runtime.shared().reactor
         let process = try child.start(wantsResult: true)
-        let watch = try reactor.watch(process.linkNumber) { _ in process.collect() }
-        defer { reactor.endWatch(watch) }
+        let watch = LinkWatch()
+        try watch.begin(process, reactor)
+        defer { watch.end(reactor) }
         do {
             guard try await process.answered.wait(until: deadline, on: reactor) else {
                 try process.signal(SIGKILL)
@@ -174,5 +176,27 @@ private struct Run {
             )
         }
         return try Outcome.read(message, from: child.name, result: result)
+    }
+}
+
+/// Listens to a child's link until that is closed, which it may be long before the child ends: a closed link stays readable for good.
+private final class LinkWatch: Sendable {
+    private let token = Mutex<Reactor.Token?>(nil)
+
+    func begin(_ process: LaunchedProcess, _ reactor: Reactor) throws(SystemError) {
+        let begun = try reactor.watch(process.linkNumber) { [self] _ in
+            if !process.collect() { end(reactor) }
+        }
+        token.withLock { $0 = begun }
+        // It may have been closed before the token was there.
+        if !process.collect() { end(reactor) }
+    }
+
+    func end(_ reactor: Reactor) {
+        let ended = token.withLock { token in
+            defer { token = nil }
+            return token
+        }
+        if let ended { reactor.endWatch(ended) }
     }
 }

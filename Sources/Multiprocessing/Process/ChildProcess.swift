@@ -207,9 +207,10 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     ///
     /// - Throws: `ProcessError` while it is running.
     public func close() throws {
+        if case .running(let process) = phase.withLock({ $0 }) { _ = process.noteExitIfGone() }
         try phase.withLock { phase in
             switch phase {
-            case .running(let process) where !(process.ended.hasHappened || process.noteExitIfGone()):
+            case .running(let process) where !process.ended.hasHappened:
                 throw ProcessError(
                     .stillRunning,
                     "\(name) (pid \(process.processIdentifier)) is still running; join it before closing it"
@@ -257,12 +258,11 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
 
     /// Whether it was started and has not ended.
     public var isAlive: Bool {
-        phase.withLock { phase in
-            switch phase {
-            case .running(let process): !(process.ended.hasHappened || process.noteExitIfGone())
-            case .other(let pid, let pidfd): pidfd.map { !Polling.isReadable($0) } ?? (pid == getpid())
-            default: false
-            }
+        // Asked outside the lock: an end that is noticed here is logged, and a log handler may ask this process again.
+        switch phase.withLock({ $0 }) {
+        case .running(let process): !process.noteExitIfGone()
+        case .other(let pid, let pidfd): pidfd.map { !Polling.isReadable($0) } ?? (pid == getpid())
+        default: false
         }
     }
 

@@ -51,7 +51,14 @@ final class ForkServerClient: Sendable {
     func take(_ use: (LaunchedProcess) throws -> Void) throws -> LaunchedProcess {
         while true {
             let waiter = Waiter()
-            let (action, server) = state.withLock { ($0.machine.take(waiter: waiter), $0.server) }
+            let (action, server) = state.withLock { state in
+                // A program that gave up rights after the start of its server must not have children with those rights.
+                if let server = state.server, server.credentials != Credentials.current {
+                    state.machine.retire(generation: server.generation)
+                    state.server = nil
+                }
+                return (state.machine.take(waiter: waiter), state.server)
+            }
             switch action {
             case .use(let spare, let order):
                 defer { spare.server.order(order) }

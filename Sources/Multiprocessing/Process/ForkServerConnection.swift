@@ -23,6 +23,8 @@ final class ForkServerConnection: Sendable {
     let generation: Int
     /// Its pid.
     let processIdentifier: Int32
+    /// With whose rights it runs.
+    let credentials = Credentials.current
     private let control: Link
     private let pidfd: OwnedDescriptor
     private let reactor: Reactor
@@ -32,6 +34,7 @@ final class ForkServerConnection: Sendable {
         var children: [Int32: LaunchedProcess] = [:]
         var watches: [Reactor.Token] = []
         var failure: String?
+        var isEnded = false
     }
 
     private let state = Mutex(State())
@@ -61,7 +64,11 @@ final class ForkServerConnection: Sendable {
             try reactor.watch(control.socket.number) { _ in self.receive() },
             try reactor.watch(pidfd.number) { _ in self.noteEnd() },
         ]
-        state.withLock { $0.watches = watches }
+        let isLate = state.withLock { state in
+            if !state.isEnded { state.watches = watches }
+            return state.isEnded
+        }
+        if isLate { for watch in watches { reactor.endWatch(watch) } }
         var writer = WireWriter()
         writer.write(Build.identity)
         writer.writeVarint(UInt64(preloads.count))
@@ -80,7 +87,17 @@ final class ForkServerConnection: Sendable {
 
     private func receive() {
         while true {
-            switch try? control.receive(wait: false) {
+            let reception: Link.Reception?
+            do {
+                reception = try control.receive(wait: false)
+            } catch let error as SystemError where error.code == EMSGSIZE {
+                // No descriptor was left for those of a spare; they are closed, and the spare ends by that. The server is as well as before.
+                handler(.forkFailed("this process has too many open files"), self)
+                continue
+            } catch {
+                reception = nil
+            }
+            switch reception {
             case .message(let message): accept(message)
             case .wouldBlock: return
             case .endOfFile, nil:
@@ -99,7 +116,9 @@ final class ForkServerConnection: Sendable {
             case .spare:
                 guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0),
                     let pidfd = message.descriptors.take(1)
-                else { return }
+                else {
+                    return handler(.forkFailed("a child came without its descriptors"), self)
+                }
                 let process = LaunchedProcess(
                     processIdentifier: pid,
                     isOwnChild: false,
@@ -127,6 +146,7 @@ final class ForkServerConnection: Sendable {
         var status: Int32 = 0
         _ = mp_pidfd_wait(pidfd.number, Int32(WEXITED), &status)
         let (watches, children, failure) = state.withLock { state in
+            state.isEnded = true
             defer {
                 state.watches = []
                 state.children = [:]
@@ -167,5 +187,18 @@ enum ProgramImage {
         let error = mp_spawn_self(CommandLine.unsafeArgv, socket, &pid)
         guard error == 0 else { throw SystemError(code: error, operation: "starting this program's executable anew") }
         return pid
+    }
+}
+
+/// With whose rights a process runs.
+struct Credentials: Equatable, Sendable {
+    let user: uid_t
+    let effectiveUser: uid_t
+    let group: gid_t
+    let effectiveGroup: gid_t
+
+    /// Those of this process.
+    static var current: Credentials {
+        Credentials(user: getuid(), effectiveUser: geteuid(), group: getgid(), effectiveGroup: getegid())
     }
 }

@@ -150,7 +150,11 @@ final class ForkServerLoop {
             let server = getpid()
             let index = freeIndices.popLast() ?? living.count
             let pid = mp_fork()
-            if pid == 0 { becomeSpare(pair.there, index, server: server, isAwaited: isAwaited) }
+            if pid == 0 {
+                // Its own end alone: with both it would never see that the other is closed.
+                close(pair.here.socket.number)
+                becomeSpare(pair.there, index, server: server, isAwaited: isAwaited)
+            }
             guard pid > 0 else {
                 freeIndices.append(index)
                 throw SystemError("forking a child")
@@ -176,9 +180,21 @@ final class ForkServerLoop {
         mp_become_child()
         // One whose job is on its way has no time for that.
         if !isAwaited { Rehearsal.warmUp() }
-        guard case .message(let message)? = try? link.receive(wait: true), message.kind == .job else { _exit(0) }
+        let message = Self.firstMessage(link)
+        guard message.kind == .job else { _exit(1) }
         let survivors = survivors
         ChildMain.run(message, link, lifeline: false) { survivors?[index] = true }
+    }
+
+    /// Waits for what a new process is to do. When its parent is gone there is nothing to do; when the message cannot be received, that is no success.
+    static func firstMessage(_ link: borrowing Link) -> Message {
+        do {
+            guard case .message(let message) = try link.receive(wait: true) else { _exit(0) }
+            return message
+        } catch {
+            StandardError.write("multiprocessing: a child could not receive its job: \(error)\n")
+            _exit(1)
+        }
     }
 
     // MARK: - The end
@@ -213,7 +229,7 @@ func serveMarkedProcess(_ socket: Int32) {
         }
         dup2(null, null)
     }
-    guard case .message(let message)? = try? link.receive(wait: true) else { _exit(0) }
+    let message = ForkServerLoop.firstMessage(link)
     switch message.kind {
     case .serve: ForkServerLoop.run(message, link)
     case .job: ChildMain.run(message, link, lifeline: true) {}

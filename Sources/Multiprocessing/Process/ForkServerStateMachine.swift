@@ -150,6 +150,13 @@ package struct ForkServerStateMachine<Spare, Waiter> {
         return (takeWaiters(), tryAgain, spares)
     }
 
+    /// The server of that generation is to make no further children; those that it has go on. Only for a server that nobody waits for is that possible at once.
+    package mutating func retire(generation: Int) {
+        guard case .running(generation) = phase, waiters.isEmpty else { return }
+        phase = .absent
+        spares = []
+    }
+
     /// Whether a server runs, or is about to.
     package var isRunning: Bool {
         if case .absent = phase { false } else { true }

@@ -30,7 +30,7 @@ enum Launcher {
         _ runtime: Runtime
     ) throws -> WireWriter {
         var writer = WireWriter(capacity: 4096)
-        Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
+        try Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
         header.write(into: &writer)
         if let lifeline { writer.write(UInt8(descriptors.attach(lifeline.childEnd, owner: lifeline))) }
         try job.encode(&writer, [CarriedDescriptors.userInfoKey: descriptors])
@@ -97,7 +97,13 @@ enum Launcher {
             throw error
         }
         let process = LaunchedProcess(processIdentifier: pid, isOwnChild: true, pidfd: pidfd, link: link)
-        _ = try runtime.reactor.waitOnce(process.pidfd.number, until: .never) { _ in _ = process.noteExit() }
+        do {
+            _ = try runtime.reactor.waitOnce(process.pidfd.number, until: .never) { _ in _ = process.noteExit() }
+        } catch {
+            try? process.signal(SIGKILL)
+            _ = try? process.waitForEnd(until: .never)
+            throw error
+        }
         return process
     }
 
@@ -154,6 +160,7 @@ enum Launcher {
         let speaker = Speaker(link: link, wantsResult: wantsResult, name: identity.name)
         let code: Int32
         do { code = speaker.tell(try body()) } catch { code = speaker.tell(error) }
+        ExitHandling.run()
         fflush(nil)
         ChildMain.announceExit(code)
         _exit(code)

@@ -40,7 +40,7 @@ public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
             switch status {
             case .exited(0): .exitedWithoutResult
             case .exited: .exited
-            case .signaled: report != nil ? .crashed : .killed
+            case .signaled(let signal): report?.signal == signal || signal.isCrash ? .crashed : .killed
             }
     }
 

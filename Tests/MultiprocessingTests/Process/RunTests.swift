@@ -67,6 +67,27 @@ struct RunTests {
         #expect(try await ChildProcess.run(target: { (text: String) in text + "!" }, arguments: text) == text + "!")
     }
 
+    @Test func `a constant array captured alone arrives in another process`() async throws {
+        let list = [1, 2, 3]
+        #expect(try await ChildProcess.run { list.count } == 3)
+        let words = ["a", "b"]
+        #expect(try await ChildProcess.run { words.joined() } == "ab")
+    }
+
+    @Test func `a link closed by the body costs no processor time`() async throws {
+        try await isolated {
+            let before = clock()
+            do {
+                _ = try ChildProcess.run(timeout: .milliseconds(300)) { () -> Int in
+                    for descriptor: Int32 in 3..<64 { close(descriptor) }
+                    while true { pause() }
+                }
+                try check(false, "no timeout")
+            } catch is TimeoutError {}
+            try check(clock() - before < 150_000, "\(clock() - before) µs")
+        }
+    }
+
     // MARK: - Errors
 
     @Test func `an error keeps its type where it is Codable`() async throws {
