@@ -221,11 +221,3 @@ private func makeRobust(_ mutex: UnsafeMutablePointer<pthread_mutex_t>) -> Int32
     pthread_mutexattr_setrobust(&attributes, Int32(PTHREAD_MUTEX_ROBUST))
     return pthread_mutex_init(mutex, &attributes)
 }
-
-/// Whether the process sleeps in the kernel (state S in /proc/PID/stat).
-private func isAsleep(_ pid: Int32) -> Bool {
-    guard let line = try? Laboratory.lines(of: "/proc/\(pid)/stat").first, let end = line.lastIndex(of: ")") else {
-        return false
-    }
-    return line[end...].dropFirst(2).first == "S"
-}

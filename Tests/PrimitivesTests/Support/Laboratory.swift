@@ -108,6 +108,14 @@ struct ForkedProcess {
     }
 }
 
+/// Whether the process sleeps in the kernel (state S in /proc/PID/stat).
+func isAsleep(_ pid: Int32) -> Bool {
+    guard let line = try? Laboratory.lines(of: "/proc/\(pid)/stat").first, let end = line.lastIndex(of: ")") else {
+        return false
+    }
+    return line[end...].dropFirst(2).first == "S"
+}
+
 /// Looks until `condition` holds; throws after ten seconds.
 func waitFor(_ what: String, _ condition: () -> Bool) throws {
     let deadline = Deadline(timeout: .seconds(10))
