@@ -69,6 +69,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "ChannelsTests",
+            dependencies: ["CMultiprocessing", "MultiprocessingChannels", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "FunctionsTests",
             dependencies: ["CMultiprocessing", "MultiprocessingFunctions", "MultiprocessingWireCoding"],
             swiftSettings: settings
