@@ -8,11 +8,18 @@ internal import MultiprocessingWireCoding
 enum ChannelHandle {
     /// Encodes descriptors that `owner` keeps open.
     ///
+    /// - Parameter flags: What else there is to know.
     /// - Throws: `HandleNotPortable` when the encoder carries no descriptors.
-    static func encode(_ descriptors: [Int32], owner: AnyObject, type: Any.Type, to encoder: any Encoder) throws {
+    static func encode(
+        _ descriptors: [Int32],
+        flags: UInt32 = 0,
+        owner: AnyObject,
+        type: Any.Type,
+        to encoder: any Encoder
+    ) throws {
         let indices = try descriptors.map { try HandleMemory.index(of: $0, owner: owner, type: type, in: encoder) }
         var container = encoder.singleValueContainer()
-        try container.encode(indices)
+        try container.encode([flags] + indices)
     }
 
     /// Takes the `count` descriptors of a handle.
@@ -23,7 +30,11 @@ enum ChannelHandle {
             throw HandleNotPortable(type, "cannot be read by this decoder")
         }
         let container = try decoder.singleValueContainer()
-        var received = ReceivedDescriptors(try container.decode([UInt32].self).compactMap { carried.take(Int($0)) })
+        let numbers = try container.decode([UInt32].self)
+        var received = ReceivedDescriptors(
+            numbers.dropFirst().compactMap { carried.take(Int($0)) },
+            flags: numbers.first ?? 0
+        )
         guard received.count == count else {
             received.closeAll()
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "no descriptors for \(type)")
@@ -36,8 +47,12 @@ enum ChannelHandle {
 struct ReceivedDescriptors: ~Copyable {
     private var numbers: [Int32]
 
-    init(_ numbers: [Int32]) {
+    /// What else was sent.
+    let flags: UInt32
+
+    init(_ numbers: [Int32], flags: UInt32) {
         self.numbers = numbers
+        self.flags = flags
     }
 
     /// How many are left.

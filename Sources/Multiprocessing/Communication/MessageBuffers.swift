@@ -24,6 +24,11 @@ final class OutgoingMessage: @unchecked Sendable {
         try WireCoding.encode(value, into: &writer, userInfo: userInfo)
     }
 
+    /// Adds bytes as they are.
+    func append(_ bytes: UnsafeRawBufferPointer) {
+        writer.writeBytes(bytes)
+    }
+
     /// The descriptors of the handles in the message.
     var descriptors: [Int32] { carried.numbers }
 
@@ -49,8 +54,15 @@ final class IncomingMessage: @unchecked Sendable {
     /// The descriptors beside the bytes; closed with `reset` unless a handle took them.
     var descriptors: [Int32] = []
 
+    /// Where the bytes are to go instead, if they fit; for one message.
+    var target: UnsafeMutableRawBufferPointer?
+    /// Whether they went there.
+    private(set) var isInTarget = false
+
     /// What a message without descriptors is decoded with.
-    private let withoutDescriptors: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: CarriedDescriptors(received: [])]
+    private let withoutDescriptors: [CodingUserInfoKey: Any] = [
+        CarriedDescriptors.userInfoKey: CarriedDescriptors(received: [])
+    ]
 
     deinit {
         free(memory)
@@ -58,6 +70,12 @@ final class IncomingMessage: @unchecked Sendable {
 
     /// Copies the bytes of the message.
     func fill(_ bytes: UnsafeRawBufferPointer) {
+        if let target, bytes.count <= target.count {
+            count = bytes.count
+            isInTarget = true
+            target.copyMemory(from: bytes)
+            return
+        }
         if bytes.count > capacity {
             free(memory)
             memory = malloc(bytes.count)
@@ -73,7 +91,9 @@ final class IncomingMessage: @unchecked Sendable {
 
     /// Decodes the message, all of it.
     func decode<T: Decodable>(_ type: T.Type) throws -> T {
-        guard !descriptors.isEmpty else { return try WireCoding.decode(type, from: bytes, userInfo: withoutDescriptors) }
+        guard !descriptors.isEmpty else {
+            return try WireCoding.decode(type, from: bytes, userInfo: withoutDescriptors)
+        }
         let carried = CarriedDescriptors(received: descriptors)
         descriptors = []
         return try WireCoding.decode(type, from: bytes, userInfo: [CarriedDescriptors.userInfoKey: carried])
@@ -83,6 +103,8 @@ final class IncomingMessage: @unchecked Sendable {
     func reset() {
         for number in descriptors { close(number) }
         descriptors = []
+        target = nil
+        isInTarget = false
         count = 0
         guard capacity > OutgoingMessage.keptCapacity else { return }
         free(memory)

@@ -100,6 +100,16 @@ final class LazyWatch: Sendable {
 
     private let made = Mutex<Made?>(nil)
 
+    /// The number of the process, by forks, in which the watch was made, plus 1.
+    private let madeIn = Atomic<UInt32>(0)
+
+    /// Whether it was made in this process.
+    @inline(__always)
+    var isMade: Bool {
+        // Relaxed: at worst `make` is called once more.
+        madeIn.load(ordering: .relaxed) == mp_fork_generation() &+ 1
+    }
+
     /// Makes the watch if there is none.
     func make(_ descriptor: Int32, for interest: Reactor.Interest, _ handler: @escaping Reactor.Handler) throws {
         let generation = mp_fork_generation()
@@ -109,6 +119,7 @@ final class LazyWatch: Sendable {
             guard made?.generation != generation else { return }
             let token = try reactor.watch(descriptor, for: interest, handler)
             made = Made(token: token, reactor: reactor, generation: generation)
+            madeIn.store(generation &+ 1, ordering: .relaxed)
         }
     }
 
@@ -125,6 +136,7 @@ final class RingTasks: Sendable {
     private let bell: Int32
     private let consumers = Turn()
     private let producers = Turn()
+    private let joiners = Turn()
     private let waiting = NoticeList()
     private let watch = LazyWatch()
 
@@ -152,7 +164,13 @@ final class RingTasks: Sendable {
         } attempt: { [ring] deadline, cancellation in
             let waits = cancellation != nil
             return try message.withBytes { bytes in
-                try ring.put(bytes, descriptors: message.descriptors, until: deadline, cancellation: cancellation, waitsForOthers: waits)
+                try ring.put(
+                    bytes,
+                    descriptors: message.descriptors,
+                    until: deadline,
+                    cancellation: cancellation,
+                    waitsForOthers: waits
+                )
             }
         }
     }
@@ -164,8 +182,43 @@ final class RingTasks: Sendable {
             return ring.producersAreBusy
         } attempt: { [ring] deadline, cancellation in
             let waits = cancellation != nil
-            return try ring.take(until: deadline, cancellation: cancellation, waitsForOthers: waits, descriptors: &message.descriptors) { message.fill($0) }
+            return try ring.take(
+                until: deadline,
+                cancellation: cancellation,
+                waitsForOthers: waits,
+                descriptors: &message.descriptors
+            ) { message.fill($0) }
         }
+    }
+
+    /// Suspends the task until there is a message, without taking it.
+    func waitForItem(until deadline: Deadline) async throws -> RingOutcome {
+        try await run(consumers, until: deadline) { [ring] in
+            ring.markWaitingForItems()
+            return ring.producersAreBusy
+        } attempt: { [ring] deadline, cancellation in
+            try ring.wait(until: deadline, cancellation: cancellation, waitsForOthers: cancellation != nil)
+        }
+    }
+
+    /// Suspends the task until every message has been dealt with.
+    func waitUntilFinished(until deadline: Deadline) async throws -> RingOutcome {
+        try await run(joiners, until: deadline) { [ring] in
+            ring.markWaitingUntilFinished()
+        } attempt: { [ring] _, _ in
+            ring.waitUntilFinished(until: .passed)
+        }
+    }
+
+    /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
+    func addNotice() throws -> Notice {
+        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        return waiting.add()
+    }
+
+    /// Takes a notice back.
+    func remove(_ notice: Notice) {
+        waiting.remove(notice)
     }
 
     /// Calls `attempt` until it neither finds nothing nor somebody else at it.

@@ -83,7 +83,8 @@ extension Ring {
     }
 
     /// Writes a message if there is room; with the producers' lock.
-    private func write(_ bytes: UnsafeRawBufferPointer, _ descriptors: [Int32], units: Int) throws(SystemError) -> Bool {
+    private func write(_ bytes: UnsafeRawBufferPointer, _ descriptors: [Int32], units: Int) throws(SystemError) -> Bool
+    {
         // Relaxed: only producers change it, under this lock.
         let tail = RingPosition(word: tail.pointee.load(ordering: .relaxed))
         var head = RingPosition(word: cachedHead)
@@ -144,13 +145,27 @@ extension Ring {
         try commit(offset + RingPosition.unit)
         let address = try memory.address(offset, upTo: offset + RingPosition.unit)
         address.storeBytes(of: RecordKind.skip << 56 | UInt64(target), as: UInt64.self)
-        base.storeBytes(of: UInt32(truncatingIfNeeded: tail.offset + 1), toByteOffset: 164 + (tail.lap & 3) * 8, as: UInt32.self)
-        base.storeBytes(of: UInt32(truncatingIfNeeded: target), toByteOffset: 160 + (tail.lap + 1 & 3) * 8, as: UInt32.self)
+        base.storeBytes(
+            of: UInt32(truncatingIfNeeded: tail.offset + 1),
+            toByteOffset: 164 + (tail.lap & 3) * 8,
+            as: UInt32.self
+        )
+        base.storeBytes(
+            of: UInt32(truncatingIfNeeded: target),
+            toByteOffset: 160 + ((tail.lap + 1) & 3) * 8,
+            as: UInt32.self
+        )
     }
 
     /// Writes header and bytes of a record.
     @inline(__always)
-    private func store(_ bytes: UnsafeRawBufferPointer, ticket: UInt64, descriptorCount: Int, at unit: Int, units: Int) throws(SystemError) {
+    private func store(
+        _ bytes: UnsafeRawBufferPointer,
+        ticket: UInt64,
+        descriptorCount: Int,
+        at unit: Int,
+        units: Int
+    ) throws(SystemError) {
         let offset = unit * RingPosition.unit
         let end = offset + units * RingPosition.unit
         try commit(end)

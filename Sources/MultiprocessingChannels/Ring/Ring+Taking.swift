@@ -48,8 +48,36 @@ extension Ring {
     }
 
     /// Takes what came at the last moment.
-    private func lastLook(_ descriptors: inout [Int32], _ sink: (UnsafeRawBufferPointer) -> Void) throws(SystemError) -> RingOutcome {
+    private func lastLook(
+        _ descriptors: inout [Int32],
+        _ sink: (UnsafeRawBufferPointer) -> Void
+    ) throws(SystemError) -> RingOutcome {
         try read(&descriptors, sink) ? .done : .timedOut
+    }
+
+    /// Waits until there is a message, without taking it; `done` then.
+    package func wait(
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil,
+        waitsForOthers: Bool = true
+    ) throws(SystemError) -> RingOutcome {
+        if !isEmpty { return .done }
+        if deadline.hasPassed { return ending ?? .timedOut }
+        if !consumers.acquireIfFree() {
+            let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
+            guard outcome == .done else { return outcome }
+        }
+        defer { _ = consumers.releaseIfHeldByThread() }
+        while true {
+            let end = ending
+            if !isEmpty { return .done }
+            if let end { return end }
+            switch sleep(on: items, until: deadline, cancellation, { [self] in !isEmpty || ending != nil }) {
+            case .lookAgain: continue
+            case .timedOut: return isEmpty ? .timedOut : .done
+            case .cancelled: return .cancelled
+            }
+        }
     }
 
     /// Why no further message can come; nil while one can.
@@ -64,7 +92,10 @@ extension Ring {
         set { base.storeBytes(of: newValue, toByteOffset: 328, as: UInt64.self) }
     }
 
-    private func read(_ descriptors: inout [Int32], _ sink: (UnsafeRawBufferPointer) -> Void) throws(SystemError) -> Bool {
+    private func read(
+        _ descriptors: inout [Int32],
+        _ sink: (UnsafeRawBufferPointer) -> Void
+    ) throws(SystemError) -> Bool {
         // Relaxed: only consumers change it, under this lock.
         var position = RingPosition(word: head.pointee.load(ordering: .relaxed))
         if position.word == cachedTail {

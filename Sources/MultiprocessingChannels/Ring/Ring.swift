@@ -22,6 +22,7 @@
 //      388      4   not 0: somebody waits for room by the bell
 //      448     64   the lock of the tally (RingTally.swift)
 //      512     16   the tally
+//      576      4   departures: how many handles were closed
 //     4096      …   records, in units of 16 bytes
 //
 // A record is a header of 8 bytes (kind in the highest byte, length or target below) and the bytes. One store makes a message exist (tail) or taken (head); whoever is killed before it leaves
@@ -60,14 +61,19 @@ package final class Ring: @unchecked Sendable {
     /// The most units.
     let limit: Int
 
+    /// The socket whose end of file says that the other side is gone; -1: nothing says so.
+    private let peer: Int32
     /// Whether the other side is known to be gone; this process's knowledge.
     private let isAbandonedHere = Atomic<Bool>(false)
+    /// The departures at which this process looked at the socket last.
+    private let seenDepartures = Atomic<UInt32>(0)
 
     /// Creates the view of the ring in `range` of `file`.
     ///
     /// - Parameters:
     ///   - bell: An event descriptor that the caller keeps open.
     ///   - lane: Sockets that the caller keeps open.
+    ///   - peer: A socket, one of `lane`'s, whose end of file says that the other side is gone; nil where there are no sides.
     ///   - isNew: Whether this process makes it, with `capacity` and `byteLimit`; otherwise it has them already.
     /// - Throws: `SystemError`: EINVAL when there is no ring.
     package init(
@@ -75,6 +81,7 @@ package final class Ring: @unchecked Sendable {
         _ range: Range<Int>,
         bell: Int32,
         lane: DescriptorLane,
+        peer: Int32? = nil,
         isNew: Bool,
         capacity: Int? = nil,
         byteLimit: Int? = nil
@@ -83,6 +90,7 @@ package final class Ring: @unchecked Sendable {
         base = memory.base
         self.bell = bell
         self.lane = lane
+        self.peer = peer ?? -1
         let end = min(range.count / RingPosition.unit, RingPosition.largestOffset)
         rules = RingStateMachine(first: Self.firstUnit, soft: Self.softUnit, end: end)
         if isNew {
@@ -97,7 +105,9 @@ package final class Ring: @unchecked Sendable {
             for offset in [128, 136, 320, 328] { base.storeBytes(of: origin, toByteOffset: offset, as: UInt64.self) }
             base.storeBytes(of: Self.magic, as: UInt32.self)
         }
-        guard base.load(as: UInt32.self) == Self.magic else { throw SystemError(code: EINVAL, operation: "opening a ring") }
+        guard base.load(as: UInt32.self) == Self.magic else {
+            throw SystemError(code: EINVAL, operation: "opening a ring")
+        }
         let most = Int(base.load(fromByteOffset: 4, as: UInt32.self))
         self.capacity = most == 0 ? RingPosition.largestCount : most
         let units = Int(base.load(fromByteOffset: 8, as: UInt32.self))
@@ -119,6 +129,8 @@ package final class Ring: @unchecked Sendable {
     var state: SharedWord { SharedWord(base, offset: 200) }
     /// Where a producer sleeps.
     var space: SharedWord { SharedWord(base, offset: 384) }
+    /// How many handles were closed.
+    private var departures: SharedWord { SharedWord(base, offset: 576) }
     /// Whether tasks wait for room.
     var spaceBell: SharedWord { SharedWord(base, offset: 388) }
 
@@ -142,9 +154,32 @@ package final class Ring: @unchecked Sendable {
     package var isClosed: Bool { state.load() & Self.closed != 0 }
 
     /// Whether the other side is known to be gone.
+    @inline(__always)
     package var isAbandoned: Bool {
         // Acquiring: pairs with the release in `abandon`.
-        isAbandonedHere.load(ordering: .acquiring)
+        if isAbandonedHere.load(ordering: .acquiring) { return true }
+        return departures.load() == seenDepartures.load(ordering: .relaxed) ? false : lookAtPeer()
+    }
+
+    /// Asks the kernel whether anybody has the other end of the socket, after some handle was closed.
+    private func lookAtPeer() -> Bool {
+        seenDepartures.store(departures.load(), ordering: .relaxed)  // at worst a look too many
+        guard isPeerGone else { return false }
+        isAbandonedHere.store(true, ordering: .releasing)
+        return true
+    }
+
+    /// Whether nobody has the other end of the socket, asked of the kernel.
+    package var isPeerGone: Bool {
+        guard peer >= 0 else { return false }
+        var entry = pollfd(fd: peer, events: 0, revents: 0)
+        return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+    }
+
+    /// Says to all processes that a handle was closed here, after its socket was.
+    package func depart() {
+        departures.add(1)
+        wakeEverybody()
     }
 
     /// The largest message in bytes.
@@ -164,8 +199,13 @@ package final class Ring: @unchecked Sendable {
 
     /// Notes that the other side is gone, and wakes those of this process who wait for it.
     package func abandon() {
-        isAbandonedHere.store(true, ordering: .releasing)
+        abandonHere()
         wakeEverybody()
+    }
+
+    /// Notes that the other side is gone, without waking anybody.
+    package func abandonHere() {
+        isAbandonedHere.store(true, ordering: .releasing)
     }
 
     /// Lets everybody look again who waits.

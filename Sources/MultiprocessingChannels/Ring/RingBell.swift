@@ -17,12 +17,12 @@ internal import Synchronization
 extension Ring {
     /// Marks that a task waits for messages. If there is none then, and `producersAreBusy` is false, the bell will ring for the next.
     package func markWaitingForItems() {
-        Self.mark(itemsBell)
+        mark(itemsBell)
     }
 
     /// Marks that a task waits for room.
     package func markWaitingForSpace() {
-        Self.mark(spaceBell)
+        mark(spaceBell)
     }
 
     /// Whether a producer may be about to finish without having seen a mark.
@@ -32,7 +32,7 @@ extension Ring {
     package var consumersAreBusy: Bool { consumers.isLocked }
 
     /// A new value each time, so that whoever rings takes back no later mark than it has seen.
-    private static func mark(_ word: SharedWord) {
+    func mark(_ word: SharedWord) {
         if word.add(1) == 0 { word.add(1) }
         // The mark before the looks at the lock and the position; pairs with the fence in `ringIfMarked`.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
@@ -58,7 +58,12 @@ extension Ring {
 
     /// Stores `position` in `word` and wakes the other side's sleeper; if this thread dies in between the kernel wakes it.
     @inline(__always)
-    func publish(_ position: RingPosition, in word: UnsafeMutablePointer<Atomic<UInt64>>, waking sleeper: SharedWord, at offset: Int) {
+    func publish(
+        _ position: RingPosition,
+        in word: UnsafeMutablePointer<Atomic<UInt64>>,
+        waking sleeper: SharedWord,
+        at offset: Int
+    ) {
         guard let list = mp_this_thread().pointee.robust else { return }
         mp_robust_pending(list, base + offset)
         // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten.

@@ -49,7 +49,9 @@ final class ProcessHolder: Sendable {
     /// Makes the calling thread the holder, unless there is one already.
     private func hold() -> Bool {
         state.withLock { state in
-            guard state.thread == 0, let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
+            guard state.thread == 0, let thread = mp_this_thread(), let list = thread.pointee.robust else {
+                return false
+            }
             for sentinel in [sentinels.second, sentinels.first] {
                 SharedWord(sentinel, offset: 0).initialize(thread.pointee.id)
                 mp_robust_link(list, sentinel)
@@ -73,14 +75,14 @@ final class ProcessHolder: Sendable {
         }
     }
 
-    /// Takes `lock` out of the list and leaves `value` in its word; returns the word before.
-    func giveUp(_ lock: RobustLock, leaving value: UInt32) -> UInt32 {
+    /// Takes `lock` out of the list, leaves `value` in its word and wakes one waiter.
+    func giveUp(_ lock: RobustLock, leaving value: UInt32) {
         state.withLock { state in
-            guard let list = state.list else { return 0 }
+            guard let list = state.list else { return }
             mp_robust_pending(list, lock.base)
             defer { mp_robust_pending(list, nil) }
             mp_robust_unlink(lock.base)
-            return lock.word.exchange(value)
+            lock.vacateAndWake(value)
         }
     }
 
@@ -93,7 +95,8 @@ final class ProcessHolder: Sendable {
 
     /// Waits until no thread of the dying process `process` runs any more, a tenth of a second at most (its number may be another process's already).
     static func waitForEnd(of process: Int32) {
-        guard process > 0, let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(process), "opening a dead process")
+        guard process > 0,
+            let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(process), "opening a dead process")
         else { return }
         let deadline = Deadline(timeout: .milliseconds(100))
         var entry = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import MultiprocessingPrimitives
+
+/// What went wrong in a laboratory, in words.
+struct LaboratoryFailure: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// A forked, single-threaded process in which a test may fork and kill as it likes.
+///
+/// Forking a test process with its many threads is done once for each test, and the child uses no task. What happens in it comes back as text.
+enum Laboratory {
+    /// The longest time a laboratory may take, in seconds; it is killed then.
+    private static let limit: UInt32 = 55
+
+    /// Runs `body` in a new process and throws what went wrong there.
+    static func run(_ body: () throws -> Void) throws {
+        var ends: [Int32] = [-1, -1]
+        guard mp_pipe(&ends) == 0 else { throw SystemError("making a pipe") }
+        let pid = mp_fork()
+        guard pid >= 0 else { throw SystemError("forking") }
+        if pid == 0 { serve(ends[1], body) }
+        close(ends[1])
+        defer { close(ends[0]) }
+        var report: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = read(ends[0], &buffer, buffer.count)
+            guard count > 0 else { break }
+            report += buffer[..<count]
+        }
+        var status: Int32 = 0
+        guard waitpid(pid, &status, 0) == pid, status == 0 else {
+            throw LaboratoryFailure(description: "wait status \(status): \(String(decoding: report, as: UTF8.self))")
+        }
+    }
+
+    private static func serve(_ report: Int32, _ body: () throws -> Void) -> Never {
+        alarm(limit)
+        do {
+            try body()
+            try checkNothingIsLeft()
+            _exit(0)
+        } catch {
+            var text = "\(error)"
+            _ = text.withUTF8 { write(report, $0.baseAddress, $0.count) }
+            _exit(1)
+        }
+    }
+
+    private static func checkNothingIsLeft() throws {
+        let children = try lines(of: "/proc/self/task/\(getpid())/children")
+        guard children.isEmpty else { throw LaboratoryFailure(description: "children are left: \(children)") }
+        let names = try lines(of: "/proc/self/maps").filter { $0.contains("memfd:mp-test") }
+        guard names.isEmpty else { throw LaboratoryFailure(description: "mappings are left: \(names)") }
+    }
+
+    /// The lines of a file of /proc.
+    static func lines(of path: String) throws -> [Substring] {
+        let file = try OwnedDescriptor(checking: open(path, O_RDONLY), "opening \(path)")
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = read(file.number, &buffer, buffer.count)
+            guard count > 0 else { break }
+            text += buffer[..<count]
+        }
+        return String(decoding: text, as: UTF8.self).split(separator: "\n")
+    }
+}
+
+/// A forked process that runs `body` and exits with 0, or with 1 when `body` throws.
+struct ForkedProcess {
+    let pid: Int32
+
+    init(_ body: () throws -> Void) throws {
+        pid = mp_fork()
+        guard pid >= 0 else { throw SystemError("forking") }
+        guard pid == 0 else { return }
+        alarm(50)
+        // A laboratory that failed leaves its workers behind.
+        mp_die_with_parent()
+        do {
+            try body()
+            _exit(0)
+        } catch {
+            _exit(1)
+        }
+    }
+
+    /// Waits for the end of the process; its wait status.
+    @discardableResult
+    func join() throws -> Int32 {
+        var status: Int32 = 0
+        guard waitpid(pid, &status, 0) == pid else { throw SystemError("waiting for a process") }
+        return status
+    }
+
+    /// Ends the process at once, wherever it is, and waits until it is gone.
+    func destroy() throws {
+        kill(pid, SIGKILL)
+        try join()
+    }
+}
+
+/// Looks until `condition` holds; throws after ten seconds.
+func waitFor(_ what: String, _ condition: () -> Bool) throws {
+    let deadline = Deadline(timeout: .seconds(10))
+    while !condition() {
+        guard !deadline.hasPassed else { throw LaboratoryFailure(description: "waited in vain for: \(what)") }
+        sched_yield()
+    }
+}
+
+/// Throws unless `condition` holds.
+func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
+    guard condition else { throw LaboratoryFailure(description: what()) }
+}
+
+/// A generator of pseudo-random numbers that gives the same ones for the same seed (splitmix64).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
