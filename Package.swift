@@ -18,10 +18,10 @@ let package = Package(
         .executable(name: "Tour", targets: ["Tour"]),
     ],
     traits: [
-        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log."),
+        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log.")
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0")
     ],
     targets: [
         // The rooms of the house, lowest first: a room knows only the rooms below it.
@@ -58,6 +58,13 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(name: "Tour", dependencies: ["Multiprocessing"], swiftSettings: settings),
+        // A program that the tests start, for what concerns whole programs.
+        .executableTarget(
+            name: "ProcessFixture",
+            dependencies: ["Multiprocessing"],
+            path: "Tests/ProcessFixture",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "WireCodingTests",
             dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
@@ -80,7 +87,9 @@ let package = Package(
         ),
         .testTarget(
             name: "MultiprocessingTests",
-            dependencies: ["CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
+            dependencies: [
+                "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding",
+            ],
             swiftSettings: settings
         ),
     ],

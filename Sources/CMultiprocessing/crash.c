@@ -28,20 +28,23 @@ static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS, S
 static struct sigaction previous_actions[SIGNAL_COUNT];
 static struct mp_crash_report report;
 static int report_socket = -1;
+static pid_t report_process;  // a copy of it made by fork must not speak for it
 static const struct mp_image_range *report_images;
 static size_t report_image_count;
 static volatile int reported;  // set by the first thread that crashes; others only die
 
 // MARK: - The recorder behind stderr
 
-static volatile bool found_fatal_error;
+static volatile bool found_last_words, is_in_stack_trace;
 
-// Keeps the text from the last "Fatal error" on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
+// Keeps the text from the last "Fatal error" (or failed precondition or assertion) on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
 static void record(const char *text, size_t size) {
-    bool is_fatal = memmem(text, size, "atal error", 10) != NULL;
-    if (is_fatal || !found_fatal_error) report.text_size = 0;
-    if (is_fatal) found_fatal_error = true;
-    if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) return;
+    bool is_fatal = memmem(text, size, "atal error", 10) != NULL || memmem(text, size, "recondition failed", 18) != NULL || memmem(text, size, "ssertion failed", 15) != NULL;
+    if (is_fatal) is_in_stack_trace = false;
+    if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) is_in_stack_trace = true;
+    if (is_in_stack_trace) return;
+    if (is_fatal || !found_last_words) report.text_size = 0;
+    if (is_fatal) found_last_words = true;
     size_t room = MP_CRASH_TEXT - report.text_size;
     if (size > room) size = room;
     memcpy(report.text + report.text_size, text, size);
@@ -103,7 +106,7 @@ static void walk_stack(const ucontext_t *context) {
 
 static void handle_crash(int signal, siginfo_t *info, void *context) {
     int saved_errno = errno;
-    if (__atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
+    if (getpid() == report_process && __atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
         report.signal = signal;
         report.address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
         walk_stack(context);
@@ -125,7 +128,10 @@ static void handle_crash(int signal, siginfo_t *info, void *context) {
     errno = saved_errno;
 }
 
-void mp_set_crash_socket(int socket) { report_socket = socket; }
+void mp_set_crash_socket(int socket) {
+    report_socket = socket;
+    report_process = getpid();
+}
 
 int mp_install_crash_reporter(uint32_t kind, const struct mp_image_range *images, size_t image_count) {
     report_images = images;

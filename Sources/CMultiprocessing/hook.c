@@ -25,6 +25,8 @@ __attribute__((weak)) void multiprocessing_serve(int32_t socket);
 // Whether this process is one that this package started.
 static bool is_serving;
 
+bool mp_is_privileged(void) { return getauxval(AT_SECURE) != 0 || getuid() != geteuid() || getgid() != getegid(); }
+
 void mp_serve_if_marked(void) {
     const char *marker = getenv(MP_MARKER);
     if (marker == NULL) return;
@@ -34,8 +36,9 @@ void mp_serve_if_marked(void) {
     bool is_number = errno == 0 && end != marker && *end == '\0' && fd >= 3 && fd < 1 << 20;
     // Whoever this process starts must not take itself for marked.
     unsetenv(MP_MARKER);
-    // In a set-user-id program the environment belongs to somebody else.
-    if (getauxval(AT_SECURE) != 0 || !is_number || multiprocessing_serve == NULL) return;
+    // In a set-user-id program the environment belongs to somebody else. Where this program itself was the parent all the same, `main` must not run a second time.
+    if (mp_is_privileged() && is_number && mp_peer_of_socket((int)fd) == getppid()) _exit(1);
+    if (mp_is_privileged() || !is_number || multiprocessing_serve == NULL) return;
     // The variable alone proves nothing: only a socket that this program's own parent made does.
     pid_t peer = mp_peer_of_socket((int)fd);
     if (peer < 0) return;

@@ -36,12 +36,14 @@ pid_t mp_fork(void) { return fork(); }
 static char **marked_environment(void) {
     size_t count = 0;
     while (environ != NULL && environ[count] != NULL) count++;
-    char **block = malloc((count + 2) * sizeof(char *));
+    char **block = malloc((count + 3) * sizeof(char *));
     if (block == NULL) return NULL;
     size_t used = 0;
     for (size_t i = 0; i < count; i++)
         if (strncmp(environ[i], MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = environ[i];
     block[used++] = MP_MARKER "=3";
+    // A crash is reported to the parent; the runtime's own report would hold the process up for half a second. Whoever wants it sets the variable.
+    if (getenv("SWIFT_BACKTRACE") == NULL) block[used++] = "SWIFT_BACKTRACE=enable=no";
     block[used] = NULL;
     return block;
 }
@@ -99,20 +101,28 @@ int mp_watch_children(void) {
     return sigaction(SIGCHLD, &action, NULL);
 }
 
-void mp_forget_children(void) {
+int mp_block_terminal_signals(void) {
+    static const int signals[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaddset(&set, signals[i]);
+    return sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void mp_become_child(void) {
     signal(SIGCHLD, SIG_DFL);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_UNBLOCK, &child, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int mp_wait_readable_or_child(int fd, int timeout_ms) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
-    sigset_t none;
-    sigemptyset(&none);
-    return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &none) > 0 ? 1 : 0;
+    sigset_t mask;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    sigdelset(&mask, SIGCHLD);
+    return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &mask) > 0 ? 1 : 0;
 }
 
 pid_t mp_reap_any(int *status) {
@@ -208,23 +218,6 @@ int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns) 
 
 int mp_futex_wake(const uint32_t *word, int count) { return (int)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0); }
 
-int mp_mutex_init_robust(pthread_mutex_t *mutex) {
-    pthread_mutexattr_t attributes;
-    int error = pthread_mutexattr_init(&attributes);
-    if (error != 0) return error;
-    error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    if (error == 0) error = pthread_mutex_init(mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return error;
-}
-
-int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns) {
-    if (deadline_ns < 0) return pthread_mutex_lock(mutex);
-    struct timespec deadline = timespec_of(deadline_ns);
-    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
-}
-
 int64_t mp_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -247,6 +240,12 @@ int mp_affinity_count(void) {
 int mp_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 const char *mp_signal_name(int signal) { return sigabbrev_np(signal); }
+
+void mp_flush_standard_output(void) {
+    if (ftrylockfile(stdout) != 0) return;
+    fflush_unlocked(stdout);
+    funlockfile(stdout);
+}
 
 void mp_write_standard_error(const char *text) { fputs(text, stderr); }
 

@@ -64,7 +64,9 @@ struct BoxContents {
     /// Makes the object, which takes over all values, and returns its address with one reference to it.
     mutating func intoBox(metadata: UnsafeRawPointer) -> UInt {
         // Alignment mask 15, as the compiler's own calls have it; values move bit by bit, as Swift values may.
-        guard let allocated = mp_swift_allocObject(metadata, size, 15) else { preconditionFailure("the runtime's allocator never fails") }
+        guard let allocated = mp_swift_allocObject(metadata, size, 15) else {
+            preconditionFailure("the runtime's allocator never fails")
+        }
         let object = UnsafeMutableRawPointer(allocated)
         (object + 16).copyMemory(from: memory + 16, byteCount: size - 16)
         destroyers = []

@@ -102,7 +102,9 @@ private struct MangledName {
         guard bytes.last == UInt8(ascii: "_") else { return false }
         var index = bytes.count - 2
         while index >= 0, bytes[index] != UInt8(ascii: "I") {
-            let isAttribute = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(bytes[index]) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[index])
+            let isAttribute =
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(bytes[index])
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[index])
             guard isAttribute else { return false }
             index -= 1
         }
@@ -117,6 +119,8 @@ private struct MangledName {
 
     /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory.
     var unreadable: String? {
+        // The runtime does not refuse such a name but ends the program.
+        if text.contains("Qp") || text.contains("QP") { return "a parameter pack" }
         guard bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
         switch bytes[bytes.count - 1] {
         case UInt8(ascii: "w"): return "a weak reference"

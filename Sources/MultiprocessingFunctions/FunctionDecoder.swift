@@ -23,7 +23,9 @@ struct FunctionDecoder {
         depth += 1
         defer { depth -= 1 }
         let code = try references.read(as: .function, from: &reader)
-        guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else { throw FunctionNotPortable.corrupt("unknown kind of context") }
+        guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else {
+            throw FunctionNotPortable.corrupt("unknown kind of context")
+        }
         switch kind {
         case .none: return FunctionWords(code: code, context: 0)
         case .box: return FunctionWords(code: code, context: try decodeBox(from: &reader))
@@ -54,7 +56,9 @@ struct FunctionDecoder {
         var bindings: [UInt] = []
         for _ in 0..<bindingCount { bindings.append(try decodeBinding(after: bindings, from: &reader)) }
         let binding = { (index: Int) -> Any.Type? in
-            guard bindings.indices.contains(index), let word = UnsafeRawPointer(bitPattern: bindings[index]), Binding(word).isType else { return nil }
+            guard bindings.indices.contains(index), let word = UnsafeRawPointer(bitPattern: bindings[index]),
+                Binding(word).isType
+            else { return nil }
             return unsafeBitCast(word, to: Any.Type.self)  // metadata is what a metatype points to
         }
         guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
@@ -68,7 +72,8 @@ struct FunctionDecoder {
             switch capture {
             case .value(let type): try decodeCapture(type, at: contents.place(for: type), of: &contents, from: &reader)
             case .function: try decodeFunction(at: contents.place(size: 16, alignment: 8), of: &contents, from: &reader)
-            case .unknown(let name): throw FunctionNotPortable(.captureTypeUnknown, type: name, "this process has no metadata of \(name)")
+            case .unknown(let name):
+                throw FunctionNotPortable(.captureTypeUnknown, type: name, "this process has no metadata of \(name)")
             }
         }
         return contents.intoBox(metadata: metadata)
@@ -78,7 +83,8 @@ struct FunctionDecoder {
         switch try references.readTag(from: &reader) {
         case 0:
             let type = try references.readType(from: &reader)
-            return UInt(bitPattern: unsafeBitCast(type, to: UnsafeRawPointer.self))  // a metatype is a pointer to its metadata
+            // A metatype is a pointer to its metadata.
+            return UInt(bitPattern: unsafeBitCast(type, to: UnsafeRawPointer.self))
         case 1: return try references.read(as: .constant, from: &reader)
         case 2:
             let target = UnsafeRawPointer(bitPattern: try references.read(as: .constant, from: &reader))
@@ -95,18 +101,25 @@ struct FunctionDecoder {
     // MARK: - Captures
 
     private mutating func decodeCapture(
-        _ type: Any.Type, at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader
+        _ type: Any.Type,
+        at place: UnsafeMutableRawPointer,
+        of contents: inout BoxContents,
+        from reader: inout WireReader
     ) throws {
         if type is AnyClass {
             let object = try decodeObject(from: &reader)
-            guard Self.isObject(object, of: type) else { throw FunctionNotPortable.corrupt("a captured object is of another class") }
+            guard Self.isObject(object, of: type) else {
+                throw FunctionNotPortable.corrupt("a captured object is of another class")
+            }
             contents.initialize(place, to: object)
         } else if let codable = type as? any Codable.Type {
             try decodeValue(codable, at: place, of: &contents, from: &reader)
         } else {
             switch StructuralType(type) {
             case .tuple(let elements):
-                for element in elements { try decodeCapture(element.type, at: place + element.offset, of: &contents, from: &reader) }
+                for element in elements {
+                    try decodeCapture(element.type, at: place + element.offset, of: &contents, from: &reader)
+                }
             case .function: try decodeFunction(at: place, of: &contents, from: &reader)
             case .metatype: contents.initialize(place, to: try references.readType(from: &reader))
             case .empty: break
@@ -116,12 +129,19 @@ struct FunctionDecoder {
     }
 
     private func decodeValue<T: Codable>(
-        _: T.Type, at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader
+        _: T.Type,
+        at place: UnsafeMutableRawPointer,
+        of contents: inout BoxContents,
+        from reader: inout WireReader
     ) throws {
         contents.initialize(place, to: try WireCoding.decode(T.self, from: &reader, userInfo: userInfo))
     }
 
-    private mutating func decodeFunction(at place: UnsafeMutableRawPointer, of contents: inout BoxContents, from reader: inout WireReader) throws {
+    private mutating func decodeFunction(
+        at place: UnsafeMutableRawPointer,
+        of contents: inout BoxContents,
+        from reader: inout WireReader
+    ) throws {
         contents.initializeFunction(place, to: try decode(from: &reader))
     }
 
@@ -144,7 +164,9 @@ struct FunctionDecoder {
 
     private mutating func decodeCollection(from reader: inout WireReader) throws -> UInt {
         let type = try references.readType(from: &reader)
-        guard layout(of: type).size == 8, let codable = type as? any Codable.Type, _typeName(type, qualified: true).hasPrefix("Swift.") else {
+        guard layout(of: type).size == 8, let codable = type as? any Codable.Type,
+            _typeName(type, qualified: true).hasPrefix("Swift.")
+        else {
             throw FunctionNotPortable.corrupt("a captured collection is of another type")
         }
         func open<T: Codable>(_: T.Type) throws -> UInt {
@@ -171,7 +193,9 @@ struct FunctionDecoder {
         var objects: [AnyObject] = []
         // Not reserved: the number is only as good as the bytes.
         for _ in 0..<count {
-            guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else { throw FunctionNotPortable.corrupt("unknown kind of object") }
+            guard let kind = ContextKind(rawValue: try references.readTag(from: &reader)) else {
+                throw FunctionNotPortable.corrupt("unknown kind of object")
+            }
             guard let object = UnsafeRawPointer(bitPattern: try decodeObject(kind, from: &reader)) else { continue }
             objects.append(Unmanaged<AnyObject>.fromOpaque(object).takeRetainedValue())
         }

@@ -44,7 +44,10 @@ struct FunctionEncoder {
     /// - Throws: `FunctionNotPortable` for what cannot be carried, naming the type and the cure.
     mutating func encode(_ words: FunctionWords, into writer: inout WireWriter) throws {
         guard depth < maximumFunctionDepth else {
-            throw FunctionNotPortable(.captureNotCodable, "functions capture functions more than \(maximumFunctionDepth) deep")
+            throw FunctionNotPortable(
+                .captureNotCodable,
+                "functions capture functions more than \(maximumFunctionDepth) deep"
+            )
         }
         depth += 1
         defer { depth -= 1 }
@@ -59,16 +62,24 @@ struct FunctionEncoder {
         case ClosureContext.boxKind: try encodeBox(context, metadata: metadata, into: &writer)
         case 0: try encodeObject(context, into: &writer)
         case let kind:
-            throw FunctionNotPortable(.captureNotCodable, "the closure captures a variable or another object without a type (metadata kind \(kind)); capture a constant")
+            throw FunctionNotPortable(
+                .captureNotCodable,
+                "the closure captures a variable or another object without a type (metadata kind \(kind)); capture a constant"
+            )
         }
     }
 
     // MARK: - Boxes
 
-    private mutating func encodeBox(_ box: UnsafeRawPointer, metadata: UnsafeRawPointer, into writer: inout WireWriter) throws {
+    private mutating func encodeBox(
+        _ box: UnsafeRawPointer,
+        metadata: UnsafeRawPointer,
+        into writer: inout WireWriter
+    ) throws {
         let binding = { (index: Int) -> Any.Type? in
             let word = box.load(fromByteOffset: 16 + index * 8, as: UnsafeRawPointer.self)
-            return Binding(word).isType ? unsafeBitCast(word, to: Any.Type.self) : nil  // metadata is what a metatype points to
+            // Metadata is what a metatype points to.
+            return Binding(word).isType ? unsafeBitCast(word, to: Any.Type.self) : nil
         }
         guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
             throw FunctionNotPortable(
@@ -78,7 +89,9 @@ struct FunctionEncoder {
         }
         references.write(tag: ContextKind.box.rawValue, into: &writer)
         try references.write(UInt(bitPattern: metadata), as: .constant, into: &writer)
-        let bindings = (0..<context.bindingCount).map { box.load(fromByteOffset: 16 + $0 * 8, as: UnsafeRawPointer.self) }
+        let bindings = (0..<context.bindingCount).map {
+            box.load(fromByteOffset: 16 + $0 * 8, as: UnsafeRawPointer.self)
+        }
         for (index, word) in bindings.enumerated() { try encodeBinding(word, after: bindings[..<index], into: &writer) }
         var field = box + 16 + context.bindingCount * 8
         for capture in context.captures {
@@ -89,7 +102,13 @@ struct FunctionEncoder {
                 field += layout(of: type).size
             case .function:
                 field = field.alignedUp(toMultipleOf: 8)
-                try encode(FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)), into: &writer)
+                try encode(
+                    FunctionWords(
+                        code: field.load(as: UInt.self),
+                        context: field.load(fromByteOffset: 8, as: UInt.self)
+                    ),
+                    into: &writer
+                )
                 field += 16
             case .unknown(let name):
                 throw FunctionNotPortable(
@@ -102,16 +121,26 @@ struct FunctionEncoder {
     }
 
     private mutating func encodeBinding(
-        _ word: UnsafeRawPointer, after earlier: ArraySlice<UnsafeRawPointer>, into writer: inout WireWriter
+        _ word: UnsafeRawPointer,
+        after earlier: ArraySlice<UnsafeRawPointer>,
+        into writer: inout WireWriter
     ) throws {
+        guard Binding.isPointer(word) else {
+            throw FunctionNotPortable(
+                .captureTypeUnknown,
+                "the closure was made in code that is generic over a parameter pack, which cannot be carried; make it in other code, or pass values as arguments"
+            )
+        }
         let binding = Binding(word)
         if binding.isType {
             references.write(tag: 0, into: &writer)
-            try references.write(unsafeBitCast(word, to: Any.Type.self), into: &writer)  // metadata is what a metatype points to
+            // Metadata is what a metatype points to.
+            try references.write(unsafeBitCast(word, to: Any.Type.self), into: &writer)
         } else if Images.image(containing: UInt(bitPattern: word)) != nil {
             references.write(tag: 1, into: &writer)
             try references.write(UInt(bitPattern: word), as: .constant, into: &writer)
-        } else if let conformance = ReferenceWriter.conformance(of: word, among: earlier.filter { Binding($0).isType }) {
+        } else if let conformance = ReferenceWriter.conformance(of: word, among: earlier.filter { Binding($0).isType })
+        {
             // A witness table made at run time: told by what it is for.
             references.write(tag: 2, into: &writer)
             try references.write(conformance.protocol, as: .constant, into: &writer)
@@ -126,7 +155,11 @@ struct FunctionEncoder {
 
     // MARK: - Captures
 
-    private mutating func encodeCapture(_ type: Any.Type, at field: UnsafeRawPointer, into writer: inout WireWriter) throws {
+    private mutating func encodeCapture(
+        _ type: Any.Type,
+        at field: UnsafeRawPointer,
+        into writer: inout WireWriter
+    ) throws {
         if type is AnyClass {
             let object = field.load(as: Unmanaged<AnyObject>.self).takeUnretainedValue()
             return try encodeCodable(object, static: type, into: &writer)
@@ -136,7 +169,10 @@ struct FunctionEncoder {
         case .tuple(let elements):
             for element in elements { try encodeCapture(element.type, at: field + element.offset, into: &writer) }
         case .function:
-            try encode(FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)), into: &writer)
+            try encode(
+                FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)),
+                into: &writer
+            )
         case .metatype:
             try references.write(field.load(as: Any.Type.self), into: &writer)
         case .empty:
@@ -153,11 +189,19 @@ struct FunctionEncoder {
         } catch let error as FunctionNotPortable {
             throw error
         } catch {
-            throw FunctionNotPortable(.valueNotEncodable, type: "\(T.self)", "the captured value of type \(T.self) cannot be encoded: \(error)")
+            throw FunctionNotPortable(
+                .valueNotEncodable,
+                type: "\(T.self)",
+                "the captured value of type \(T.self) cannot be encoded: \(error)"
+            )
         }
     }
 
-    private mutating func encodeCodable(_ object: AnyObject, static type: Any.Type, into writer: inout WireWriter) throws {
+    private mutating func encodeCodable(
+        _ object: AnyObject,
+        static type: Any.Type,
+        into writer: inout WireWriter
+    ) throws {
         guard let codable = object as? any Codable else { throw Self.notCodable(Swift.type(of: object)) }
         // A subclass arrives as what it is, not as the type it was captured by.
         try references.write(Swift.type(of: object), into: &writer)
@@ -165,7 +209,10 @@ struct FunctionEncoder {
     }
 
     /// Opens `value` and calls `body` with its type and place.
-    private func withUnsafePointer<T: Codable>(toValue value: T, _ body: (any Codable.Type, UnsafeRawPointer) throws -> Void) rethrows {
+    private func withUnsafePointer<T: Codable>(
+        toValue value: T,
+        _ body: (any Codable.Type, UnsafeRawPointer) throws -> Void
+    ) rethrows {
         try Swift.withUnsafePointer(to: value) { try body(T.self, UnsafeRawPointer($0)) }
     }
 
@@ -173,12 +220,9 @@ struct FunctionEncoder {
 
     private mutating func encodeObject(_ address: UnsafeRawPointer, into writer: inout WireWriter) throws {
         let object = Unmanaged<AnyObject>.fromOpaque(address).takeUnretainedValue()
-        if Images.image(containing: UInt(bitPattern: address)) != nil {
-            // A constant array, or the empty collection: every process has it in the same place.
-            references.write(tag: ContextKind.constant.rawValue, into: &writer)
-            try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
-        } else if type(of: object) == CollectionStorage.ofReferences {
-            try encodeReferences(unsafeBitCast(object, to: [AnyObject].self), into: &writer)  // an array is one pointer to its storage
+        if type(of: object) == CollectionStorage.ofReferences {
+            // An array is one pointer to its storage.
+            try encodeReferences(unsafeBitCast(object, to: [AnyObject].self), into: &writer)
         } else if let collection = CollectionStorage.collectionType(of: type(of: object)) {
             guard let codable = collection as? any Codable.Type else { throw Self.notCodable(collection) }
             references.write(tag: ContextKind.collection.rawValue, into: &writer)
@@ -188,6 +232,11 @@ struct FunctionEncoder {
                 var storage = address
                 try encodeValue(codable, at: &storage, into: &writer)
             }
+        } else if Images.image(containing: UInt(bitPattern: address)) != nil {
+            // An empty collection: every process has it in the same place. (A constant array is one of those above: the runtime completes it at its first use, which the other
+            // process may not have seen.)
+            references.write(tag: ContextKind.constant.rawValue, into: &writer)
+            try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
         } else {
             references.write(tag: ContextKind.object.rawValue, into: &writer)
             try encodeCodable(object, static: type(of: object), into: &writer)
@@ -197,7 +246,10 @@ struct FunctionEncoder {
     /// Writes an array whose elements are references, of whatever type: the standard library has one class of storage for all of them.
     private mutating func encodeReferences(_ objects: [AnyObject], into writer: inout WireWriter) throws {
         guard depth < maximumFunctionDepth else {
-            throw FunctionNotPortable(.captureNotCodable, "the closure captures arrays more than \(maximumFunctionDepth) deep")
+            throw FunctionNotPortable(
+                .captureNotCodable,
+                "the closure captures arrays more than \(maximumFunctionDepth) deep"
+            )
         }
         depth += 1
         defer { depth -= 1 }

@@ -33,7 +33,9 @@ struct NominalType {
         case 0: isClass = true
         default: return nil
         }
-        guard let descriptor = metadata.load(fromByteOffset: isClass ? 40 : 8, as: UnsafeRawPointer?.self) else { return nil }
+        guard let descriptor = metadata.load(fromByteOffset: isClass ? 40 : 8, as: UnsafeRawPointer?.self) else {
+            return nil
+        }
         self.descriptor = descriptor
         let flags = descriptor.load(as: UInt32.self)
         guard flags & 0x80 != 0 else {
@@ -53,7 +55,9 @@ struct NominalType {
             let memberWords = Int(descriptor.load(fromByteOffset: 32, as: UInt32.self))
             offset = (positiveWords - memberWords) * 8
         }
-        let arguments = (0..<counts.keyArguments).map { metadata.load(fromByteOffset: offset + $0 * 8, as: UnsafeRawPointer.self) }
+        let arguments = (0..<counts.keyArguments).map {
+            metadata.load(fromByteOffset: offset + $0 * 8, as: UnsafeRawPointer.self)
+        }
         typeArguments = Array(arguments.prefix(counts.types))
         witnessTables = Array(arguments.dropFirst(counts.types))
     }

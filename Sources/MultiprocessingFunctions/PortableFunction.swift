@@ -59,7 +59,12 @@ package struct PortableFunction {
         self.init([.isClosure, .isAsync], [], nil, AsyncAction(body: body))
     }
 
-    private init<Holder>(_ shape: FunctionShape, _ arguments: [any Any.Type], _ result: (any Any.Type)?, _ holder: Holder) {
+    private init<Holder>(
+        _ shape: FunctionShape,
+        _ arguments: [any Any.Type],
+        _ result: (any Any.Type)?,
+        _ holder: Holder
+    ) {
         self.shape = shape
         argumentTypes = arguments
         resultType = result

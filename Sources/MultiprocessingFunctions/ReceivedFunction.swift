@@ -27,7 +27,9 @@ package struct ReceivedFunction {
         let shape = FunctionShape(rawValue: try reader.read(UInt8.self))
         guard shape.isSubset(of: .all) else { throw FunctionNotPortable.corrupt("unknown shape of function") }
         let count = try reader.readVarint()
-        guard count <= 256, count == 0 || !shape.contains(.isClosure) else { throw FunctionNotPortable.corrupt("wrong number of arguments") }
+        guard count <= 256, count == 0 || !shape.contains(.isClosure) else {
+            throw FunctionNotPortable.corrupt("wrong number of arguments")
+        }
 
         var references = ReferenceReader()
         references.bind(UInt64(shape.rawValue))
@@ -37,6 +39,8 @@ package struct ReceivedFunction {
         let result = shape.contains(.hasResult) ? try Self.readPortableType(&references, &reader) : nil
         var decoder = FunctionDecoder(references: references, userInfo: userInfo)
         let words = try decoder.decode(from: &reader)
+        // Without the space the brackets are an operator, and the formatter takes the space away.
+        // swift-format-ignore
         bindArguments = Self.build(TypeList< >(), types[...], result, shape, words)
     }
 
@@ -47,9 +51,14 @@ package struct ReceivedFunction {
         try bindArguments(&reader, userInfo)
     }
 
-    private static func readPortableType(_ references: inout ReferenceReader, _ reader: inout WireReader) throws -> any Portable.Type {
+    private static func readPortableType(
+        _ references: inout ReferenceReader,
+        _ reader: inout WireReader
+    ) throws -> any Portable.Type {
         let type = try references.readType(from: &reader)
-        guard let portable = type as? any Portable.Type else { throw FunctionNotPortable.corrupt("\(type) is not Codable") }
+        guard let portable = type as? any Portable.Type else {
+            throw FunctionNotPortable.corrupt("\(type) is not Codable")
+        }
         return portable
     }
 
@@ -59,7 +68,11 @@ package struct ReceivedFunction {
 
     /// Moves the types in `rest` one by one into the list of types known to the compiler, then makes the function with them.
     private static func build<each K: Portable>(
-        _ known: TypeList<repeat each K>, _ rest: ArraySlice<any Portable.Type>, _ result: (any Portable.Type)?, _ shape: FunctionShape, _ words: FunctionWords
+        _ known: TypeList<repeat each K>,
+        _ rest: ArraySlice<any Portable.Type>,
+        _ result: (any Portable.Type)?,
+        _ shape: FunctionShape,
+        _ words: FunctionWords
     ) -> Bind {
         func append<N: Portable>(_: N.Type) -> Bind {
             build(TypeList<repeat each K, N>(), rest.dropFirst(), result, shape, words)
@@ -71,7 +84,10 @@ package struct ReceivedFunction {
     }
 
     private static func makeFunction<each A: Portable, R: Portable>(
-        _: TypeList<repeat each A>, _: R.Type, _ shape: FunctionShape, _ words: FunctionWords
+        _: TypeList<repeat each A>,
+        _: R.Type,
+        _ shape: FunctionShape,
+        _ words: FunctionWords
     ) -> Bind {
         let encoder: @Sendable (R) -> ResultEncoder = { value in
             { writer, userInfo in try WireCoding.encode(value, into: &writer, userInfo: userInfo) }
@@ -98,7 +114,11 @@ package struct ReceivedFunction {
         }
     }
 
-    private static func makeProcedure<each A: Portable>(_: TypeList<repeat each A>, _ shape: FunctionShape, _ words: FunctionWords) -> Bind {
+    private static func makeProcedure<each A: Portable>(
+        _: TypeList<repeat each A>,
+        _ shape: FunctionShape,
+        _ words: FunctionWords
+    ) -> Bind {
         if shape.contains(.isClosure) {
             if shape.contains(.isAsync) {
                 let body = words.intoHolder(AsyncAction.self).body

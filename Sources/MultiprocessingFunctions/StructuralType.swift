@@ -53,7 +53,13 @@ struct Binding {
 
     /// Tells the two apart by their first words: a small kind, or a pointer to a conformance.
     init(_ word: UnsafeRawPointer) {
-        isType = word.load(as: UInt.self) < 0x800
+        isType = Self.isPointer(word) && word.load(as: UInt.self) < 0x800
+    }
+
+    /// Whether the word is a pointer at all. For a parameter pack it is a number (how many there are) or a marked pointer (bit 0) to a list.
+    static func isPointer(_ word: UnsafeRawPointer) -> Bool {
+        let value = UInt(bitPattern: word)
+        return value % 8 == 0 && value > 0xffff
     }
 }
 
@@ -70,9 +76,12 @@ enum CollectionStorage {
     static func collectionType(of storage: AnyClass) -> Any.Type? {
         let name = _typeName(storage, qualified: true)
         guard let nominal = NominalType(storage) else { return nil }
-        let arguments = nominal.typeArguments.map { unsafeBitCast($0, to: Any.Type.self) }  // metadata is what a metatype points to
+        // Metadata is what a metatype points to.
+        let arguments = nominal.typeArguments.map { unsafeBitCast($0, to: Any.Type.self) }
         if name.hasPrefix("Swift._ContiguousArrayStorage<"), arguments.count == 1 { return array(of: arguments[0]) }
-        if name.hasPrefix("Swift._SetStorage<"), arguments.count == 1 { return (arguments[0] as? any Hashable.Type).map { set(of: $0) } }
+        if name.hasPrefix("Swift._SetStorage<"), arguments.count == 1 {
+            return (arguments[0] as? any Hashable.Type).map { set(of: $0) }
+        }
         if name.hasPrefix("Swift._DictionaryStorage<"), arguments.count == 2 {
             return (arguments[0] as? any Hashable.Type).map { dictionary(from: $0, to: arguments[1]) }
         }
@@ -83,5 +92,7 @@ enum CollectionStorage {
 
     private static func set<Element: Hashable>(of _: Element.Type) -> Any.Type { Set<Element>.self }
 
-    private static func dictionary<Key: Hashable, Value>(from _: Key.Type, to _: Value.Type) -> Any.Type { [Key: Value].self }
+    private static func dictionary<Key: Hashable, Value>(from _: Key.Type, to _: Value.Type) -> Any.Type {
+        [Key: Value].self
+    }
 }

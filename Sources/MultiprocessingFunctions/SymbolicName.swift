@@ -38,7 +38,9 @@ struct SymbolicName: CustomStringConvertible {
             // Modules (0), protocols (3), classes, structs and enums (16–18) have a name; extensions and anonymous scopes do not.
             if kind == 0 || kind == 3 || (16...18).contains(kind) {
                 let name = context + 8
-                parts.append(String(cString: (name + Int(name.load(as: Int32.self))).assumingMemoryBound(to: CChar.self)))
+                parts.append(
+                    String(cString: (name + Int(name.load(as: Int32.self))).assumingMemoryBound(to: CChar.self))
+                )
             }
             let parent = context + 4
             let relative = Int(parent.load(as: Int32.self))

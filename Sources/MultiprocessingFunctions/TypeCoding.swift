@@ -33,7 +33,8 @@ extension ReferenceWriter {
         try write(UInt(bitPattern: nominal.descriptor), as: .constant, into: &writer)
         write(count: nominal.typeArguments.count, into: &writer)
         for argument in nominal.typeArguments {
-            try write(unsafeBitCast(argument, to: Any.Type.self), into: &writer)  // metadata is what a metatype points to
+            // Metadata is what a metatype points to.
+            try write(unsafeBitCast(argument, to: Any.Type.self), into: &writer)
         }
         for conformance in conformances {
             try write(conformance.protocol, as: .constant, into: &writer)
@@ -55,7 +56,10 @@ extension ReferenceWriter {
     }
 
     /// Finds which protocol `table` is about and which of `arguments` it belongs to.
-    static func conformance(of table: UnsafeRawPointer, among arguments: [UnsafeRawPointer]) -> (protocol: UInt, argument: Int)? {
+    static func conformance(
+        of table: UnsafeRawPointer,
+        among arguments: [UnsafeRawPointer]
+    ) -> (protocol: UInt, argument: Int)? {
         // A witness table starts with its conformance descriptor, and that with a relative pointer to the protocol (bit 0: to a pointer to it).
         guard let descriptor = table.load(as: UnsafeRawPointer?.self) else { return nil }
         let relative = Int(descriptor.load(as: Int32.self))
@@ -67,7 +71,9 @@ extension ReferenceWriter {
         for (index, argument) in arguments.enumerated() {
             guard let found = mp_swift_conformsToProtocol(argument, target) else { continue }
             // The same conformance may have several instances of its table.
-            if found == table || found.load(as: UnsafeRawPointer?.self) == descriptor { return (UInt(bitPattern: target), index) }
+            if found == table || found.load(as: UnsafeRawPointer?.self) == descriptor {
+                return (UInt(bitPattern: target), index)
+            }
         }
         return nil
     }
@@ -83,7 +89,9 @@ extension ReferenceReader {
         case 0:
             let name = try reader.readString()
             for byte in name.utf8 { bind(UInt64(byte)) }
-            guard let type = _typeByName(name) else { throw FunctionNotPortable.corrupt("no type has the name \(name)") }
+            guard let type = _typeByName(name) else {
+                throw FunctionNotPortable.corrupt("no type has the name \(name)")
+            }
             return type
         case 1:
             return try readNominal(from: &reader, depth: depth)
@@ -94,16 +102,20 @@ extension ReferenceReader {
 
     private mutating func readNominal(from reader: inout WireReader, depth: Int) throws -> Any.Type {
         let address = try read(as: .constant, from: &reader)
-        guard let descriptor = UnsafeRawPointer(bitPattern: address), let accessor = NominalType.accessor(of: descriptor),
+        guard let descriptor = UnsafeRawPointer(bitPattern: address),
+            let accessor = NominalType.accessor(of: descriptor),
             let function = UnsafeRawPointer(bitPattern: accessor.address)
         else { throw FunctionNotPortable.corrupt("a reference is to no type") }
 
         let count = try readCount(from: &reader)
-        guard count <= UInt64(accessor.keyArguments) else { throw FunctionNotPortable.corrupt("wrong number of type arguments") }
+        guard count <= UInt64(accessor.keyArguments) else {
+            throw FunctionNotPortable.corrupt("wrong number of type arguments")
+        }
         var arguments: [UnsafeRawPointer?] = []
         for _ in 0..<count {
             let argument = try readType(from: &reader, depth: depth + 1)
-            arguments.append(unsafeBitCast(argument, to: UnsafeRawPointer.self))  // a metatype is a pointer to its metadata
+            // A metatype is a pointer to its metadata.
+            arguments.append(unsafeBitCast(argument, to: UnsafeRawPointer.self))
         }
         for _ in Int(count)..<accessor.keyArguments {
             let target = UnsafeRawPointer(bitPattern: try read(as: .constant, from: &reader))
@@ -113,8 +125,11 @@ extension ReferenceReader {
             }
             arguments.append(table)
         }
-        let metadata = arguments.withUnsafeBufferPointer { mp_call_metadata_accessor(function, $0.baseAddress, $0.count) }
+        let metadata = arguments.withUnsafeBufferPointer {
+            mp_call_metadata_accessor(function, $0.baseAddress, $0.count)
+        }
         guard let metadata else { throw FunctionNotPortable.corrupt("a type has no metadata") }
-        return unsafeBitCast(metadata, to: Any.Type.self)  // the accessor answers metadata, which is what a metatype points to
+        // The accessor answers metadata, which is what a metatype points to.
+        return unsafeBitCast(metadata, to: Any.Type.self)
     }
 }

@@ -42,7 +42,9 @@ struct CorruptionTests {
 
     @Test func `a function cut off anywhere is refused`() throws {
         for bytes in try Self.samples() {
-            for count in 0..<bytes.count { #expect(throws: (any Error).self) { try Travel.call(Array(bytes.prefix(count))) } }
+            for count in 0..<bytes.count {
+                #expect(throws: (any Error).self) { try Travel.call(Array(bytes.prefix(count))) }
+            }
         }
     }
 
@@ -65,7 +67,9 @@ struct CorruptionTests {
         var random = Seeded(seed: 7)
         let head = Array(try Travel.bytes(of: PortableFunction(square)).prefix(8))
         for _ in 0..<20_000 {
-            let noise = (0..<Int.random(in: 0..<64, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let noise = (0..<Int.random(in: 0..<64, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
             #expect(throws: (any Error).self) { try Travel.call(noise) }
             #expect(throws: (any Error).self) { try Travel.call(head + noise) }
         }

@@ -43,19 +43,31 @@ struct PortableFunctionTests {
 
         let offset = 10
         let text = "abc"
-        let closure = try Travel.call(Travel.bytes(of: PortableFunction { () async -> Int in await slowSum(offset, text.count) }))
+        let closure = try Travel.call(
+            Travel.bytes(of: PortableFunction { () async -> Int in await slowSum(offset, text.count) })
+        )
         #expect(try await Travel.asyncResult(closure) == 13)
-        let named = try Travel.call(Travel.bytes(of: PortableFunction(closure: { () async throws -> String in text + "d" })))
+        let named = try Travel.call(
+            Travel.bytes(of: PortableFunction(closure: { () async throws -> String in text + "d" }))
+        )
         #expect(try await Travel.asyncResult(named) == "abcd")
     }
 
     @Test func `functions without a result travel`() async throws {
         let code = 5
-        guard case .sync(let body) = try Travel.call(Travel.bytes(of: PortableFunction(action: { throw Failure(code: code) }))) else {
+        guard
+            case .sync(let body) = try Travel.call(
+                Travel.bytes(of: PortableFunction(action: { throw Failure(code: code) }))
+            )
+        else {
             throw Travel.Unexpected()
         }
         #expect(throws: Failure(code: 5)) { _ = try body() }
-        guard case .async(let later) = try Travel.call(Travel.bytes(of: PortableFunction(action: { () async throws in throw Failure(code: code) }))) else {
+        guard
+            case .async(let later) = try Travel.call(
+                Travel.bytes(of: PortableFunction(action: { () async throws in throw Failure(code: code) }))
+            )
+        else {
             throw Travel.Unexpected()
         }
         await #expect(throws: Failure(code: 5)) { _ = try await later() }
@@ -133,7 +145,11 @@ struct PortableFunctionTests {
         let pair = (3, "three")
         let triple = (a: 1.5, b: Rectangle(width: 1, height: 2), c: [UInt8(1)])
         let optional: (Int?, String?) = (nil, "x")
-        #expect(try Travel.closure { "\(pair.0) \(pair.1) \(triple.a) \(triple.b.height) \(triple.c.count) \(optional.0 ?? -1) \(optional.1 ?? "")" } == "3 three 1.5 2 1 -1 x")
+        #expect(
+            try Travel.closure {
+                "\(pair.0) \(pair.1) \(triple.a) \(triple.b.height) \(triple.c.count) \(optional.0 ?? -1) \(optional.1 ?? "")"
+            } == "3 three 1.5 2 1 -1 x"
+        )
     }
 
     @Test func `closures capture functions and other closures`() throws {
@@ -187,8 +203,15 @@ struct PortableFunctionTests {
         struct Local: Codable, Sendable {
             var items: [Hidden]
         }
-        #expect(try Travel.function({ (hidden: Hidden) in Hidden(value: hidden.value + 1) }, Hidden(value: 1)) == Hidden(value: 2))
-        let result = try Travel.function({ (local: Local, more: [Hidden?]) in Local(items: local.items + more.compactMap { $0 }) }, Local(items: [Hidden(value: 1)]), [nil, Hidden(value: 2)])
+        #expect(
+            try Travel.function({ (hidden: Hidden) in Hidden(value: hidden.value + 1) }, Hidden(value: 1))
+                == Hidden(value: 2)
+        )
+        let result = try Travel.function(
+            { (local: Local, more: [Hidden?]) in Local(items: local.items + more.compactMap { $0 }) },
+            Local(items: [Hidden(value: 1)]),
+            [nil, Hidden(value: 2)]
+        )
         #expect(result.items == [Hidden(value: 1), Hidden(value: 2)])
         let table = try Travel.function({ (key: String) in [key: Secret.known(Hidden(value: 3))] }, "k")
         guard case .known(let hidden) = table["k"] else { throw Travel.Unexpected() }
@@ -227,8 +250,18 @@ struct PortableFunctionTests {
 
         let value = OpaqueValue()
         let number = 3
-        let second = #expect(throws: FunctionNotPortable.self) { try Travel.closure { value.value + value.text.count + number } }
+        let second = #expect(throws: FunctionNotPortable.self) {
+            try Travel.closure { value.value + value.text.count + number }
+        }
         #expect(second?.description.contains("OpaqueValue") == true)
+    }
+
+    @Test func `a closure made in code that is generic over a pack travels or is refused`() throws {
+        do {
+            #expect(try Travel.closure(counter(1, "two", [3])) == 7)
+        } catch let error as FunctionNotPortable {
+            #expect(error.code == .captureTypeUnknown)
+        }
     }
 
     @Test func `a weak capture is refused`() throws {

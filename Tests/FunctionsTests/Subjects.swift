@@ -4,12 +4,16 @@
 
 func square(_ n: Int) -> Int { n * n }
 
-private func privateGreeting(_ name: String, _ times: Int) -> String { Array(repeating: "hello \(name)", count: times).joined(separator: " ") }
+private func privateGreeting(_ name: String, _ times: Int) -> String {
+    Array(repeating: "hello \(name)", count: times).joined(separator: " ")
+}
 
 /// A function that cannot be named from another file.
 let privateFunction: @Sendable (String, Int) -> String = privateGreeting
 
-func joined(_ a: Int, _ b: String, _ c: Double, _ d: Bool, _ e: [Int], _ f: Int?) -> String { "\(a) \(b) \(c) \(d) \(e) \(String(describing: f))" }
+func joined(_ a: Int, _ b: String, _ c: Double, _ d: Bool, _ e: [Int], _ f: Int?) -> String {
+    "\(a) \(b) \(c) \(d) \(e) \(String(describing: f))"
+}
 
 func slowSum(_ a: Int, _ b: Int) async -> Int {
     await Task.yield()
@@ -82,4 +86,13 @@ func adder<T: Codable & Sendable & AdditiveArithmetic>(_ amount: T) -> @Sendable
 
 func constantly<T: Codable & Sendable>(_ value: T) -> @Sendable () -> T {
     { value }
+}
+
+/// Makes a closure in code that is generic over a pack.
+func counter<each T: Codable & Sendable>(_ values: repeat each T) -> @Sendable () -> Int {
+    {
+        var count = 0
+        for value in repeat each values { count += "\(value)".count }
+        return count
+    }
 }

@@ -44,7 +44,10 @@ enum Travel {
     }
 
     /// Sends a function with its arguments there and returns the result of the call.
-    static func function<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) throws -> R, _ arguments: repeat each A) throws -> R {
+    static func function<each A: Portable, R: Portable>(
+        _ body: @escaping @Sendable (repeat each A) throws -> R,
+        _ arguments: repeat each A
+    ) throws -> R {
         var writer = WireWriter()
         repeat try WireCoding.encode(each arguments, into: &writer, userInfo: [:])
         return try result(call(bytes(of: PortableFunction(body)), writer.withUnsafeBytes { Array($0) }))

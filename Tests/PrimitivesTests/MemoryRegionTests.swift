@@ -23,7 +23,9 @@ extension PrimitivesTests {
         }
 
         @Test func `memory that the machine does not have is refused at once`() {
-            #expect { try MemoryRegion(size: 1 << 46, name: "mp-test") } throws: { ($0 as? SystemError)?.code == ENOMEM }
+            #expect { try MemoryRegion(size: 1 << 46, name: "mp-test") } throws: {
+                ($0 as? SystemError)?.code == ENOMEM
+            }
         }
 
         @Test func `a file system that is full is an error, and nothing is left of it`() throws {
@@ -52,7 +54,9 @@ extension PrimitivesTests {
         @Test func `a descriptor whose size is not sealed, or too small, is refused`() throws {
             let file = try OwnedDescriptor(checking: mp_memfd_create("mp-test"), "making a file")
             try file.allocate(100)
-            #expect(throws: SystemError.self) { try MemoryRegion(adopting: OwnedDescriptor(owning: mp_duplicate(file.number))) }
+            #expect(throws: SystemError.self) {
+                try MemoryRegion(adopting: OwnedDescriptor(owning: mp_duplicate(file.number)))
+            }
             #expect(mp_seal_size(file.number) == 0)
             #expect(throws: SystemError.self) {
                 try MemoryRegion(adopting: OwnedDescriptor(owning: mp_duplicate(file.number)), minimumSize: 101)

@@ -37,7 +37,10 @@ private struct Log: Sendable {
 }
 
 /// Runs `body` on two threads in each of three processes, and waits for all.
-private func runEverywhere(seed: UInt64, _ body: @escaping @Sendable (Int32, inout SeededGenerator) throws -> Void) throws {
+private func runEverywhere(
+    seed: UInt64,
+    _ body: @escaping @Sendable (Int32, inout SeededGenerator) throws -> Void
+) throws {
     let processes = try (0..<3).map { process in
         try ForkedProcess {
             let ended = SharedWord(.allocate(capacity: 1))
@@ -94,7 +97,8 @@ extension PrimitivesTests {
         }
 
         @Test(arguments: [UInt64(4), 5])
-        func `a semaphore never gives more permits than it was given, and refuses none that it has`(seed: UInt64) throws {
+        func `a semaphore never gives more permits than it was given, and refuses none that it has`(seed: UInt64) throws
+        {
             try Laboratory.run {
                 let log = try Log(capacity: 200_000)
                 SemaphoreState(log.region.base).initialize(value: 2, maximum: 1000)
@@ -187,7 +191,8 @@ private func checkSemaphore(_ entries: [Entry], value: Int) throws {
     let released = entries.filter { $0.kind == .release }
     let refused = entries.filter { $0.kind == .timedOut }
     let moments = [
-        acquired.map(\.start).sorted(), acquired.map(\.end).sorted(), released.map(\.start).sorted(), released.map(\.end).sorted(),
+        acquired.map(\.start).sorted(), acquired.map(\.end).sorted(), released.map(\.start).sorted(),
+        released.map(\.end).sorted(),
     ]
     /// How many of `moments` lie at or before `time`.
     func count(_ moments: [Int64], until time: Int64) -> Int {

@@ -15,7 +15,9 @@ extension PrimitivesTests {
         @Test func `our entries share the thread's list with the C library's robust mutexes`() throws {
             try Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
-                let mutexes = (0..<2).map { (region.base + 1024 + 64 * $0).assumingMemoryBound(to: pthread_mutex_t.self) }
+                let mutexes = (0..<2).map {
+                    (region.base + 1024 + 64 * $0).assumingMemoryBound(to: pthread_mutex_t.self)
+                }
                 for mutex in mutexes { try require(makeRobust(mutex) == 0, "no robust mutex") }
                 let locks = (0..<2).map { RobustLock(region.base + 64 * $0) }
                 let child = try ForkedProcess {
@@ -57,7 +59,9 @@ extension PrimitivesTests {
                 try ForkedProcess { _ = try lock.acquire() }.join()
                 guard case .ownerDied = try lock.acquire() else { throw LaboratoryFailure(description: "not learnt") }
                 try require(lock.releaseIfHeldByThread(unlearned: true), "not held")
-                guard case .ownerDied = try lock.acquire() else { throw LaboratoryFailure(description: "not learnt again") }
+                guard case .ownerDied = try lock.acquire() else {
+                    throw LaboratoryFailure(description: "not learnt again")
+                }
                 try require(lock.release(by: .thread), "not held")
                 withExtendedLifetime(region) {}
             }
@@ -90,7 +94,10 @@ extension PrimitivesTests {
             try Laboratory.run {
                 let (region, lock) = try makeLock()
                 try require(try lock.acquire(for: .task(7)) == .acquired, "not acquired")
-                try require(lock.isHeld(by: .task(7)) && !lock.isHeld(by: .task(8)) && !lock.isHeld(by: .thread), "wrong owner")
+                try require(
+                    lock.isHeld(by: .task(7)) && !lock.isHeld(by: .task(8)) && !lock.isHeld(by: .thread),
+                    "wrong owner"
+                )
                 try require(!lock.release(by: .task(8)) && !lock.release(by: .thread), "released by another")
                 try require(try lock.acquire(for: .task(7)) == .heldByCaller, "waited for itself")
                 let child = try ForkedProcess {
@@ -110,7 +117,10 @@ extension PrimitivesTests {
                     // The parent's list and holder are there before the fork.
                     try require(try lock.acquire(for: holder) == .acquired, "not acquired")
                     let child = try ForkedProcess {
-                        try require(try lock.acquire(for: holder, until: Deadline(timeout: .seconds(10))) == .acquired, "not acquired")
+                        try require(
+                            try lock.acquire(for: holder, until: Deadline(timeout: .seconds(10))) == .acquired,
+                            "not acquired"
+                        )
                         try require(lock.release(by: holder), "not released")
                     }
                     try require(lock.release(by: holder), "not released")
@@ -141,6 +151,31 @@ extension PrimitivesTests {
                     _ = lock.release(by: .thread)
                 }
                 withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a taker that is killed after it was woken passes the permit on`() throws {
+            try Laboratory.run {
+                let region = try MemoryRegion(size: 4096, name: "mp-test")
+                let semaphore = SemaphoreState(region.base)
+                semaphore.initialize(value: 0, maximum: 10)
+                let arrivals = SharedWord(region.base, offset: 1024)
+                Spinning.disable()
+                for _ in 0..<300 {
+                    arrivals.store(0)
+                    let takers = try (0..<2).map { _ in
+                        try ForkedProcess {
+                            arrivals.add(1)
+                            _ = semaphore.acquire(until: .never)
+                        }
+                    }
+                    try waitFor("both to sleep") { arrivals.load() == 2 && takers.allSatisfy { isAsleep($0.pid) } }
+                    try require(semaphore.release(), "refused")
+                    try takers[0].destroy()
+                    // Taken by the one before it was killed, or by the other.
+                    try waitFor("the permit to be taken") { semaphore.value == 0 }
+                    try takers[1].destroy()
+                }
             }
         }
 

@@ -34,6 +34,9 @@ extern "C" {
 // Whether the hook before `main` is linked in and works on this platform (glibc). Where it is false, `main` must call `Multiprocessing.bootstrap()` first.
 bool mp_hook_is_available(void);
 
+// Whether this process has more rights than who started it (set-user-id and the like). Such a process ignores the marker, so it cannot be started as a child either.
+bool mp_is_privileged(void);
+
 // Runs the process that the marker asks for, or returns at once when there is no trustworthy marker. Called by the hook, or by `bootstrap()`.
 void mp_serve_if_marked(void);
 
@@ -65,8 +68,12 @@ int mp_die_with_parent(void);
 // Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
 int mp_arm_lifeline(int fd, int signal);
 
-// Undoes in a child what `mp_watch_children` did.
-void mp_forget_children(void);
+// Blocks the terminal's signals (Ctrl-C and its like), which are for the program and its children, not for the server between them. Blocked rather than ignored: one that is
+// sent to a child before it got as far as `mp_become_child` is delivered then.
+int mp_block_terminal_signals(void);
+
+// Undoes in a child what `mp_watch_children` and `mp_block_terminal_signals` did.
+void mp_become_child(void);
 
 // Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
 int mp_replace_environment(const char *strings, size_t count);
@@ -106,11 +113,6 @@ int mp_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns);
 // Wakes at most `count` waiters. Returns how many.
 int mp_futex_wake(const uint32_t *word, int count);
 
-// Makes `mutex` (in shared memory) process-shared and robust. Returns 0 or an errno.
-int mp_mutex_init_robust(pthread_mutex_t *mutex);
-// Locks until the CLOCK_MONOTONIC time `deadline_ns` (negative: for ever). Returns 0 or an errno (EOWNERDEAD: locked, its owner died).
-int mp_mutex_lock(pthread_mutex_t *mutex, int64_t deadline_ns);
-
 // CLOCK_MONOTONIC in nanoseconds.
 int64_t mp_now(void);
 // The number of processors the affinity mask of this process allows, or -1.
@@ -118,6 +120,8 @@ int mp_affinity_count(void);
 int mp_thread_id(void);
 // The name of a signal, such as "KILL", or NULL.
 const char *mp_signal_name(int signal);
+// Writes what is buffered for standard output, unless another thread is in the middle of doing so.
+void mp_flush_standard_output(void);
 // Writes `text` to the C library's standard error stream.
 void mp_write_standard_error(const char *text);
 

@@ -14,13 +14,24 @@ enum CrashImages {
         for (index, image) in images.enumerated() {
             memory.initializeElement(
                 at: index,
-                to: mp_image_range(start: image.addresses.lowerBound, end: image.addresses.upperBound, base: image.base, identity: image.identity)
+                to: mp_image_range(
+                    start: image.addresses.lowerBound,
+                    end: image.addresses.upperBound,
+                    base: image.base,
+                    identity: image.identity
+                )
             )
         }
         return UnsafeBufferPointer(memory)
     }()
 
-    private static let isInstalled: Bool = mp_install_crash_reporter(MessageKind.crash.rawValue, ranges.baseAddress, ranges.count) == 0
+    /// Makes the table now.
+    static func prepare() {
+        _ = ranges
+    }
+
+    private static let isInstalled: Bool =
+        mp_install_crash_reporter(MessageKind.crash.rawValue, ranges.baseAddress, ranges.count) == 0
 
     /// Sees to it that a crash of this process, and of every copy of it, is reported to where `mp_set_crash_socket` says.
     static func installReporter() {

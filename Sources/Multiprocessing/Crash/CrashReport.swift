@@ -21,7 +21,9 @@ struct CrashReport: Sendable {
         frames = withUnsafeBytes(of: report.frames) { frames in
             frames.bindMemory(to: mp_crash_frame.self).prefix(frameCount).map { ($0.image, $0.offset) }
         }
-        let text = withUnsafeBytes(of: report.text) { String(decoding: UnsafeRawBufferPointer(rebasing: $0[..<textSize]), as: UTF8.self) }
+        let text = withUnsafeBytes(of: report.text) {
+            String(decoding: UnsafeRawBufferPointer(rebasing: $0[..<textSize]), as: UTF8.self)
+        }
         // Words are the cause of a trap or an abort; before a bad access they are about something else.
         let isTold = signal == .illegalInstruction || signal == .trap || signal == .abort || text.contains("atal error")
         var line = text[...]
@@ -29,9 +31,20 @@ struct CrashReport: Sendable {
         message = isTold && !line.isEmpty ? String(line) : nil
     }
 
-    /// The frames in words. Reads the symbol tables of the images: some milliseconds for a large program.
+    /// The frames in words, down to where the package called the body. Reads the symbol tables of the images: some milliseconds for a large program.
     var backtrace: [String] {
         let symbolizer = Symbolizer()
-        return frames.map { symbolizer.describe(image: $0.image, offset: $0.offset) }
+        var lines: [String] = []
+        for frame in frames {
+            let line = symbolizer.describe(image: frame.image, offset: frame.offset)
+            if Self.isOwn(line), !lines.isEmpty { break }
+            lines.append(line)
+        }
+        return lines
+    }
+
+    /// Whether a frame is of the code that calls bodies.
+    private static func isOwn(_ line: String) -> Bool {
+        line.contains(" MultiprocessingFunctions.ReceivedFunction") || line.contains("Multiprocessing.ChildMain")
     }
 }

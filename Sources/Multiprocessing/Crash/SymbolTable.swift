@@ -29,10 +29,13 @@ final class SymbolTable {
 
     /// Maps the file and finds its symbols. Nil when it is no such file or was stripped.
     init?(path: String) {
-        guard let descriptor = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)") else { return nil }
+        guard let descriptor = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)")
+        else { return nil }
         var status = stat()
         guard fstat(descriptor.number, &status) == 0, status.st_size > 64 else { return nil }
-        guard let address = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor.number, 0), address != MAP_FAILED else { return nil }
+        guard let address = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor.number, 0),
+            address != MAP_FAILED
+        else { return nil }
         let file = UnsafeRawBufferPointer(start: address, count: Int(status.st_size))
         self.file = file
 
@@ -52,7 +55,9 @@ final class SymbolTable {
                 let type = file.loadUnaligned(fromByteOffset: sections + index * stride + 4, as: UInt32.self)
                 if type == 8 { zeroSections.insert(index) }
                 let link = Int(file.loadUnaligned(fromByteOffset: sections + index * stride + 40, as: UInt32.self))
-                if type == 2, link < count, let symbols = range(index), let names = range(link), !names.isEmpty, file[names.upperBound - 1] == 0 {
+                if type == 2, link < count, let symbols = range(index), let names = range(link), !names.isEmpty,
+                    file[names.upperBound - 1] == 0
+                {
                     table = (symbols, names)
                 }
             }
@@ -90,7 +95,9 @@ final class SymbolTable {
     func function(at address: UInt64) -> (name: String, offset: UInt64)? {
         var found: Symbol?
         forEach { symbol in
-            if symbol.isFunction, symbol.address <= address, address < symbol.address + max(symbol.size, 1) { found = symbol }
+            if symbol.isFunction, symbol.address <= address, address < symbol.address + max(symbol.size, 1) {
+                found = symbol
+            }
         }
         return found.map { (String(cString: $0.name), address - $0.address) }
     }

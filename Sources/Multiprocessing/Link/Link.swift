@@ -39,7 +39,10 @@ struct Link: ~Copyable {
     static func pair() throws(SystemError) -> LinkPair {
         var numbers: [Int32] = [-1, -1]
         guard mp_socketpair(&numbers) == 0 else { throw SystemError("making a link to a process") }
-        return LinkPair(here: Link(OwnedDescriptor(owning: numbers[0])), there: Link(OwnedDescriptor(owning: numbers[1])))
+        return LinkPair(
+            here: Link(OwnedDescriptor(owning: numbers[0])),
+            there: Link(OwnedDescriptor(owning: numbers[1]))
+        )
     }
 
     // MARK: - Sending
@@ -47,7 +50,11 @@ struct Link: ~Copyable {
     /// Sends a message. Blocks while the receiver has not read earlier ones.
     ///
     /// - Throws: `SystemError` with `EPIPE` or `ECONNRESET` when the other end is gone.
-    func send(_ kind: MessageKind, _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), descriptors: [Int32] = []) throws(SystemError) {
+    func send(
+        _ kind: MessageKind,
+        _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        descriptors: [Int32] = []
+    ) throws(SystemError) {
         // Room for a memory file among those of the last packet.
         let perPacket = Int(MP_MAXIMUM_DESCRIPTORS) - 1
         var rest = descriptors[...]
@@ -64,17 +71,33 @@ struct Link: ~Copyable {
     }
 
     private func sendPacket(
-        _ kind: MessageKind, flags: UInt32, count: Int, _ body: UnsafeRawBufferPointer?, _ descriptors: [Int32]
+        _ kind: MessageKind,
+        flags: UInt32,
+        count: Int,
+        _ body: UnsafeRawBufferPointer?,
+        _ descriptors: [Int32]
     ) throws(SystemError) {
         let header = (kind.rawValue, flags, UInt64(count))
         let sent = withUnsafeBytes(of: header) { header in
-            mp_send(socket.number, header.baseAddress, header.count, body?.baseAddress, body?.count ?? 0, descriptors, descriptors.count, 0)
+            mp_send(
+                socket.number,
+                header.baseAddress,
+                header.count,
+                body?.baseAddress,
+                body?.count ?? 0,
+                descriptors,
+                descriptors.count,
+                0
+            )
         }
         guard sent >= 0 else { throw SystemError("sending a message to a process") }
     }
 
     private static func memoryFile(holding bytes: UnsafeRawBufferPointer) throws(SystemError) -> OwnedDescriptor {
-        let file = try OwnedDescriptor(checking: mp_memfd_create("multiprocessing message"), "making a memory file for a message")
+        let file = try OwnedDescriptor(
+            checking: mp_memfd_create("multiprocessing message"),
+            "making a memory file for a message"
+        )
         var rest = bytes[...]
         // Writing rather than mapping and copying: the pages are allocated by the kernel as it copies, without a fault for each, and shortage is an error.
         while !rest.isEmpty {
@@ -106,7 +129,8 @@ struct Link: ~Copyable {
         var isComplete = false
         // What came before a message that never came has no owner but this call.
         defer { if !isComplete { for number in descriptors { close(number) } } }
-        return try withUnsafeTemporaryAllocation(byteCount: Self.headerSize + Self.maximumInlineSize, alignment: 8) { buffer in
+        return try withUnsafeTemporaryAllocation(byteCount: Self.headerSize + Self.maximumInlineSize, alignment: 8) {
+            buffer in
             while true {
                 var numbers = [Int32](repeating: -1, count: Int(MP_MAXIMUM_DESCRIPTORS))
                 var count = numbers.count
@@ -119,7 +143,9 @@ struct Link: ~Copyable {
                 guard received > 0 else { throw SystemError("receiving a message from a process") }
                 descriptors += numbers.prefix(count)
                 let packet = UnsafeRawBufferPointer(rebasing: buffer[..<received])
-                guard packet.count >= 4, let kind = MessageKind(rawValue: packet.load(as: UInt32.self)) else { throw Self.badMessage }
+                guard packet.count >= 4, let kind = MessageKind(rawValue: packet.load(as: UInt32.self)) else {
+                    throw Self.badMessage
+                }
                 if kind == .descriptors { continue }
                 let message = try Self.message(kind, packet, &descriptors)
                 isComplete = true
@@ -128,7 +154,11 @@ struct Link: ~Copyable {
         }
     }
 
-    private static func message(_ kind: MessageKind, _ packet: UnsafeRawBufferPointer, _ descriptors: inout [Int32]) throws -> Message {
+    private static func message(
+        _ kind: MessageKind,
+        _ packet: UnsafeRawBufferPointer,
+        _ descriptors: inout [Int32]
+    ) throws -> Message {
         // A crash report is written by a signal handler: the whole packet is the report.
         if kind == .crash { return Message(kind: kind, bytes: Array(packet), descriptors: descriptors) }
         guard packet.count >= headerSize else { throw badMessage }
@@ -140,8 +170,13 @@ struct Link: ~Copyable {
         }
         guard let number = descriptors.popLast(), count <= UInt64(Int.max) else { throw badMessage }
         let file = OwnedDescriptor(owning: number)
-        return try Message(kind: kind, count: Int(count), in: file, descriptors: descriptors)
+        // The message takes them over, whether or not it comes to be.
+        let carried = descriptors
+        descriptors = []
+        return try Message(kind: kind, count: Int(count), in: file, descriptors: carried)
     }
 
-    private static var badMessage: SystemError { SystemError(code: EBADMSG, operation: "receiving a message from a process") }
+    private static var badMessage: SystemError {
+        SystemError(code: EBADMSG, operation: "receiving a message from a process")
+    }
 }

@@ -34,7 +34,9 @@ final class Message {
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw SystemError("asking for the size of a message") }
         // Beyond the end of the file every access would be a SIGBUS.
-        guard count > 0, count <= Int(status.st_size) else { throw SystemError(code: EBADMSG, operation: "receiving a message") }
+        guard count > 0, count <= Int(status.st_size) else {
+            throw SystemError(code: EBADMSG, operation: "receiving a message")
+        }
         let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.number, 0)
         guard let address, address != MAP_FAILED else { throw SystemError("mapping a message of \(count) bytes") }
         storage = .mapped(UnsafeMutableRawBufferPointer(start: address, count: count), count: count)

@@ -40,7 +40,8 @@ extension Multiprocessing {
     }
 
     /// Gives the package's log lines to `handler` from now on, in this process. It may be called on any thread, must not block, and must not start processes.
-    public static func setLogHandler(level: LogLevel = .info, _ handler: @escaping @Sendable (LogLevel, String) -> Void) {
+    public static func setLogHandler(level: LogLevel = .info, _ handler: @escaping @Sendable (LogLevel, String) -> Void)
+    {
         Log.configuration.withLock { $0 = Log.Configuration(level: level, handler: handler) }
     }
 

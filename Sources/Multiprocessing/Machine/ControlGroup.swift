@@ -30,7 +30,8 @@ enum ControlGroup {
 
     /// "max 100000" or "150000 100000": quota and period, in microseconds.
     private static func quotaVersion2(_ folder: String) -> Double? {
-        guard let parts = SmallFile.read(folder + "/cpu.max")?.split(whereSeparator: \.isWhitespace), parts.count == 2 else { return nil }
+        guard let parts = SmallFile.read(folder + "/cpu.max")?.split(whereSeparator: \.isWhitespace), parts.count == 2
+        else { return nil }
         return ratio(Double(parts[0]), Double(parts[1]))
     }
 
@@ -51,7 +52,9 @@ enum ControlGroup {
 enum SmallFile {
     /// Returns the first 4096 bytes of the file, or nil when it cannot be read.
     static func read(_ path: String) -> String? {
-        guard let file = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)") else { return nil }
+        guard let file = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)") else {
+            return nil
+        }
         return withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
             let count = Glibc.read(file.number, buffer.baseAddress, buffer.count)
             return count < 0 ? nil : String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<count]), as: UTF8.self)

@@ -17,13 +17,19 @@ enum ChildMain {
     // MARK: - Starting
 
     /// Carries out the job in `message` and ends the process.
-    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
+    ///
+    /// - Parameters:
+    ///   - lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
+    ///   - survive: Called for a child that is to outlive its parent.
+    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool, survive: () -> Void) -> Never {
         let link = OpenLink(link)
         do {
             let (header, call) = try message.withReader { reader in
                 let parent = try Surroundings.adopt(from: &reader, message.descriptors)
                 let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
                 ProcessIdentity.become(identity)
+                mp_set_thread_name(header.name)
+                if !header.isDaemon { survive() }
                 prepareEnd(link)
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
                 return (header, Result { try readCall(from: &reader, message.userInfo) })
@@ -48,12 +54,20 @@ enum ChildMain {
         case .failure(let error): exit(speaker.tell(error))
         case .success(.sync(let body)):
             do { exit(speaker.tell(try body())) } catch { exit(speaker.tell(error)) }
-        case .success(.async(let body)):
-            Task.detached {
-                do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
-            }
-            mp_drain_main_queue()
+        case .success(.async(let body)): performAsync(body, speaker)
         }
+    }
+
+    /// Kept apart so that a synchronous child does not pay for what concurrency needs (metadata that is made at its first mention, a dozen page faults).
+    @inline(never)
+    private static func performAsync(
+        _ body: @escaping @Sendable () async throws -> ResultEncoder?,
+        _ speaker: Speaker
+    ) -> Never {
+        Task.detached {
+            do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
+        }
+        mp_drain_main_queue()
     }
 
     // MARK: - Ending
@@ -78,8 +92,12 @@ enum ChildMain {
     /// Tells the parent the exit code, so that it need not hear it from the server.
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
+        // Whether the last of the output finds a reader belongs to how the process ends.
+        mp_flush_standard_output()
         let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
-        _ = withUnsafeBytes(of: packet) { send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) }
+        _ = withUnsafeBytes(of: packet) {
+            send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        }
     }
 }
 
@@ -118,7 +136,7 @@ struct Speaker: Sendable {
     /// Tells that the body threw. Returns the exit code.
     func tell(_ error: any Error) -> Int32 {
         guard wantsResult else {
-            StandardError.write("\(name): \(_typeName(type(of: error), qualified: true)): \(error)\n")
+            StandardError.write("\(name): \(ErrorText.typeName(of: error)): \(error)\n")
             return 1
         }
         var writer = WireWriter()

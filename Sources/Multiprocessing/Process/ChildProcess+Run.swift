@@ -4,6 +4,7 @@ internal import Glibc
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
+internal import Synchronization
 
 extension ChildProcess {
     // MARK: - Closures
@@ -14,22 +15,33 @@ extension ChildProcess {
     /// let n = try ChildProcess.run { fibonacci(40) }
     /// ```
     ///
-    /// - Parameter timeout: How long it may take; then it is killed. Nil: for ever.
+    /// - Parameters:
+    ///   - timeout: How long it may take; then it is killed. Nil: for ever.
+    ///   - body: The function, with what it captures.
     /// - Returns: What `body` returns.
     /// - Throws: the error that `body` throws, as its own type where that is `Codable`, else as `RemoteError`; `ProcessLost` when the process trapped, was killed or exited;
     ///   `TimeoutError` at the deadline; `FunctionNotPortable` when the function cannot be carried; `ProcessError` when no child could be made.
     @available(*, noasync)
-    public static func run<R: Codable & Sendable>(timeout: Duration? = nil, _ body: @escaping @Sendable () throws -> R) throws -> R {
+    public static func run<R: Codable & Sendable>(
+        timeout: Duration? = nil,
+        _ body: @escaping @Sendable () throws -> R
+    ) throws -> R {
         try Run(.closure(body), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
     }
 
     /// Runs `body` in a process of its own and returns its result, without blocking a thread; otherwise as the synchronous form. Cancelling the task kills the process.
-    public static func run<R: Codable & Sendable>(timeout: Duration? = nil, _ body: @escaping @Sendable () throws -> R) async throws -> R {
+    public static func run<R: Codable & Sendable>(
+        timeout: Duration? = nil,
+        _ body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
         try await Run(.closure(body), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
     }
 
     /// Runs the asynchronous `body` in a process of its own and returns its result. Cancelling the task kills the process.
-    public static func run<R: Codable & Sendable>(timeout: Duration? = nil, _ body: @escaping @Sendable () async throws -> R) async throws -> R {
+    public static func run<R: Codable & Sendable>(
+        timeout: Duration? = nil,
+        _ body: @escaping @Sendable () async throws -> R
+    ) async throws -> R {
         try await Run(.closure(body), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
     }
 
@@ -54,36 +66,48 @@ extension ChildProcess {
 
     // MARK: - Functions with arguments
 
-    /// Calls `target` with `arguments` in a process of its own, blocks until it has ended, and returns its result. Throws as ``run(timeout:_:)-(_,()->R)`` does.
+    /// Calls `target` with `arguments` in a process of its own, blocks until it has ended, and returns its result. Throws as `run(timeout:_:)` does.
     @available(*, noasync)
     @_disfavoredOverload  // a trailing closure without arguments is meant for the others
     public static func run<each A: Codable & Sendable, R: Codable & Sendable>(
-        timeout: Duration? = nil, target: @escaping @Sendable (repeat each A) throws -> R, arguments: repeat each A
+        timeout: Duration? = nil,
+        target: @escaping @Sendable (repeat each A) throws -> R,
+        arguments: repeat each A
     ) throws -> R {
-        try Run(.function(target, repeat each arguments), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
+        try Run(.function(target, repeat each arguments), timeout).wait {
+            try WireCoding.decode(R.self, from: &$0, userInfo: $1)
+        }
     }
 
     /// Calls `target` with `arguments` in a process of its own and returns its result. Cancelling the task kills the process.
     @_disfavoredOverload  // a trailing closure without arguments is meant for the others
     public static func run<each A: Codable & Sendable, R: Codable & Sendable>(
-        timeout: Duration? = nil, target: @escaping @Sendable (repeat each A) throws -> R, arguments: repeat each A
+        timeout: Duration? = nil,
+        target: @escaping @Sendable (repeat each A) throws -> R,
+        arguments: repeat each A
     ) async throws -> R {
-        try await Run(.function(target, repeat each arguments), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
+        try await Run(.function(target, repeat each arguments), timeout).wait {
+            try WireCoding.decode(R.self, from: &$0, userInfo: $1)
+        }
     }
 
     /// Calls the asynchronous `target` with `arguments` in a process of its own and returns its result. Cancelling the task kills the process.
     @_disfavoredOverload  // a trailing closure without arguments is meant for the others
     public static func run<each A: Codable & Sendable, R: Codable & Sendable>(
-        timeout: Duration? = nil, target: @escaping @Sendable (repeat each A) async throws -> R, arguments: repeat each A
+        timeout: Duration? = nil,
+        target: @escaping @Sendable (repeat each A) async throws -> R,
+        arguments: repeat each A
     ) async throws -> R {
-        try await Run(.function(target, repeat each arguments), timeout).wait { try WireCoding.decode(R.self, from: &$0, userInfo: $1) }
+        try await Run(.function(target, repeat each arguments), timeout).wait {
+            try WireCoding.decode(R.self, from: &$0, userInfo: $1)
+        }
     }
 }
 
 /// A process that is run for its outcome.
 private struct Run {
     /// How long a process whose outcome is here may take to exit before it is killed.
-    private static let exitGrace = Duration.seconds(1)
+    private static let exitGrace = Duration.seconds(3)
 
     private let child: ChildProcess
     private let timeout: Duration?
@@ -115,8 +139,9 @@ private struct Run {
         let deadline = Deadline(timeout: timeout)
         let reactor = try Runtime.shared().reactor
         let process = try child.start(wantsResult: true)
-        let watch = try reactor.watch(process.linkNumber) { _ in process.collect() }
-        defer { reactor.endWatch(watch) }
+        let watch = LinkWatch()
+        try watch.begin(process, reactor)
+        defer { watch.end(reactor) }
         do {
             guard try await process.answered.wait(until: deadline, on: reactor) else {
                 try process.signal(SIGKILL)
@@ -138,12 +163,40 @@ private struct Run {
         TimeoutError(operation: "running \(child.name)", timeout: timeout ?? .zero)
     }
 
-    private func outcome<R>(of process: LaunchedProcess, _ result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
+    private func outcome<R>(
+        of process: LaunchedProcess,
+        _ result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
         guard let message = process.takeOutcome() else {
             throw ProcessLost(
-                status: process.status ?? .signaled(.kill), processIdentifier: process.processIdentifier, processName: child.name, report: process.report
+                status: process.status ?? .signaled(.kill),
+                processIdentifier: process.processIdentifier,
+                processName: child.name,
+                report: process.report
             )
         }
         return try Outcome.read(message, from: child.name, result: result)
+    }
+}
+
+/// Listens to a child's link until that is closed, which it may be long before the child ends: a closed link stays readable for good.
+private final class LinkWatch: Sendable {
+    private let token = Mutex<Reactor.Token?>(nil)
+
+    func begin(_ process: LaunchedProcess, _ reactor: Reactor) throws(SystemError) {
+        let begun = try reactor.watch(process.linkNumber) { [self] _ in
+            if !process.collect() { end(reactor) }
+        }
+        token.withLock { $0 = begun }
+        // It may have been closed before the token was there.
+        if !process.collect() { end(reactor) }
+    }
+
+    func end(_ reactor: Reactor) {
+        let ended = token.withLock { token in
+            defer { token = nil }
+            return token
+        }
+        if let ended { reactor.endWatch(ended) }
     }
 }

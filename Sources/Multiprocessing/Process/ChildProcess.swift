@@ -20,7 +20,7 @@ internal import Synchronization
 /// The child's body runs on its main thread, or, when it is asynchronous, as a task, with the main actor on the main thread. It has the working directory,
 /// environment, umask and standard descriptors that this process has at the moment of `start()`. An error it throws is written to its standard error, and its exit code is 1.
 ///
-/// To run a function for its result, use ``run(timeout:_:)-(_,()->R)``.
+/// To run a function for its result, use `run(timeout:_:)`.
 public final class ChildProcess: Sendable, CustomStringConvertible {
     private enum Phase {
         case initial(Job)
@@ -51,22 +51,32 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     ///   - name: A name for messages and logs.
     ///   - daemon: Whether it ends with this process, by SIGTERM at a normal exit. Nil: as the current process is.
     ///   - startMethod: How to start it.
+    ///   - body: What it will run, with what it captures.
     public convenience init(
-        name: String? = nil, daemon: Bool? = nil, startMethod: StartMethod = .default, _ body: @escaping @Sendable () throws -> Void
+        name: String? = nil,
+        daemon: Bool? = nil,
+        startMethod: StartMethod = .default,
+        _ body: @escaping @Sendable () throws -> Void
     ) {
         self.init(.action(body), name, daemon, startMethod)
     }
 
     /// Creates a process that will run the asynchronous `body`.
     public convenience init(
-        name: String? = nil, daemon: Bool? = nil, startMethod: StartMethod = .default, _ body: @escaping @Sendable () async throws -> Void
+        name: String? = nil,
+        daemon: Bool? = nil,
+        startMethod: StartMethod = .default,
+        _ body: @escaping @Sendable () async throws -> Void
     ) {
         self.init(.action(body), name, daemon, startMethod)
     }
 
     /// Creates a process that will call `target` with `arguments`.
     public convenience init<each A: Codable & Sendable>(
-        target: @escaping @Sendable (repeat each A) throws -> Void, arguments: repeat each A, name: String? = nil, daemon: Bool? = nil,
+        target: @escaping @Sendable (repeat each A) throws -> Void,
+        arguments: repeat each A,
+        name: String? = nil,
+        daemon: Bool? = nil,
         startMethod: StartMethod = .default
     ) {
         self.init(.procedure(target, repeat each arguments), name, daemon, startMethod)
@@ -74,7 +84,10 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
 
     /// Creates a process that will call the asynchronous `target` with `arguments`.
     public convenience init<each A: Codable & Sendable>(
-        target: @escaping @Sendable (repeat each A) async throws -> Void, arguments: repeat each A, name: String? = nil, daemon: Bool? = nil,
+        target: @escaping @Sendable (repeat each A) async throws -> Void,
+        arguments: repeat each A,
+        name: String? = nil,
+        daemon: Bool? = nil,
         startMethod: StartMethod = .default
     ) {
         self.init(.procedure(target, repeat each arguments), name, daemon, startMethod)
@@ -139,7 +152,11 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
                 phase = .starting
                 return job
             case .closed: throw ProcessError(.closed, "\(name) was closed")
-            default: throw ProcessError(.alreadyStarted, "\(name) was started already; a process runs once, so make a new one")
+            default:
+                throw ProcessError(
+                    .alreadyStarted,
+                    "\(name) was started already; a process runs once, so make a new one"
+                )
             }
         }
         do {
@@ -152,7 +169,10 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
             Log.write(.debug, "started \(name) (pid \(process.processIdentifier)) by \(startMethod)")
             process.whenEnded { [self] in
                 registry.remove(self, processIdentifier: process.processIdentifier)
-                Log.write(.debug, "\(name) (pid \(process.processIdentifier)) \(process.status.map(\.description) ?? "ended")")
+                Log.write(
+                    .debug,
+                    "\(name) (pid \(process.processIdentifier)) \(process.status.map(\.description) ?? "ended")"
+                )
             }
             return process
         } catch {
@@ -187,10 +207,14 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     ///
     /// - Throws: `ProcessError` while it is running.
     public func close() throws {
+        if case .running(let process) = phase.withLock({ $0 }) { _ = process.noteExitIfGone() }
         try phase.withLock { phase in
             switch phase {
-            case .running(let process) where !(process.ended.hasHappened || process.noteExitIfGone()):
-                throw ProcessError(.stillRunning, "\(name) (pid \(process.processIdentifier)) is still running; join it before closing it")
+            case .running(let process) where !process.ended.hasHappened:
+                throw ProcessError(
+                    .stillRunning,
+                    "\(name) (pid \(process.processIdentifier)) is still running; join it before closing it"
+                )
             case .starting: throw ProcessError(.stillRunning, "\(name) is being started")
             case .other: throw ProcessError(.notAChild, "\(name) is not a child of this process")
             default: phase = .closed
@@ -234,12 +258,11 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
 
     /// Whether it was started and has not ended.
     public var isAlive: Bool {
-        phase.withLock { phase in
-            switch phase {
-            case .running(let process): !(process.ended.hasHappened || process.noteExitIfGone())
-            case .other(let pid, let pidfd): pidfd.map { !Polling.isReadable($0) } ?? (pid == getpid())
-            default: false
-            }
+        // Asked outside the lock: an end that is noticed here is logged, and a log handler may ask this process again.
+        switch phase.withLock({ $0 }) {
+        case .running(let process): !process.noteExitIfGone()
+        case .other(let pid, let pidfd): pidfd.map { !Polling.isReadable($0) } ?? (pid == getpid())
+        default: false
         }
     }
 
@@ -282,7 +305,8 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
             case .starting: "starting"
             case .closed: "closed"
             case .other(let pid, _): "pid \(pid)"
-            case .running(let process): "pid \(process.processIdentifier), " + (process.status.map(\.description) ?? "started")
+            case .running(let process):
+                "pid \(process.processIdentifier), " + (process.status.map(\.description) ?? "started")
             }
         }
         return "ChildProcess(\(name), \(state)\(isDaemon ? ", daemon" : ""))"

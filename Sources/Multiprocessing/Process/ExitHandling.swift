@@ -17,7 +17,8 @@ enum ExitHandling {
         atexit { ExitHandling.run() }
     }
 
-    private static func run() {
+    /// Does it now: at exit, or in a copy of a process that ends without `exit`.
+    static func run() {
         // A copy made by `fork` inherits the handler but has no children.
         guard installedIn.load(ordering: .relaxed) == getpid(), let runtime = Runtime.ifMade else { return }
         let children = runtime.children.all

@@ -7,11 +7,8 @@ internal import Glibc
 /// A plain pthread mutex, because the mutex of the standard library knows the thread that holds it by a number that changes in the child.
 enum ForkLock {
     // `nonisolated(unsafe)` is safe because the pointer is written once, by the lazy initialisation, and a mutex is made to be shared.
-    private nonisolated(unsafe) static let mutex: UnsafeMutablePointer<pthread_mutex_t> = {
-        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        return mutex
-    }()
+    private nonisolated(unsafe) static let mutex = makeMutex()
+    private nonisolated(unsafe) static let gate = makeMutex()
 
     // `nonisolated(unsafe)` is safe because it is used only inside `withLock`.
     private nonisolated(unsafe) static var endsOfParent: Set<Int32> = []
@@ -20,6 +17,19 @@ enum ForkLock {
     static func withLock<R>(_ body: () throws -> R) rethrows -> R {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    private static func makeMutex() -> UnsafeMutablePointer<pthread_mutex_t> {
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        return mutex
+    }
+
+    /// Calls `body` on one of this package's own threads, at a time when no fork takes place: whatever locks it takes, its own or the loader's, are free in every copy.
+    static func withGate<R>(_ body: () throws -> R) rethrows -> R {
+        pthread_mutex_lock(gate)
+        defer { pthread_mutex_unlock(gate) }
         return try body()
     }
 
@@ -37,7 +47,10 @@ enum ForkLock {
     ///
     /// - Parameter fork: Returns what fork(2) returns.
     static func forking(_ fork: () -> Int32, inChild: () -> Void) -> Int32 {
-        withLock {
+        // The gate first: who is behind it may take the lock.
+        withGate {
+            pthread_mutex_lock(mutex)
+            defer { pthread_mutex_unlock(mutex) }
             let pid = fork()
             if pid == 0 {
                 for descriptor in endsOfParent { close(descriptor) }

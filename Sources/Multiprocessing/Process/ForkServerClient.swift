@@ -45,25 +45,31 @@ final class ForkServerClient: Sendable {
 
     // MARK: - Taking a child
 
-    /// Returns a child that waits for its job. Blocks while the server forks it.
+    /// Gets a child that waits for its job, gives it the job by `use`, and then orders what has to be replaced: in that order, since a fork takes time from the child that has work.
     ///
-    /// - Parameter outlivesParent: Whether it goes on when this process dies. The server is told before the child gets its job.
-    func take(outlivesParent: Bool) throws -> LaunchedProcess {
+    /// Blocks while the server forks a child.
+    func take(_ use: (LaunchedProcess) throws -> Void) throws -> LaunchedProcess {
         while true {
             let waiter = Waiter()
-            let (action, server) = state.withLock { ($0.machine.take(waiter: waiter), $0.server) }
+            let (action, server) = state.withLock { state in
+                // A program that gave up rights after the start of its server must not have children with those rights.
+                if let server = state.server, server.credentials != Credentials.current {
+                    state.machine.retire(generation: server.generation)
+                    state.server = nil
+                }
+                return (state.machine.take(waiter: waiter), state.server)
+            }
             switch action {
             case .use(let spare, let order):
-                if spare.server.order(order, taken: outlivesParent ? spare.process.processIdentifier : 0) { return spare.process }
-                // The server died just now, and this spare with it.
-                spare.server.waitForEnd()
+                defer { spare.server.order(order) }
+                try use(spare.process)
+                return spare.process
             case .wait(let order):
-                // A server that is gone is noticed by its watch, which answers the waiter.
-                if order > 0 { _ = server?.order(order, taken: 0) }
+                server?.order(order)
                 _ = waiter.notice.wait(until: .never)
                 guard let spare = try waiter.answer.withLock({ $0 })?.get() else { continue }
-                if !outlivesParent || spare.server.order(0, taken: spare.process.processIdentifier) { return spare.process }
-                spare.server.waitForEnd()
+                try use(spare.process)
+                return spare.process
             case .startServer(let generation):
                 try startServer(generation)
             }
@@ -81,17 +87,21 @@ final class ForkServerClient: Sendable {
     private func startServer(_ generation: Int) throws {
         do {
             let preloads = state.withLock { $0.preloads }
-            let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in self?.handle($0, from: $1) }
+            let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in
+                self?.handle($0, from: $1)
+            }
             try server.begin(preloads)
             let order = state.withLock { state in
                 state.server = server
                 return state.machine.started(generation: generation)
             }
-            _ = server.order(order, taken: 0)
+            server.order(order)
             Log.write(.info, "started the fork server (pid \(server.processIdentifier))")
         } catch {
             let failure = ProcessError(.serverFailed, "the fork server could not be started: \(error)")
-            for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) { waiter.give(.failure(failure)) }
+            for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) {
+                waiter.give(.failure(failure))
+            }
             throw failure
         }
     }
@@ -103,7 +113,7 @@ final class ForkServerClient: Sendable {
         get { state.withLock { $0.machine.target } }
         set {
             let (order, server) = state.withLock { ($0.machine.setTarget(newValue), $0.server) }
-            if order > 0 { _ = server?.order(order, taken: 0) }
+            server?.order(order)
         }
     }
 
@@ -118,7 +128,10 @@ final class ForkServerClient: Sendable {
     func addPreload(_ function: [UInt8]) throws {
         try state.withLock { state in
             guard !state.machine.isRunning else {
-                throw ProcessError(.serverFailed, "ForkServer.preload must be called before the first child is started: the server runs already")
+                throw ProcessError(
+                    .serverFailed,
+                    "ForkServer.preload must be called before the first child is started: the server runs already"
+                )
             }
             state.preloads.append(function)
         }
@@ -131,7 +144,9 @@ final class ForkServerClient: Sendable {
         switch event {
         case .spare(let process):
             let spare = Spare(process: process, server: server)
-            if case .give(let waiter) = state.withLock({ $0.machine.arrived(spare, generation: server.generation) }) { waiter.give(.success(spare)) }
+            if case .give(let waiter) = state.withLock({ $0.machine.arrived(spare, generation: server.generation) }) {
+                waiter.give(.success(spare))
+            }
         case .forkFailed(let reason):
             let failure = ProcessError(.startFailed, "the fork server could not make a child: \(reason)")
             state.withLock { $0.machine.forkFailed(generation: server.generation) }?.give(.failure(failure))
@@ -140,8 +155,14 @@ final class ForkServerClient: Sendable {
                 if state.server === server { state.server = nil }
                 return state.machine.ended(generation: server.generation, forGood: reason != nil)
             }
-            Log.write(.warning, "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")")
-            let failure = ProcessError(.serverFailed, "the fork server failed: \(reason ?? "it ended again and again before it made a child")")
+            Log.write(
+                .warning,
+                "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")"
+            )
+            let failure = ProcessError(
+                .serverFailed,
+                "the fork server failed: \(reason ?? "it ended again and again before it made a child")"
+            )
             for waiter in ended.waiters { waiter.give(ended.tryAgain ? .success(nil) : .failure(failure)) }
         }
     }

@@ -23,22 +23,25 @@ final class ForkServerConnection: Sendable {
     let generation: Int
     /// Its pid.
     let processIdentifier: Int32
+    /// With whose rights it runs.
+    let credentials = Credentials.current
     private let control: Link
     private let pidfd: OwnedDescriptor
     private let reactor: Reactor
     private let handler: @Sendable (Event, ForkServerConnection) -> Void
-    private let ended = Notice()
 
     private struct State {
         var children: [Int32: LaunchedProcess] = [:]
         var watches: [Reactor.Token] = []
         var failure: String?
+        var isEnded = false
     }
 
     private let state = Mutex(State())
 
     /// Starts a server process.
-    init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws {
+    init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws
+    {
         self.generation = generation
         self.reactor = reactor
         self.handler = handler
@@ -61,7 +64,11 @@ final class ForkServerConnection: Sendable {
             try reactor.watch(control.socket.number) { _ in self.receive() },
             try reactor.watch(pidfd.number) { _ in self.noteEnd() },
         ]
-        state.withLock { $0.watches = watches }
+        let isLate = state.withLock { state in
+            if !state.isEnded { state.watches = watches }
+            return state.isEnded
+        }
+        if isLate { for watch in watches { reactor.endWatch(watch) } }
         var writer = WireWriter()
         writer.write(Build.identity)
         writer.writeVarint(UInt64(preloads.count))
@@ -69,23 +76,28 @@ final class ForkServerConnection: Sendable {
         try writer.withUnsafeBytes { bytes throws(SystemError) in try control.send(.serve, bytes) }
     }
 
-    /// Orders spares, and tells which one was taken to outlive this process (0: none). Returns false when the server is gone.
-    func order(_ count: Int, taken: Int32) -> Bool {
-        guard count > 0 || taken != 0 else { return !ended.hasHappened }
-        var message = (UInt32(clamping: count), taken)
-        return withUnsafeBytes(of: &message) { (try? control.send(.order, $0)) != nil }
-    }
-
-    /// Blocks until the end of a server that is known to be ending has been noted.
-    func waitForEnd() {
-        _ = ended.wait(until: .never)
+    /// Orders spares. A server that is gone gets none; that is noticed by its watch, which tells who waits.
+    func order(_ order: ForkServerStateMachine<ForkServerClient.Spare, ForkServerClient.Waiter>.Order) {
+        guard !order.isEmpty else { return }
+        let message = (UInt32(clamping: order.wanted), UInt32(clamping: order.ready))
+        withUnsafeBytes(of: message) { try? control.send(.order, $0) }
     }
 
     // MARK: - On the reactor's thread
 
     private func receive() {
         while true {
-            switch try? control.receive(wait: false) {
+            let reception: Link.Reception?
+            do {
+                reception = try control.receive(wait: false)
+            } catch let error as SystemError where error.code == EMSGSIZE {
+                // No descriptor was left for those of a spare; they are closed, and the spare ends by that. The server is as well as before.
+                handler(.forkFailed("this process has too many open files"), self)
+                continue
+            } catch {
+                reception = nil
+            }
+            switch reception {
             case .message(let message): accept(message)
             case .wouldBlock: return
             case .endOfFile, nil:
@@ -102,9 +114,16 @@ final class ForkServerConnection: Sendable {
         message.withReader { reader in
             switch message.kind {
             case .spare:
-                guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0), let pidfd = message.descriptors.take(1) else { return }
+                guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0),
+                    let pidfd = message.descriptors.take(1)
+                else {
+                    return handler(.forkFailed("a child came without its descriptors"), self)
+                }
                 let process = LaunchedProcess(
-                    processIdentifier: pid, isOwnChild: false, pidfd: OwnedDescriptor(owning: pidfd), link: Link(OwnedDescriptor(owning: link))
+                    processIdentifier: pid,
+                    isOwnChild: false,
+                    pidfd: OwnedDescriptor(owning: pidfd),
+                    link: Link(OwnedDescriptor(owning: link))
                 )
                 state.withLock { $0.children[pid] = process }
                 handler(.spare(process), self)
@@ -112,7 +131,9 @@ final class ForkServerConnection: Sendable {
                 guard let pid = try? reader.read(Int32.self), let status = try? reader.read(Int32.self) else { return }
                 state.withLock { $0.children.removeValue(forKey: pid) }?.noteEnd(ExitStatus(waitStatus: status))
             case .failed:
-                guard let isForGood = try? reader.read(UInt8.self), let reason = try? reader.readString() else { return }
+                guard let isForGood = try? reader.read(UInt8.self), let reason = try? reader.readString() else {
+                    return
+                }
                 if isForGood == 1 { state.withLock { $0.failure = reason } } else { handler(.forkFailed(reason), self) }
             default: break
             }
@@ -125,6 +146,7 @@ final class ForkServerConnection: Sendable {
         var status: Int32 = 0
         _ = mp_pidfd_wait(pidfd.number, Int32(WEXITED), &status)
         let (watches, children, failure) = state.withLock { state in
+            state.isEnded = true
             defer {
                 state.watches = []
                 state.children = [:]
@@ -141,7 +163,6 @@ final class ForkServerConnection: Sendable {
                 child.noteEnd(nil)
             }
         }
-        ended.post()
         handler(.ended(reason: failure), self)
     }
 }
@@ -156,9 +177,28 @@ enum ProgramImage {
                 "on this platform a program must call Multiprocessing.bootstrap() as the first line of its main function before it can start processes"
             )
         }
+        guard !mp_is_privileged() else {
+            throw ProcessError(
+                .startMethodUnsupported,
+                "a program with more rights than its user (set-user-id, file capabilities) cannot start itself anew; use .fork"
+            )
+        }
         var pid: pid_t = 0
         let error = mp_spawn_self(CommandLine.unsafeArgv, socket, &pid)
         guard error == 0 else { throw SystemError(code: error, operation: "starting this program's executable anew") }
         return pid
+    }
+}
+
+/// With whose rights a process runs.
+struct Credentials: Equatable, Sendable {
+    let user: uid_t
+    let effectiveUser: uid_t
+    let group: gid_t
+    let effectiveGroup: gid_t
+
+    /// Those of this process.
+    static var current: Credentials {
+        Credentials(user: getuid(), effectiveUser: geteuid(), group: getgid(), effectiveGroup: getegid())
     }
 }

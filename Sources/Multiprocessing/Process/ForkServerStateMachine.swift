@@ -3,9 +3,9 @@
 /// What a program knows of its fork server: whether there is one, which spares are ready, who waits for one.
 ///
 /// A server is ordered spares; each start takes one. `Spare` and `Waiter` stand for what the caller keeps of them.
-struct ForkServerStateMachine<Spare, Waiter> {
+package struct ForkServerStateMachine<Spare, Waiter> {
     /// Without a single spare from that many servers in a row there will be none.
-    static var maximumFailures: Int { 3 }
+    package static var maximumFailures: Int { 3 }
 
     private enum Phase {
         case absent
@@ -17,72 +17,91 @@ struct ForkServerStateMachine<Spare, Waiter> {
     private var generation = 0
     private var failures = 0
     private var spares: [Spare] = []
-    /// Spares that were ordered and have not arrived.
-    private var ordered = 0
+    /// Spares that were ordered and have not arrived: those for waiters, and those to be kept ready.
+    private var orderedForWaiters = 0
+    private var orderedReady = 0
     private var waiters: [Waiter] = []
 
     /// How many spares are to be ready when nobody waits.
-    var target: Int
+    package var target: Int
 
     /// Creates the state of a program that has no server yet.
-    init(target: Int) {
+    package init(target: Int) {
         self.target = target
     }
 
     // MARK: - Taking
 
+    /// Spares to be ordered: those that somebody waits for, and those to be kept ready.
+    package struct Order: Equatable {
+        package var wanted = 0
+        package var ready = 0
+
+        /// Creates an order.
+        package init(wanted: Int = 0, ready: Int = 0) {
+            self.wanted = wanted
+            self.ready = ready
+        }
+
+        /// Whether there is nothing to order.
+        package var isEmpty: Bool { wanted == 0 && ready == 0 }
+    }
+
     /// What a start has to do.
-    enum TakeAction {
-        /// Use this spare, and order that many.
-        case use(Spare, order: Int)
-        /// Order that many; the waiter will be told.
-        case wait(order: Int)
+    package enum TakeAction {
+        /// Use this spare, and order those.
+        case use(Spare, Order)
+        /// Order those; the waiter will be told.
+        case wait(Order)
         /// Start a server, tell how that went, and ask again.
         case startServer(generation: Int)
     }
 
     /// A child is wanted.
-    mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
+    package mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
         switch phase {
         case .absent:
             generation += 1
             phase = .starting(generation: generation)
-            ordered = 0
+            orderedForWaiters = 0
+            orderedReady = 0
             return .startServer(generation: generation)
         case .starting:
             // Ordered with all others once the server is there.
             waiters.append(waiter())
-            return .wait(order: 0)
+            return .wait(Order())
         case .running:
-            guard spares.isEmpty else { return .use(spares.removeFirst(), order: missing()) }
+            guard spares.isEmpty else { return .use(spares.removeFirst(), missing()) }
             waiters.append(waiter())
-            return .wait(order: missing())
+            return .wait(missing())
         }
     }
 
-    /// The server is there. Returns how many to order.
-    mutating func started(generation: Int) -> Int {
-        guard case .starting(generation) = phase else { return 0 }
+    /// The server is there. Returns what to order.
+    package mutating func started(generation: Int) -> Order {
+        guard case .starting(generation) = phase else { return Order() }
         phase = .running(generation: generation)
         return missing()
     }
 
-    /// Notes that what is missing is ordered now, and returns how many that are.
-    private mutating func missing() -> Int {
-        let count = max(0, target + waiters.count - spares.count - ordered)
-        ordered += count
-        return count
+    /// Notes that what is missing is ordered now, and returns it.
+    private mutating func missing() -> Order {
+        let wanted = max(0, waiters.count - orderedForWaiters)
+        let ready = max(0, target - spares.count - orderedReady)
+        orderedForWaiters += wanted
+        orderedReady += ready
+        return Order(wanted: wanted, ready: ready)
     }
 
-    /// The target has changed. Returns how many to order.
-    mutating func setTarget(_ target: Int) -> Int {
+    /// The target has changed. Returns what to order.
+    package mutating func setTarget(_ target: Int) -> Order {
         self.target = target
-        guard case .running = phase else { return 0 }
+        guard case .running = phase else { return Order() }
         return missing()
     }
 
     /// The server could not be started. Returns who waited for it.
-    mutating func startFailed(generation: Int) -> [Waiter] {
+    package mutating func startFailed(generation: Int) -> [Waiter] {
         guard isCurrent(generation) else { return [] }
         phase = .absent
         return takeWaiters()
@@ -91,7 +110,7 @@ struct ForkServerStateMachine<Spare, Waiter> {
     // MARK: - What the server does
 
     /// What to do with a spare that arrived.
-    enum ArrivalAction {
+    package enum ArrivalAction {
         /// Give it to one who waits.
         case give(Waiter)
         /// It is kept.
@@ -101,9 +120,9 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// A spare has arrived from the server of that generation.
-    mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
+    package mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
         guard case .running(generation) = phase else { return .drop }
-        ordered = max(0, ordered - 1)
+        noteAnswer()
         failures = 0
         guard waiters.isEmpty else { return .give(waiters.removeFirst()) }
         spares.append(spare())
@@ -111,16 +130,17 @@ struct ForkServerStateMachine<Spare, Waiter> {
     }
 
     /// A fork failed in the server. Returns who is to be told: the one who has waited longest.
-    mutating func forkFailed(generation: Int) -> Waiter? {
+    package mutating func forkFailed(generation: Int) -> Waiter? {
         guard case .running(generation) = phase else { return nil }
-        ordered = max(0, ordered - 1)
+        noteAnswer()
         return waiters.isEmpty ? nil : waiters.removeFirst()
     }
 
     /// The server of that generation has ended. Its spares are of no use any more.
     ///
     /// - Returns: Who waited, and whether they should try once more.
-    mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare]) {
+    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare])
+    {
         guard isCurrent(generation) else { return ([], true, []) }
         phase = .absent
         failures += 1
@@ -130,8 +150,15 @@ struct ForkServerStateMachine<Spare, Waiter> {
         return (takeWaiters(), tryAgain, spares)
     }
 
+    /// The server of that generation is to make no further children; those that it has go on. Only for a server that nobody waits for is that possible at once.
+    package mutating func retire(generation: Int) {
+        guard case .running(generation) = phase, waiters.isEmpty else { return }
+        phase = .absent
+        spares = []
+    }
+
     /// Whether a server runs, or is about to.
-    var isRunning: Bool {
+    package var isRunning: Bool {
         if case .absent = phase { false } else { true }
     }
 
@@ -140,6 +167,11 @@ struct ForkServerStateMachine<Spare, Waiter> {
         case .absent: false
         case .starting(let current), .running(let current): current == generation
         }
+    }
+
+    /// The server answers orders for waiters first.
+    private mutating func noteAnswer() {
+        if orderedForWaiters > 0 { orderedForWaiters -= 1 } else { orderedReady = max(0, orderedReady - 1) }
     }
 
     private mutating func takeWaiters() -> [Waiter] {

@@ -8,7 +8,8 @@ extension Job {
     /// The call of a synchronous function without arguments or result.
     static func action(_ body: @escaping @Sendable () throws -> Void) -> Job {
         Job(
-            encode: { writer, userInfo in try PortableFunction(action: body).encode(into: &writer, userInfo: userInfo) },
+            encode: { writer, userInfo in try PortableFunction(action: body).encode(into: &writer, userInfo: userInfo)
+            },
             callHere: {
                 try body()
                 return nil
@@ -18,24 +19,36 @@ extension Job {
 
     /// The call of an asynchronous function without arguments or result.
     static func action(_ body: @escaping @Sendable () async throws -> Void) -> Job {
-        Job(encode: { writer, userInfo in try PortableFunction(action: body).encode(into: &writer, userInfo: userInfo) }, callHere: nil)
+        Job(
+            encode: { writer, userInfo in try PortableFunction(action: body).encode(into: &writer, userInfo: userInfo)
+            },
+            callHere: nil
+        )
     }
 
     /// The call of a synchronous function without arguments that returns a result.
     static func closure<R: Portable>(_ body: @escaping @Sendable () throws -> R) -> Job {
         Job(
-            encode: { writer, userInfo in try PortableFunction(closure: body).encode(into: &writer, userInfo: userInfo) },
+            encode: { writer, userInfo in try PortableFunction(closure: body).encode(into: &writer, userInfo: userInfo)
+            },
             callHere: { result(try body()) }
         )
     }
 
     /// The call of an asynchronous function without arguments that returns a result.
     static func closure<R: Portable>(_ body: @escaping @Sendable () async throws -> R) -> Job {
-        Job(encode: { writer, userInfo in try PortableFunction(closure: body).encode(into: &writer, userInfo: userInfo) }, callHere: nil)
+        Job(
+            encode: { writer, userInfo in try PortableFunction(closure: body).encode(into: &writer, userInfo: userInfo)
+            },
+            callHere: nil
+        )
     }
 
     /// The call of a synchronous function without a result.
-    static func procedure<each A: Portable>(_ body: @escaping @Sendable (repeat each A) throws -> Void, _ arguments: repeat each A) -> Job {
+    static func procedure<each A: Portable>(
+        _ body: @escaping @Sendable (repeat each A) throws -> Void,
+        _ arguments: repeat each A
+    ) -> Job {
         let arguments = (repeat each arguments)
         return Job(
             encode: { writer, userInfo in
@@ -50,7 +63,10 @@ extension Job {
     }
 
     /// The call of an asynchronous function without a result.
-    static func procedure<each A: Portable>(_ body: @escaping @Sendable (repeat each A) async throws -> Void, _ arguments: repeat each A) -> Job {
+    static func procedure<each A: Portable>(
+        _ body: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ arguments: repeat each A
+    ) -> Job {
         let arguments = (repeat each arguments)
         return Job(
             encode: { writer, userInfo in
@@ -62,7 +78,10 @@ extension Job {
     }
 
     /// The call of a synchronous function with a result.
-    static func function<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) throws -> R, _ arguments: repeat each A) -> Job {
+    static func function<each A: Portable, R: Portable>(
+        _ body: @escaping @Sendable (repeat each A) throws -> R,
+        _ arguments: repeat each A
+    ) -> Job {
         let arguments = (repeat each arguments)
         return Job(
             encode: { writer, userInfo in
@@ -75,7 +94,8 @@ extension Job {
 
     /// The call of an asynchronous function with a result.
     static func function<each A: Portable, R: Portable>(
-        _ body: @escaping @Sendable (repeat each A) async throws -> R, _ arguments: repeat each A
+        _ body: @escaping @Sendable (repeat each A) async throws -> R,
+        _ arguments: repeat each A
     ) -> Job {
         let arguments = (repeat each arguments)
         return Job(

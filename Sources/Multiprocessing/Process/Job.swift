@@ -43,8 +43,14 @@ struct JobHeader: Sendable {
         var path: [Int] = []
         for _ in 0..<(try reader.readCount()) { path.append(Int(clamping: try reader.readVarint())) }
         let flags: UInt8 = try reader.read()
-        if let level = Multiprocessing.LogLevel(rawValue: try reader.read()) { Multiprocessing.logToStandardError(level: level) }
-        let parent = ProcessIdentity.Parent(name: try reader.readString(), processIdentifier: try reader.read(), pidfd: parentDescriptor)
+        if let level = Multiprocessing.LogLevel(rawValue: try reader.read()) {
+            Multiprocessing.logToStandardError(level: level)
+        }
+        let parent = ProcessIdentity.Parent(
+            name: try reader.readString(),
+            processIdentifier: try reader.read(),
+            pidfd: parentDescriptor
+        )
         let header = JobHeader(name: name, path: path, isDaemon: flags & 1 != 0, wantsResult: flags & 2 != 0)
         return (header, ProcessIdentity(name: name, path: path, isDaemon: header.isDaemon, parent: parent))
     }

@@ -32,6 +32,8 @@ final class LaunchedProcess: Sendable {
     private let link: Link
     /// Held while a message is taken from the link and noted, so that they are noted in order.
     private let record = Mutex(Record())
+    /// The outcome of reaping an own child: nil before it, nil in it when somebody else did.
+    private let reaped = Mutex<ExitStatus??>(nil)
 
     /// Takes over the descriptors of a child.
     init(processIdentifier: Int32, isOwnChild: Bool, pidfd: consuming OwnedDescriptor, link: consuming Link) {
@@ -72,19 +74,31 @@ final class LaunchedProcess: Sendable {
     // MARK: - Learning
 
     /// Takes what is in the link.
-    func collect() {
-        let hasOutcome = record.withLock { record in
-            while case .message(let message)? = try? link.receive(wait: false) { Self.note(message, in: &record) }
-            return record.outcome != nil
+    ///
+    /// - Returns: Whether more may come.
+    @discardableResult
+    func collect() -> Bool {
+        let (hasOutcome, isOpen) = record.withLock { record in
+            while true {
+                switch try? link.receive(wait: false) {
+                case .message(let message): Self.note(message, in: &record)
+                case .wouldBlock: return (record.outcome != nil, true)
+                case .endOfFile, nil: return (record.outcome != nil, false)
+                }
+            }
         }
         if hasOutcome { answered.post() }
+        return isOpen
     }
 
     private static func note(_ message: Message, in record: inout Record) {
         switch message.kind {
         case .outcome: record.outcome = message
         case .exiting: record.announcedCode = message.withReader { try? $0.read(Int32.self) }
-        case .crash: record.report = message.withReader { reader in (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init) }
+        case .crash:
+            record.report = message.withReader { reader in
+                (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init)
+            }
         default: break
         }
     }
@@ -121,7 +135,9 @@ final class LaunchedProcess: Sendable {
         if isOwnChild {
             var status: Int32 = 0
             // Another thread may have been first; then it notes the end.
-            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 { noteEnd(ExitStatus(waitStatus: status)) }
+            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 {
+                noteEnd(ExitStatus(waitStatus: status))
+            }
         } else {
             collect()
             if let code = record.withLock({ $0.announcedCode }) { noteEnd(.exited(code)) }
@@ -134,6 +150,22 @@ final class LaunchedProcess: Sendable {
         ended.hasHappened || (Polling.isReadable(pidfd.number) && noteExit())
     }
 
+    /// Reaps it, once. Nil while it still runs.
+    ///
+    /// - Returns: Its status; in it nil when somebody else has reaped it (a `waitpid(-1)` elsewhere in the program, or an ignored SIGCHLD) and nobody can tell.
+    private func reap() -> (status: ExitStatus?, Void)? {
+        reaped.withLock { reaped in
+            if let reaped { return (reaped, ()) }
+            var status: Int32 = 0
+            switch mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) {
+            case 1: reaped = .some(ExitStatus(waitStatus: status))
+            case 0: return nil
+            default: reaped = .some(nil)
+            }
+            return (reaped ?? nil, ())
+        }
+    }
+
     // MARK: - Waiting
 
     /// Blocks until it has ended or the deadline has come. Returns whether it has ended.
@@ -141,7 +173,7 @@ final class LaunchedProcess: Sendable {
         if ended.hasHappened { return true }
         guard try Polling.waitReadable([pidfd.number], until: deadline)[0] else { return ended.hasHappened }
         // The process is gone. The status is here, or with the server, which tells it or ends itself.
-        return noteExit() || ended.wait(until: .never)
+        return noteExit() || ended.wait(until: deadline)
     }
 
     /// Blocks until its outcome is there, it has ended, or the deadline has come. Returns false for the last.
@@ -150,7 +182,7 @@ final class LaunchedProcess: Sendable {
             let ready = try Polling.waitReadable([linkNumber, pidfd.number], until: deadline)
             if ready[0] { collect() }
             if answered.hasHappened { break }
-            if ready[1] { return noteExit() || ended.wait(until: .never) }
+            if ready[1] { return noteExit() || ended.wait(until: deadline) }
             // A link that is closed while the process lives stays readable: only the end is left to wait for.
             if ready[0], !answered.hasHappened { return try waitForEnd(until: deadline) }
             if deadline.hasPassed { return answered.hasHappened }

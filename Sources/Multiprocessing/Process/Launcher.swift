@@ -16,17 +16,21 @@ enum Launcher {
     /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made.
     static func launch(_ job: Job, as header: JobHeader, by method: StartMethod) throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
-        MainVariables.checkOnce()
         if method == .fork { return try fork(job, header, runtime) }
+        MainVariables.checkOnce()
         return try method == .spawn ? spawn(job, header, runtime) : takeSpare(job, header, runtime)
     }
 
     /// Writes what a child is told.
     private static func message(
-        for job: Job, _ header: JobHeader, _ descriptors: CarriedDescriptors, lifeline: Lifeline?, _ runtime: Runtime
+        for job: Job,
+        _ header: JobHeader,
+        _ descriptors: CarriedDescriptors,
+        lifeline: Lifeline?,
+        _ runtime: Runtime
     ) throws -> WireWriter {
         var writer = WireWriter(capacity: 4096)
-        Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
+        try Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
         header.write(into: &writer)
         if let lifeline { writer.write(UInt8(descriptors.attach(lifeline.childEnd, owner: lifeline))) }
         try job.encode(&writer, [CarriedDescriptors.userInfoKey: descriptors])
@@ -39,15 +43,21 @@ enum Launcher {
         let descriptors = CarriedDescriptors()
         let message = try message(for: job, header, descriptors, lifeline: nil, runtime)
         for attempt in 1... {
-            let process = try runtime.forkServer.take(outlivesParent: !header.isDaemon)
             do {
-                try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
-                return process
-            } catch {
+                return try runtime.forkServer.take { process in
+                    do {
+                        try message.withUnsafeBytes { bytes throws(SystemError) in
+                            try process.send(bytes, descriptors: descriptors.numbers)
+                        }
+                    } catch {
+                        try? process.signal(SIGKILL)
+                        throw error
+                    }
+                }
+            } catch let error as SystemError {
                 // Killed while it was waiting; it has seen nothing of the job.
                 let isGone = error.code == EPIPE || error.code == ECONNRESET
                 guard isGone, attempt < maximumAttempts else {
-                    try? process.signal(SIGKILL)
                     throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
                 }
             }
@@ -65,7 +75,9 @@ enum Launcher {
         let pid = try ProgramImage.start(pair.there.socket.number)
         let process = try adopt(pid, pair.here, runtime)
         do {
-            try message.withUnsafeBytes { bytes throws(SystemError) in try process.send(bytes, descriptors: descriptors.numbers) }
+            try message.withUnsafeBytes { bytes throws(SystemError) in
+                try process.send(bytes, descriptors: descriptors.numbers)
+            }
         } catch {
             try? process.signal(SIGKILL)
             throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
@@ -85,7 +97,13 @@ enum Launcher {
             throw error
         }
         let process = LaunchedProcess(processIdentifier: pid, isOwnChild: true, pidfd: pidfd, link: link)
-        _ = try runtime.reactor.waitOnce(process.pidfd.number, until: .never) { _ in _ = process.noteExit() }
+        do {
+            _ = try runtime.reactor.waitOnce(process.pidfd.number, until: .never) { _ in _ = process.noteExit() }
+        } catch {
+            try? process.signal(SIGKILL)
+            _ = try? process.waitForEnd(until: .never)
+            throw error
+        }
         return process
     }
 
@@ -107,9 +125,13 @@ enum Launcher {
         let pair = try Link.pair()
         let lifeline = header.isDaemon ? try runtime.lifeline() : nil
         let parent = ProcessIdentity.Parent(
-            name: ProcessIdentity.current.name, processIdentifier: getpid(), pidfd: runtime.ownDescriptor?.number
+            name: ProcessIdentity.current.name,
+            processIdentifier: getpid(),
+            pidfd: runtime.ownDescriptor?.number
         )
         let identity = ProcessIdentity(name: header.name, path: header.path, isDaemon: header.isDaemon, parent: parent)
+        // In the child the loader's lock may be held by a thread that does not exist there.
+        CrashImages.prepare()
         // What is buffered now would be written by both.
         fflush(nil)
         let pid = Runtime.forking { mp_fork() }
@@ -123,7 +145,11 @@ enum Launcher {
 
     /// The child's side: runs the body and ends without the exit handlers of the parent.
     private static func runCopy(
-        _ body: () throws -> ResultEncoder?, _ identity: ProcessIdentity, _ link: consuming Link, wantsResult: Bool, lifeline: Int32?
+        _ body: () throws -> ResultEncoder?,
+        _ identity: ProcessIdentity,
+        _ link: consuming Link,
+        wantsResult: Bool,
+        lifeline: Int32?
     ) -> Never {
         ProcessIdentity.become(identity)
         let link = OpenLink(link)
@@ -134,6 +160,7 @@ enum Launcher {
         let speaker = Speaker(link: link, wantsResult: wantsResult, name: identity.name)
         let code: Int32
         do { code = speaker.tell(try body()) } catch { code = speaker.tell(error) }
+        ExitHandling.run()
         fflush(nil)
         ChildMain.announceExit(code)
         _exit(code)

@@ -31,7 +31,9 @@ final class Lifeline: Sendable {
 
     /// Ties this process to the lifeline with that index among `descriptors`.
     static func arm(from descriptors: CarriedDescriptors, index: UInt8) throws {
-        guard let number = descriptors.take(Int(index)) else { throw SystemError(code: EBADMSG, operation: "receiving a lifeline") }
+        guard let number = descriptors.take(Int(index)) else {
+            throw SystemError(code: EBADMSG, operation: "receiving a lifeline")
+        }
         let received = OwnedDescriptor(owning: number)
         try arm(received.number)
         // Open up to here.
@@ -41,7 +43,10 @@ final class Lifeline: Sendable {
     /// Ties this process to the lifeline `descriptor`: it is killed when the last write end is closed.
     static func arm(_ descriptor: Int32) throws {
         // Who gets the signal is a property of the open file, which brothers and sisters share: open it anew.
-        let own = try OwnedDescriptor(checking: open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC), "opening a lifeline")
+        let own = try OwnedDescriptor(
+            checking: open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC),
+            "opening a lifeline"
+        )
         guard mp_arm_lifeline(own.number, SIGKILL) == 0 else { throw SystemError("arming a lifeline") }
         // It may have been cut before it was armed.
         if Polling.isReadable(own.number) { _exit(1) }

@@ -7,6 +7,7 @@
 internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
 internal import Synchronization
 
 /// Warns of variables that children cannot see.
@@ -15,28 +16,18 @@ enum MainVariables {
 
     /// Looks for such variables once in the program that the user started, on a thread of its own: the symbol table of a large program takes some milliseconds to read.
     static func checkOnce() {
-        guard !isChecked.exchange(true, ordering: .relaxed), ProcessIdentity.current.parent == nil else { return }  // only who is first matters
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
+        // Only who is first matters.
+        guard !isChecked.exchange(true, ordering: .relaxed), ProcessIdentity.current.parent == nil else { return }
         // Without a thread the program goes unwarned.
-        pthread_create(
-            &thread,
-            &attributes,
-            { _ in
-                MainVariables.warn()
-                return nil
-            },
-            nil
-        )
-        pthread_attr_destroy(&attributes)
+        try? Thread.start(name: "mp-check") { ForkLock.withGate { warn() } }
     }
 
     private static func warn() {
         let names = find()
         guard !names.isEmpty else { return }
-        let list = names.count <= 5 ? names.joined(separator: ", ") : names.prefix(5).joined(separator: ", ") + " and \(names.count - 5) more"
+        let list =
+            names.count <= 5
+            ? names.joined(separator: ", ") : names.prefix(5).joined(separator: ", ") + " and \(names.count - 5) more"
         StandardError.write(
             """
             multiprocessing: warning: top-level variables of main.swift are not set in child processes, which do not run it: \(list). \
@@ -48,7 +39,9 @@ enum MainVariables {
 
     /// The names of the variables that are not zero in this process and will be in a child.
     static func find() -> [String] {
-        guard let base = ImageLookup.ranges.first(where: { ImageLookup.file(ofImage: $0.identity)?.isEmpty == true })?.base,
+        guard
+            let base = ImageLookup.ranges.first(where: { ImageLookup.file(ofImage: $0.identity)?.isEmpty == true })?
+                .base,
             let table = SymbolTable(path: "/proc/self/exe")
         else { return [] }
         var candidates: [(name: String, address: UInt64, size: UInt64)] = []
@@ -58,7 +51,12 @@ enum MainVariables {
             let length = strlen(symbol.name)
             guard length > 4, symbol.name[0] == UInt8(ascii: "$"), symbol.name[1] == UInt8(ascii: "s") else { return }
             func ends(_ suffix: StaticString) -> Bool {
-                length > suffix.utf8CodeUnitCount && memcmp(symbol.name + length - suffix.utf8CodeUnitCount, suffix.utf8Start, suffix.utf8CodeUnitCount) == 0
+                length > suffix.utf8CodeUnitCount
+                    && memcmp(
+                        symbol.name + length - suffix.utf8CodeUnitCount,
+                        suffix.utf8Start,
+                        suffix.utf8CodeUnitCount
+                    ) == 0
             }
             if symbol.isObject, ends("vp"), table.zeroSections.contains(symbol.section) {
                 candidates.append((String(cString: symbol.name), symbol.address, symbol.size))
@@ -73,7 +71,9 @@ enum MainVariables {
         // The code of a type marked @main has no such variables.
         guard !hasMainType else { return [] }
         return candidates.filter { candidate in
-            let isInitialised = initialised.contains(String(candidate.name.dropLast(2))) || initialised.contains { candidate.name.hasPrefix($0) }
+            let isInitialised =
+                initialised.contains(String(candidate.name.dropLast(2)))
+                || initialised.contains { candidate.name.hasPrefix($0) }
             return !isInitialised && !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
         }.compactMap { name(of: $0.name) }.sorted()
     }

@@ -24,7 +24,7 @@ enum Outcome {
     /// Writes that the body threw `error`: always its words, and itself where it is `Codable`.
     static func write(error: any Error, into writer: inout WireWriter) {
         writer.write(UInt8(1))
-        writer.writeString(_typeName(type(of: error), qualified: true))
+        writer.writeString(ErrorText.typeName(of: error))
         writer.writeString("\(error)")
         var payload = WireWriter()
         if let codable = error as? any Error & Codable, (try? writePayload(codable, into: &payload)) != nil {
@@ -44,7 +44,11 @@ enum Outcome {
     ///
     /// - Returns: what `result` reads, when the body returned.
     /// - Throws: the error that the body threw; what `result` throws.
-    static func read<R>(_ message: Message, from processName: String, result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
+    static func read<R>(
+        _ message: Message,
+        from processName: String,
+        result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
         let userInfo = message.userInfo
         return try message.withReader { reader in
             if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
@@ -61,7 +65,18 @@ enum Outcome {
 
     private static func readPayload(_ reader: inout WireReader) throws -> (any Error)? {
         guard let type = try PortableType.read(from: &reader) as? any (Error & Codable).Type else { return nil }
-        func open<E: Error & Codable>(_: E.Type) throws -> any Error { try WireCoding.decode(E.self, from: &reader, userInfo: [:]) }
+        func open<E: Error & Codable>(_: E.Type) throws -> any Error {
+            try WireCoding.decode(E.self, from: &reader, userInfo: [:])
+        }
         return try open(type)
+    }
+}
+
+/// What can be said of an error in words.
+enum ErrorText {
+    /// The name of its type, such as "Shop.OutOfStock": without the addresses that stand for private and local scopes.
+    static func typeName(of error: any Error) -> String {
+        let parts = _typeName(type(of: error), qualified: true).split(separator: ".")
+        return parts.filter { !$0.hasPrefix("(unknown context") }.joined(separator: ".")
     }
 }

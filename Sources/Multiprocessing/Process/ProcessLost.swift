@@ -40,13 +40,14 @@ public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
             switch status {
             case .exited(0): .exitedWithoutResult
             case .exited: .exited
-            case .signaled: report != nil ? .crashed : .killed
+            case .signaled(let signal): report?.signal == signal || signal.isCrash ? .crashed : .killed
             }
     }
 
     /// Which process ended, how, its last words, and the innermost calls.
     public var description: String {
-        var text = "\(processName) (pid \(processIdentifier)) \(code == .exitedWithoutResult ? "exited with code 0 but sent no result" : "\(status)")"
+        var text =
+            "\(processName) (pid \(processIdentifier)) \(code == .exitedWithoutResult ? "exited with code 0 but sent no result" : "\(status)")"
         if let message { text += ": \(message)" }
         for frame in backtrace.prefix(12) { text += "\n    at \(frame)" }
         return text

@@ -28,7 +28,7 @@ enum Rehearsal {
     private static func rehearse(_ job: Job) throws {
         let descriptors = CarriedDescriptors()
         var writer = WireWriter()
-        Surroundings.write(into: &writer, descriptors, parent: nil)
+        try Surroundings.write(into: &writer, descriptors, parent: nil)
         JobHeader(name: "Rehearsal", path: [1], isDaemon: true, wantsResult: true).write(into: &writer)
         try job.encode(&writer, [CarriedDescriptors.userInfoKey: descriptors])
 

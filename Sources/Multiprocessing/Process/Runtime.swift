@@ -54,7 +54,9 @@ final class Runtime: Sendable {
     var ownDescriptor: SharedDescriptor? {
         selfStorage.withLock { stored in
             if let stored { return stored }
-            if let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd") { stored = SharedDescriptor(descriptor) }
+            if let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd") {
+                stored = SharedDescriptor(descriptor)
+            }
             return stored
         }
     }

@@ -36,6 +36,11 @@ public struct Signal: RawRepresentable, Hashable, Sendable, Codable, CustomStrin
     /// SIGCONT: goes on after a stop.
     public static let `continue` = Signal(rawValue: SIGCONT)
 
+    /// Whether it is the mark of a fault of the process itself.
+    var isCrash: Bool {
+        [SIGILL, SIGTRAP, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGSYS].contains(rawValue)
+    }
+
     /// The signal's name, such as "SIGKILL".
     public var description: String {
         guard let name = mp_signal_name(rawValue) else { return "signal \(rawValue)" }

@@ -3,8 +3,8 @@
 internal import Synchronization
 
 /// How a child process comes to be.
-public struct StartMethod: Hashable, Sendable, CustomStringConvertible {
-    private enum Kind: String {
+public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible {
+    private enum Kind: String, Codable {
         case forkServer
         case spawn
         case fork
@@ -39,7 +39,10 @@ public struct StartMethod: Hashable, Sendable, CustomStringConvertible {
         }
         set {
             chosen.withLock { chosen in
-                precondition(chosen == nil || chosen == newValue, "StartMethod.default is \(chosen ?? newValue) already and can be set only once, before its first use")
+                precondition(
+                    chosen == nil || chosen == newValue,
+                    "StartMethod.default is \(chosen ?? newValue) already and can be set only once, before its first use"
+                )
                 chosen = newValue
             }
         }

@@ -20,7 +20,11 @@ enum Surroundings {
     // MARK: - In the parent
 
     /// Writes the surroundings of now and attaches their descriptors.
-    static func write(into writer: inout WireWriter, _ descriptors: CarriedDescriptors, parent: SharedDescriptor?) {
+    static func write(
+        into writer: inout WireWriter,
+        _ descriptors: CarriedDescriptors,
+        parent: SharedDescriptor?
+    ) throws(SystemError) {
         writer.write(currentUmask())
         var present: UInt8 = 0
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) >= 0 {
@@ -28,12 +32,11 @@ enum Surroundings {
             present |= 1 << UInt8(standard)
         }
         // A directory that was removed can still be opened and entered.
-        let directory = mp_open_working_directory()
-        if directory >= 0 {
-            let owner = SharedDescriptor(OwnedDescriptor(owning: directory))
-            _ = descriptors.attach(owner.number, owner: owner)
-            present |= 1 << UInt8(workingDirectoryBit)
-        }
+        let owner = SharedDescriptor(
+            try OwnedDescriptor(checking: mp_open_working_directory(), "opening the working directory")
+        )
+        _ = descriptors.attach(owner.number, owner: owner)
+        present |= 1 << UInt8(workingDirectoryBit)
         if let parent {
             _ = descriptors.attach(parent.number, owner: parent)
             present |= 1 << UInt8(parentBit)
@@ -96,8 +99,12 @@ enum Surroundings {
         }
         for standard: Int32 in 0...2 {
             // One that the parent does not have must still be taken, or the next file the child opens would be its standard output.
-            let source = try take(Int(standard)) ?? OwnedDescriptor(checking: open("/dev/null", O_RDWR | O_CLOEXEC), "opening /dev/null")
-            guard dup2(source.number, standard) >= 0 else { throw SystemError("setting up standard descriptor \(standard)") }
+            let source =
+                try take(Int(standard))
+                ?? OwnedDescriptor(checking: open("/dev/null", O_RDWR | O_CLOEXEC), "opening /dev/null")
+            guard dup2(source.number, standard) >= 0 else {
+                throw SystemError("setting up standard descriptor \(standard)")
+            }
         }
         if let directory = take(workingDirectoryBit), fchdir(directory.number) < 0 {
             throw SystemError("entering the parent's working directory")

@@ -43,11 +43,23 @@ struct AtomicBits: @unchecked Sendable {
     func exchange(_ bits: UInt64) -> UInt64 {
         switch size {
         case 1:
-            UInt64(atomic(UInt8.self).pointee.exchange(UInt8(truncatingIfNeeded: bits), ordering: .sequentiallyConsistent))
+            UInt64(
+                atomic(UInt8.self).pointee.exchange(UInt8(truncatingIfNeeded: bits), ordering: .sequentiallyConsistent)
+            )
         case 2:
-            UInt64(atomic(UInt16.self).pointee.exchange(UInt16(truncatingIfNeeded: bits), ordering: .sequentiallyConsistent))
+            UInt64(
+                atomic(UInt16.self).pointee.exchange(
+                    UInt16(truncatingIfNeeded: bits),
+                    ordering: .sequentiallyConsistent
+                )
+            )
         case 4:
-            UInt64(atomic(UInt32.self).pointee.exchange(UInt32(truncatingIfNeeded: bits), ordering: .sequentiallyConsistent))
+            UInt64(
+                atomic(UInt32.self).pointee.exchange(
+                    UInt32(truncatingIfNeeded: bits),
+                    ordering: .sequentiallyConsistent
+                )
+            )
         default:
             atomic(UInt64.self).pointee.exchange(bits, ordering: .sequentiallyConsistent)
         }
@@ -91,11 +103,26 @@ struct AtomicBits: @unchecked Sendable {
     func wrappingAdd(_ operand: UInt64) -> UInt64 {
         switch size {
         case 1:
-            UInt64(atomic(UInt8.self).pointee.wrappingAdd(UInt8(truncatingIfNeeded: operand), ordering: .sequentiallyConsistent).oldValue)
+            UInt64(
+                atomic(UInt8.self).pointee.wrappingAdd(
+                    UInt8(truncatingIfNeeded: operand),
+                    ordering: .sequentiallyConsistent
+                ).oldValue
+            )
         case 2:
-            UInt64(atomic(UInt16.self).pointee.wrappingAdd(UInt16(truncatingIfNeeded: operand), ordering: .sequentiallyConsistent).oldValue)
+            UInt64(
+                atomic(UInt16.self).pointee.wrappingAdd(
+                    UInt16(truncatingIfNeeded: operand),
+                    ordering: .sequentiallyConsistent
+                ).oldValue
+            )
         case 4:
-            UInt64(atomic(UInt32.self).pointee.wrappingAdd(UInt32(truncatingIfNeeded: operand), ordering: .sequentiallyConsistent).oldValue)
+            UInt64(
+                atomic(UInt32.self).pointee.wrappingAdd(
+                    UInt32(truncatingIfNeeded: operand),
+                    ordering: .sequentiallyConsistent
+                ).oldValue
+            )
         default:
             atomic(UInt64.self).pointee.wrappingAdd(operand, ordering: .sequentiallyConsistent).oldValue
         }

@@ -112,7 +112,10 @@ enum HandleMemory {
             mustStayMapped: holdsLock(kind)
         )
         guard isKind(kind, region), self.elementSize(of: region) == elementSize else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "the shared memory is not that of \(type)")
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "the shared memory is not that of \(type)"
+            )
         }
         return region
     }

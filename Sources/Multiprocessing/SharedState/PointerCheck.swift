@@ -7,7 +7,8 @@
 enum PointerCheck {
     /// What the names of address types contain; an optional or a tuple names what is in it.
     private static let names = [
-        "Swift.Unsafe", "Swift.AutoreleasingUnsafe", "Swift.OpaquePointer", "Swift.Unmanaged", "Swift.CVaListPointer", "Swift.UnownedJob",
+        "Swift.Unsafe", "Swift.AutoreleasingUnsafe", "Swift.OpaquePointer", "Swift.Unmanaged", "Swift.CVaListPointer",
+        "Swift.UnownedJob",
         "Swift.UnownedSerialExecutor", "Swift.UnownedTaskExecutor", "Builtin.",
     ]
 
@@ -26,7 +27,9 @@ enum PointerCheck {
     private static func pointer(in value: Any, depth: Int) -> String? {
         let type = Swift.type(of: value)
         let name = String(reflecting: type)
-        if type is any Any.Type.Type || names.contains(where: name.contains) || name.contains(" -> ") || name.hasSuffix(".Type") {
+        if type is any Any.Type.Type || names.contains(where: name.contains) || name.contains(" -> ")
+            || name.hasSuffix(".Type")
+        {
             return name
         }
         guard depth < 16 else { return nil }

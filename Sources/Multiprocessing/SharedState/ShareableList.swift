@@ -86,7 +86,9 @@ public final class ShareableList: Codable, Sendable {
     ///
     /// - Throws: `SharedStateError` (`doesNotExist`) when the name was removed already, or there never was one.
     public func unlink() throws {
-        guard let name else { throw SharedStateError(.doesNotExist, "a shareable list without a name has none to remove") }
+        guard let name else {
+            throw SharedStateError(.doesNotExist, "a shareable list without a name has none to remove")
+        }
         try SharedMemoryName(name).remove()
     }
 
@@ -97,7 +99,11 @@ public final class ShareableList: Codable, Sendable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decodeIfPresent(String.self, forKey: .name)
         let nested = try container.superDecoder(forKey: .memory)
-        let descriptor = try HandleMemory.decodeDescriptor(type: Self.self, from: try nested.singleValueContainer(), nested)
+        let descriptor = try HandleMemory.decodeDescriptor(
+            type: Self.self,
+            from: try nested.singleValueContainer(),
+            nested
+        )
         let region = try name == nil ? MemoryRegion(adopting: descriptor) : MemoryRegion(mapping: descriptor)
         slots = try ListSlots(checking: region)
     }

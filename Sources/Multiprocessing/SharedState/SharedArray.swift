@@ -10,7 +10,7 @@ internal import MultiprocessingPrimitives
 /// ```
 ///
 /// Its elements are any `BitwiseCopyable` type without pointers. They are read and written in place, without the lock: processes that write to the same elements at the same time need
-/// ``withLock(_:)-(()->R)``, those that share the indices among them do not. Loops over many elements are fastest through ``span`` and ``mutableSpan``.
+/// `withLock(_:)`, those that share the indices among them do not. Loops over many elements are fastest through ``span`` and ``mutableSpan``.
 ///
 /// The memory has no name, is all there from the start, and is freed with its last user.
 public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Sendable {
@@ -93,7 +93,9 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
 
     /// Calls `body` with the elements, for interfaces that want a buffer pointer; it is valid during the call only.
     @inlinable
-    public func withUnsafeMutableBufferPointer<R>(_ body: (UnsafeMutableBufferPointer<Element>) throws -> R) rethrows -> R {
+    public func withUnsafeMutableBufferPointer<R>(
+        _ body: (UnsafeMutableBufferPointer<Element>) throws -> R
+    ) rethrows -> R {
         try withExtendedLifetime(self) { try body(UnsafeMutableBufferPointer(start: elements, count: count)) }
     }
 
@@ -137,7 +139,10 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
         )
         count = HandleMemory.count(of: region)
         guard let needed = Self.contentSize(count), region.size >= HandleMemory.contentOffset + needed else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "the shared memory is too small for \(Self.self)")
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "the shared memory is too small for \(Self.self)"
+            )
         }
         storage = LockedStorage(region)
     }

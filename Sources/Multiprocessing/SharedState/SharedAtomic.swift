@@ -28,7 +28,10 @@ public final class SharedAtomic<Value: AtomicRepresentable & BitwiseCopyable & S
     public init(_ value: Value) throws {
         try PointerCheck.check(value, as: Self.self)
         guard AtomicBits.sizes.contains(Self.size) else {
-            throw SharedStateError(.invalidSize, "\(Self.self) has \(Self.size) bytes; an atomic value has 1, 2, 4 or 8")
+            throw SharedStateError(
+                .invalidSize,
+                "\(Self.self) has \(Self.size) bytes; an atomic value has 1, 2, 4 or 8"
+            )
         }
         region = try HandleMemory.make(.atomic, contentSize: MemoryLayout<UInt64>.size, elementSize: Self.size)
         bits = AtomicBits(base: region.base + HandleMemory.contentOffset, size: Self.size)

@@ -106,7 +106,11 @@ public final class SharedMemory: Codable, Sendable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decodeIfPresent(String.self, forKey: .name)
         let nested = try container.superDecoder(forKey: .memory)
-        let descriptor = try HandleMemory.decodeDescriptor(type: Self.self, from: try nested.singleValueContainer(), nested)
+        let descriptor = try HandleMemory.decodeDescriptor(
+            type: Self.self,
+            from: try nested.singleValueContainer(),
+            nested
+        )
         region = try name == nil ? MemoryRegion(adopting: descriptor) : MemoryRegion(mapping: descriptor)
         (base, size) = (region.base, region.size)
     }

@@ -14,7 +14,8 @@ struct SharedMemoryName {
     /// Checks a name.
     init(_ name: String) throws(SharedStateError) {
         let bytes = name.utf8
-        guard !bytes.isEmpty, bytes.count <= 255, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")), name != ".", name != ".."
+        guard !bytes.isEmpty, bytes.count <= 255, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")), name != ".",
+            name != ".."
         else {
             throw SharedStateError(
                 .invalidName,

@@ -10,7 +10,7 @@ internal import MultiprocessingPrimitives
 /// ```
 ///
 /// The value is any `BitwiseCopyable` type without pointers: numbers, Booleans, tuples and structures of such. `counter.value += 1` is a read and a write with another process' write
-/// between them; use ``withLock(_:)-((T)->R)`` for that, or ``SharedAtomic``.
+/// between them; use `withLock(_:)` for that, or ``SharedAtomic``.
 ///
 /// The memory has no name and is freed with its last user.
 public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable {
@@ -18,7 +18,9 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     let storage: LockedStorage
 
     /// Where the value lies behind the lock, aligned for every type.
-    private static var contentSize: Int { LockedStorage.elementOffset - HandleMemory.contentOffset + MemoryLayout<T>.size }
+    private static var contentSize: Int {
+        LockedStorage.elementOffset - HandleMemory.contentOffset + MemoryLayout<T>.size
+    }
 
     /// Puts `value` into new shared memory.
     ///
@@ -34,7 +36,7 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
 
     /// The value; read, or written, with the lock held, for which the thread is blocked.
     ///
-    /// An owner that died with the lock is not learnt of here; the next ``withLock(_:)-((T)->R)`` is told.
+    /// An owner that died with the lock is not learnt of here; the next `withLock(_:)` is told.
     public var value: T {
         get { storage.withLockWhateverHappened { storage.elements.load(as: T.self) } }
         set { storage.withLockWhateverHappened { storage.elements.storeBytes(of: newValue, as: T.self) } }

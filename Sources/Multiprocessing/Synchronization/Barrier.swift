@@ -19,12 +19,16 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     /// The longest wait where a call does not say.
     private let timeout: Duration?
 
+    /// What the last party to arrive runs.
+    private let action: BarrierAction?
+
     private var state: BarrierState { BarrierState(region.base + HandleMemory.contentOffset) }
 
     /// What travels beside the memory.
     private enum CodingKeys: CodingKey {
         case state
         case timeout
+        case action
     }
 
     /// Makes a barrier.
@@ -32,12 +36,15 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - parties: How many pass together; at least 1.
     ///   - timeout: The longest wait where a call does not say; nil: for ever.
+    ///   - action: Run once in each round by the last party to arrive, in its process, before anybody is released. What it throws breaks the barrier. It travels with the barrier like any function
+    ///     that is sent. It must not use the barrier itself.
     /// - Throws: `SynchronizationError` (`invalidValue`) when `parties` is not between 1 and 2,147,483,647; `SystemError` when there is no memory or descriptor for it.
-    public init(parties: Int, timeout: Duration? = nil) throws {
+    public init(parties: Int, timeout: Duration? = nil, action: (@Sendable () throws -> Void)? = nil) throws {
         guard (1...Int(Int32.max)).contains(parties) else {
             throw SynchronizationError(.invalidValue, "a barrier cannot have \(parties) parties")
         }
         self.timeout = timeout
+        self.action = action.map { BarrierAction($0) }
         region = try HandleMemory.make(.barrier, contentSize: BarrierState.size)
         state.initialize(parties: UInt32(parties))
     }
@@ -46,29 +53,25 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
 
     /// Waits until all parties have arrived; the thread is blocked until then.
     ///
-    /// - Parameters:
-    ///   - timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
-    ///   - action: Run by the last to arrive, before anybody is released. What it throws breaks the barrier.
+    /// - Parameter timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
     /// - Returns: This party's place in the order of arrival: 0 for exactly one of them.
-    /// - Throws: ``BrokenBarrier``; what `action` throws.
+    /// - Throws: ``BrokenBarrier``; what the action throws.
     @available(*, noasync)
     @discardableResult
-    public func wait(timeout: Duration? = nil, action: (() throws -> Void)? = nil) throws -> Int {
-        try place(try state.wait(until: Deadline(timeout: timeout ?? self.timeout), action: action))
+    public func wait(timeout: Duration? = nil) throws -> Int {
+        try place(try state.wait(until: Deadline(timeout: timeout ?? self.timeout), action: action?.run))
     }
 
     /// Waits until all parties have arrived; the task is suspended until then.
     ///
-    /// - Parameters:
-    ///   - timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
-    ///   - action: Run by the last to arrive, before anybody is released, on a thread that may block. What it throws breaks the barrier.
+    /// - Parameter timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
     /// - Returns: This party's place in the order of arrival: 0 for exactly one of them.
-    /// - Throws: ``BrokenBarrier``; what `action` throws; `CancellationError` when the task is cancelled while it waits, which breaks the barrier for the others.
+    /// - Throws: ``BrokenBarrier``; what the action throws; `CancellationError` when the task is cancelled while it waits, which breaks the barrier for the others.
     @discardableResult
-    public func wait(timeout: Duration? = nil, action: (@Sendable () throws -> Void)? = nil) async throws -> Int {
+    public func wait(timeout: Duration? = nil) async throws -> Int {
         let deadline = Deadline(timeout: timeout ?? self.timeout)
         let outcome = try await BlockingWaiters.run { [self] cancellation in
-            try state.wait(until: deadline, cancellation: cancellation, action: action)
+            try state.wait(until: deadline, cancellation: cancellation, action: action?.run)
         }
         return try place(outcome)
     }
@@ -120,6 +123,7 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         timeout = try container.decodeIfPresent(Duration.self, forKey: .timeout)
+        action = try container.decodeIfPresent(BarrierAction.self, forKey: .action)
         let nested = try container.superDecoder(forKey: .state)
         region = try HandleMemory.decode(
             .barrier,
@@ -135,12 +139,14 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     /// - Throws: ``HandleNotPortable`` for any other encoder.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encodeIfPresent(timeout, forKey: .timeout)
+        // First, since any other encoder fails here.
         try HandleMemory.encode(
             descriptor: region.descriptor,
             owner: region,
             type: Self.self,
             to: container.superEncoder(forKey: .state)
         )
+        try container.encodeIfPresent(timeout, forKey: .timeout)
+        try container.encodeIfPresent(action, forKey: .action)
     }
 }

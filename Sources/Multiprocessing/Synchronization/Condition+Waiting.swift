@@ -35,6 +35,7 @@ extension Condition {
     ///
     /// - Parameters:
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    ///   - predicate: What to wait for; asked with the lock held.
     /// - Returns: What `predicate` returned last.
     @available(*, noasync)
     @discardableResult
@@ -52,8 +53,9 @@ extension Condition {
     ///
     /// - Parameters:
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    ///   - predicate: What to wait for; asked with the lock held.
     /// - Returns: What `predicate` returned last.
-    /// - Throws: As ``wait(timeout:)-(_)``; what `predicate` throws.
+    /// - Throws: As `wait(timeout:)`; what `predicate` throws.
     @discardableResult
     public func wait(timeout: Duration? = nil, for predicate: () throws -> Bool) async throws -> Bool {
         let deadline = Deadline(timeout: timeout)
@@ -67,8 +69,9 @@ extension Condition {
     ///
     /// - Parameters:
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    ///   - predicate: What to wait for; asked with the lock held.
     /// - Returns: What `predicate` returned last.
-    /// - Throws: As ``wait(timeout:)-(_)``; what `predicate` throws.
+    /// - Throws: As `wait(timeout:)`; what `predicate` throws.
     @discardableResult
     public func wait(timeout: Duration? = nil, for predicate: () async throws -> Bool) async throws -> Bool {
         let deadline = Deadline(timeout: timeout)

@@ -17,7 +17,7 @@ internal import MultiprocessingPrimitives
 /// is killed costs the others nothing (one that was killed when a notification had just released it takes that one with it; ``notifyAll()`` has no such case). A notifier that is killed
 /// dies with the lock held: the next owner gets ``OwnerDied``.
 ///
-/// A waiter may be released without a notification after processes were killed, so always wait for a condition in a loop, or with ``wait(timeout:for:)-(_,()->Bool)``.
+/// A waiter may be released without a notification after processes were killed, so always wait for a condition in a loop, or with `wait(timeout:for:)`.
 public final class Condition: Codable, Sendable, CustomStringConvertible {
     /// The lock, in whichever of the two classes it came.
     enum Guard: Codable, Sendable {
@@ -67,14 +67,14 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
 
     // MARK: - The lock
 
-    /// Acquires the lock; see ``Lock/acquire(timeout:)-(_)``.
+    /// Acquires the lock; see `acquire(timeout:)`.
     @available(*, noasync)
     @discardableResult
     public func acquire(timeout: Duration? = nil) throws -> Bool {
         try core.acquire(until: Deadline(timeout: timeout))
     }
 
-    /// Acquires the lock for the calling task; see ``Lock/acquire(timeout:)-(_)``.
+    /// Acquires the lock for the calling task; see `acquire(timeout:)`.
     @discardableResult
     public func acquire(timeout: Duration? = nil) async throws -> Bool {
         try await core.acquire(until: Deadline(timeout: timeout))

@@ -67,7 +67,13 @@ public final class Event: Codable, Sendable, CustomStringConvertible {
     /// Decodes the event in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        region = try HandleMemory.decode(.event, contentSize: EventState.size, type: Self.self, from: container, decoder)
+        region = try HandleMemory.decode(
+            .event,
+            contentSize: EventState.size,
+            type: Self.self,
+            from: container,
+            decoder
+        )
     }
 
     /// Encodes the event for a process of this program.

@@ -13,7 +13,7 @@ internal import MultiprocessingPrimitives
 /// itself for ever (``RecursiveLock`` counts instead).
 ///
 /// When a process ends while it holds the lock, however it ends, the lock passes on. The next acquirer gets ``OwnerDied``, once, with the lock released, so that it can look
-/// at the data; ``recover(_:)-(()->Result)`` acquires the lock whatever happened to its last owner. The same happens when a thread ends that holds it.
+/// at the data; `recover(_:)` acquires the lock whatever happened to its last owner. The same happens when a thread ends that holds it.
 ///
 /// A lock that is free is acquired without a system call. Waiters are not served in order. One that is waited for is watched for a few microseconds before the waiter
 /// sleeps, where there is more than one processor. Dropping the last reference to a lock that this process holds leaves it held until the process ends.
@@ -109,7 +109,13 @@ public final class Lock: Codable, Sendable, CustomStringConvertible {
     /// Decodes the lock in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        let region = try HandleMemory.decode(.lock, contentSize: RobustLock.size, type: Self.self, from: container, decoder)
+        let region = try HandleMemory.decode(
+            .lock,
+            contentSize: RobustLock.size,
+            type: Self.self,
+            from: container,
+            decoder
+        )
         core = LockCore(region, isRecursive: false)
     }
 

@@ -70,7 +70,10 @@ struct LockCore: Sendable {
     }
 
     private var deadlock: SynchronizationError {
-        SynchronizationError(.deadlock, "acquiring a lock that the caller holds and that is not recursive would wait for ever")
+        SynchronizationError(
+            .deadlock,
+            "acquiring a lock that the caller holds and that is not recursive would wait for ever"
+        )
     }
 
     /// Counts one more acquisition when the caller owns a recursive lock.
@@ -105,7 +108,10 @@ struct LockCore: Sendable {
     /// - Throws: `SynchronizationError` (`notOwner`) when the caller does not own the lock.
     func releaseOrThrow() throws(SynchronizationError) {
         guard !release() else { return }
-        throw SynchronizationError(.notOwner, "a lock was released by who does not hold it (owner: \(ownerDescription))")
+        throw SynchronizationError(
+            .notOwner,
+            "a lock was released by who does not hold it (owner: \(ownerDescription))"
+        )
     }
 
     // MARK: - Scopes

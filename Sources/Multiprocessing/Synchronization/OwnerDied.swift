@@ -14,6 +14,7 @@ public struct OwnerDied: Error, Hashable, Sendable, CustomStringConvertible {
     /// Which process, and what to do.
     public var description: String {
         let process = processIdentifier.map { "process \($0)" } ?? "a process"
-        return "\(process) ended while it held this lock; what the lock protects may be half-changed (check it, or mend it with recover)"
+        return
+            "\(process) ended while it held this lock; what the lock protects may be half-changed (check it, or mend it with recover)"
     }
 }

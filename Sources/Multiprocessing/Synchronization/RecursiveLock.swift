@@ -104,7 +104,13 @@ public final class RecursiveLock: Codable, Sendable, CustomStringConvertible {
     /// Decodes the lock in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        let region = try HandleMemory.decode(.recursiveLock, contentSize: RobustLock.size, type: Self.self, from: container, decoder)
+        let region = try HandleMemory.decode(
+            .recursiveLock,
+            contentSize: RobustLock.size,
+            type: Self.self,
+            from: container,
+            decoder
+        )
         core = LockCore(region, isRecursive: true)
     }
 

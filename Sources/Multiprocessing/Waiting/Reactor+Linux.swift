@@ -50,10 +50,13 @@ final class Reactor: Sendable {
     ///
     /// - Throws: `SystemError` when descriptors or threads are short.
     init() throws(SystemError) {
-        epoll = try OwnedDescriptor(checking: epoll_create1(Int32(bitPattern: UInt32(EPOLL_CLOEXEC))), "making an epoll descriptor")
+        epoll = try OwnedDescriptor(
+            checking: epoll_create1(Int32(bitPattern: UInt32(EPOLL_CLOEXEC))),
+            "making an epoll descriptor"
+        )
         bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
         try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
-        try startThread()
+        try Thread.start(name: "mp-reactor") { self.run() }
     }
 
     // MARK: - Waits
@@ -73,9 +76,20 @@ final class Reactor: Sendable {
     /// Calls `handler` once: when `descriptor` is readable, or when the deadline has come.
     ///
     /// The wait has a descriptor of its own for the same file: several waits for one file do not disturb each other, and the caller may close its own meanwhile.
-    func waitOnce(_ descriptor: Int32, until deadline: Deadline, _ handler: @escaping Handler) throws(SystemError) -> Token {
+    func waitOnce(
+        _ descriptor: Int32,
+        until deadline: Deadline,
+        _ handler: @escaping Handler
+    ) throws(SystemError) -> Token {
         let own = try OwnedDescriptor(checking: mp_duplicate(descriptor), "waiting for a descriptor").release()
-        let added = state.withLock { $0.add(handler, descriptor: own, isPersistent: false, deadline: deadline.isNever ? nil : deadline.nanoseconds) }
+        let added = state.withLock {
+            $0.add(
+                handler,
+                descriptor: own,
+                isPersistent: false,
+                deadline: deadline.isNever ? nil : deadline.nanoseconds
+            )
+        }
         do {
             try control(EPOLL_CTL_ADD, own, token: added.token, oneShot: true)
         } catch {
@@ -88,7 +102,9 @@ final class Reactor: Sendable {
 
     /// Calls `handler` once, when the deadline has come.
     func waitUntil(_ deadline: Deadline, _ handler: @escaping Handler) -> Token {
-        let added = state.withLock { $0.add(handler, descriptor: nil, isPersistent: false, deadline: deadline.nanoseconds) }
+        let added = state.withLock {
+            $0.add(handler, descriptor: nil, isPersistent: false, deadline: deadline.nanoseconds)
+        }
         if added.isEarliest { ring() }
         return Token(value: added.token)
     }
@@ -103,7 +119,9 @@ final class Reactor: Sendable {
 
     /// Ends a watch made by `watch`, before its descriptor is closed.
     func endWatch(_ token: Token) {
-        guard let removed = state.withLock({ $0.remove(token.value) }), let descriptor = removed.descriptor else { return }
+        guard let removed = state.withLock({ $0.remove(token.value) }), let descriptor = removed.descriptor else {
+            return
+        }
         // Fails only when the descriptor is closed, which removes it as well.
         try? control(EPOLL_CTL_DEL, descriptor, token: 0, oneShot: false)
     }
@@ -123,7 +141,9 @@ final class Reactor: Sendable {
         var event = epoll_event()
         event.events = events
         event.data.u64 = token
-        guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else { throw SystemError("waiting for a descriptor") }
+        guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else {
+            throw SystemError("waiting for a descriptor")
+        }
     }
 
     private func ring() {
@@ -134,48 +154,20 @@ final class Reactor: Sendable {
 
     // MARK: - The thread
 
-    private func startThread() throws(SystemError) {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // Handlers only pass on what happened; the default of eight megabytes would count against a memory limit.
-        pthread_attr_setstacksize(&attributes, 256 * 1024)
-        // Signals are for the threads of the program.
-        var all = sigset_t()
-        var previous = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_BLOCK, &all, &previous)
-        var thread = pthread_t()
-        let error = pthread_create(
-            &thread,
-            &attributes,
-            { argument in
-                guard let argument else { return nil }
-                mp_set_thread_name("mp-reactor")
-                Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue().run()
-            },
-            Unmanaged.passRetained(self).toOpaque()
-        )
-        pthread_sigmask(SIG_SETMASK, &previous, nil)
-        pthread_attr_destroy(&attributes)
-        guard error == 0 else {
-            Unmanaged.passUnretained(self).release()
-            throw SystemError(code: error, operation: "starting the thread that waits for children")
-        }
-    }
-
     private func run() -> Never {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
             let earliest = state.withLock { $0.earliestDeadline }
             let timeout = earliest.map { Deadline(nanoseconds: $0).pollTimeout } ?? -1
             let count = epoll_wait(epoll.number, &events, Int32(events.count), timeout)
-            for event in events.prefix(Int(max(0, count))) {
-                if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
-            }
-            for expired in state.withLock({ $0.expire(now: mp_now()) }) {
-                if let descriptor = expired.descriptor { forget(descriptor) }
-                expired.handler(.deadline)
+            ForkLock.withGate {
+                for event in events.prefix(Int(max(0, count))) {
+                    if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
+                }
+                for expired in state.withLock({ $0.expire(now: mp_now()) }) {
+                    if let descriptor = expired.descriptor { forget(descriptor) }
+                    expired.handler(.deadline)
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What the reactor knows: who waits for which descriptor, and until when. Tokens are never used twice, so a late event finds nobody rather than somebody else.
-struct ReactorStateMachine<Handler> {
+package struct ReactorStateMachine<Handler> {
     /// A wait under way.
     private struct Entry {
         let handler: Handler
@@ -9,13 +9,21 @@ struct ReactorStateMachine<Handler> {
         let descriptor: Int32?
     }
 
+    /// Creates the state of a reactor that nobody waits for.
+    package init() {}
+
     private var nextToken: UInt64 = 1
     private var entries: [UInt64: Entry] = [:]
     /// Deadlines as a binary heap, earliest first. Ended waits stay in it until their time comes or they are at the top.
     private var heap: [(time: Int64, token: UInt64)] = []
 
     /// Adds a wait. Returns its token and whether its deadline is now the earliest, so that a sleeping reactor must be told.
-    mutating func add(_ handler: Handler, descriptor: Int32?, isPersistent: Bool, deadline: Int64?) -> (token: UInt64, isEarliest: Bool) {
+    package mutating func add(
+        _ handler: Handler,
+        descriptor: Int32?,
+        isPersistent: Bool,
+        deadline: Int64?
+    ) -> (token: UInt64, isEarliest: Bool) {
         let token = nextToken
         nextToken += 1
         entries[token] = Entry(handler: handler, isPersistent: isPersistent, descriptor: descriptor)
@@ -27,14 +35,14 @@ struct ReactorStateMachine<Handler> {
     }
 
     /// Ends a wait. Returns its handler and descriptor, or nil when it has ended already.
-    mutating func remove(_ token: UInt64) -> (handler: Handler, descriptor: Int32?)? {
+    package mutating func remove(_ token: UInt64) -> (handler: Handler, descriptor: Int32?)? {
         guard let entry = entries.removeValue(forKey: token) else { return nil }
         dropEndedDeadlines()
         return (entry.handler, entry.descriptor)
     }
 
     /// Notes that the descriptor of a wait is ready. Returns the handler to call, and the descriptor when the wait has ended by that.
-    mutating func ready(_ token: UInt64) -> (handler: Handler, ended: Int32?)? {
+    package mutating func ready(_ token: UInt64) -> (handler: Handler, ended: Int32?)? {
         guard let entry = entries[token] else { return nil }
         guard !entry.isPersistent else { return (entry.handler, nil) }
         entries[token] = nil
@@ -43,21 +51,23 @@ struct ReactorStateMachine<Handler> {
     }
 
     /// Ends the waits whose deadline has come and returns them.
-    mutating func expire(now: Int64) -> [(handler: Handler, descriptor: Int32?)] {
+    package mutating func expire(now: Int64) -> [(handler: Handler, descriptor: Int32?)] {
         var expired: [(handler: Handler, descriptor: Int32?)] = []
         while let first = heap.first, first.time <= now {
             popFirst()
-            if let entry = entries.removeValue(forKey: first.token) { expired.append((entry.handler, entry.descriptor)) }
+            if let entry = entries.removeValue(forKey: first.token) {
+                expired.append((entry.handler, entry.descriptor))
+            }
         }
         dropEndedDeadlines()
         return expired
     }
 
     /// The earliest deadline there is.
-    var earliestDeadline: Int64? { heap.first?.time }
+    package var earliestDeadline: Int64? { heap.first?.time }
 
     /// The number of waits.
-    var count: Int { entries.count }
+    package var count: Int { entries.count }
 
     // MARK: - The heap
 
@@ -80,7 +90,8 @@ struct ReactorStateMachine<Handler> {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].time < heap[least].time { least = child }
+            for child in [2 * parent + 1, 2 * parent + 2]
+            where child < heap.count && heap[child].time < heap[least].time { least = child }
             guard least != parent else { return }
             heap.swapAt(parent, least)
             parent = least

@@ -21,6 +21,13 @@ package enum Spinning {
     /// The number of processors seen last, with the number of waits since then in the upper bits.
     private static let processors = Atomic<UInt32>(0)
 
+    /// Whether processes forked from here on sleep at once, for tests of what happens to sleepers.
+    package static func disable() {
+        isDisabled.store(true, ordering: .relaxed)
+    }
+
+    private static let isDisabled = Atomic<Bool>(false)
+
     /// Looks again and again, ever less often, until `condition` holds or the time for that is over; returns whether it held.
     @inline(__always)
     package static func wait(until condition: () -> Bool) -> Bool {
@@ -48,7 +55,7 @@ package enum Spinning {
         var state = processors.load(ordering: .relaxed)
         if state & 0xffff == 0 || state >> 16 >= 64 { state = UInt32(clamping: min(mp_affinity_count(), 0xffff)) }
         processors.store(state &+ 0x1_0000, ordering: .relaxed)
-        guard state & 0xffff > 1 else { return 0 }
+        guard state & 0xffff > 1, !isDisabled.load(ordering: .relaxed) else { return 0 }
         return state >> 16 & 15 == 15 ? longest : looks.load(ordering: .relaxed)
     }
 

@@ -59,7 +59,9 @@ package enum AvailableMemory {
 
     /// The first 16 KiB of a file.
     private static func text(of path: String) -> String? {
-        guard let file = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)") else { return nil }
+        guard let file = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)") else {
+            return nil
+        }
         let bytes = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
             count = max(0, read(file.number, buffer.baseAddress, buffer.count))
         }

@@ -75,7 +75,10 @@ package final class MemoryRegion: @unchecked Sendable {
         var status = stat()
         guard fstat(descriptor.number, &status) == 0 else { throw SystemError("asking for the size of shared memory") }
         guard Int(status.st_size) >= max(minimumSize, 1) else {
-            throw SystemError(code: EINVAL, operation: "mapping shared memory of \(status.st_size) bytes where \(minimumSize) are needed")
+            throw SystemError(
+                code: EINVAL,
+                operation: "mapping shared memory of \(status.st_size) bytes where \(minimumSize) are needed"
+            )
         }
         try self.init(file: descriptor, size: Int(status.st_size), mustStayMapped: mustStayMapped)
     }

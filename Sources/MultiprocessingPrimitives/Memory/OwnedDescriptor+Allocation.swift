@@ -9,6 +9,8 @@ extension OwnedDescriptor {
     /// - Throws: `SystemError`: ENOMEM or ENOSPC when the machine, the control group or the file system has less to give.
     package borrowing func allocate(_ size: Int) throws(SystemError) {
         try AvailableMemory.require(size)
-        guard mp_allocate(number, off_t(size)) == 0 else { throw SystemError("allocating \(size) bytes of shared memory") }
+        guard mp_allocate(number, off_t(size)) == 0 else {
+            throw SystemError("allocating \(size) bytes of shared memory")
+        }
     }
 }

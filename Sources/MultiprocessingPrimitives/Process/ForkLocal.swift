@@ -33,7 +33,9 @@ package final class ForkLocal<Value: Sendable>: Sendable {
         // Pairs with the release below.
         var found = box.load(ordering: .acquiring)
         while true {
-            if let found, case let box = found._withUnsafeGuaranteedRef({ $0 }), box.generation == generation { return box.value }
+            if let found, case let box = found._withUnsafeGuaranteedRef({ $0 }), box.generation == generation {
+                return box.value
+            }
             let made = Unmanaged.passRetained(Box(generation: generation, value: make()))
             let result = box.compareExchange(expected: found, desired: made, ordering: .acquiringAndReleasing)
             if result.exchanged { return made._withUnsafeGuaranteedRef { $0.value } }

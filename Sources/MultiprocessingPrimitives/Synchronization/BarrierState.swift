@@ -8,7 +8,7 @@
 //      128      4   phase, what sleepers watch: BROKEN (bit 0), generation (bits 1–31)
 //      132      4   number of parties
 //      136      8   arrivals: their number (bits 0–31) in the generation in bits 32–63; of another generation: none
-//      144      8   bit g % 64: whether generation g failed; valid for the 64 generations before the present one
+//      192   2048   bit g % 16384: whether generation g failed; valid for the 16,383 generations before the present one
 //
 // Releasing a generation is one store to `phase`: arrivals of an old generation count for nothing, so there is nothing to reset and no state between "waiting" and "released". A party
 // that is killed while it waits has arrived: the others do not wait for it in this generation. One that is killed while it releases the others, or runs the action, leaves its notice
@@ -22,7 +22,10 @@ package struct BarrierState: @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 
     /// The bytes a barrier takes up, which is also its alignment.
-    package static let size = 192
+    package static let size = 192 + failureWords * 8
+
+    /// How many words of 64 generations are remembered.
+    private static let failureWords = 256
 
     private static let broken: UInt32 = 1
 
@@ -48,8 +51,10 @@ package struct BarrierState: @unchecked Sendable {
         (base + 136).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    private var failures: UnsafeMutablePointer<Atomic<UInt64>> {
-        (base + 144).assumingMemoryBound(to: Atomic<UInt64>.self)
+    /// The word and the bit in it that say whether `generation` failed.
+    private func failure(of generation: UInt32) -> (word: UnsafeMutablePointer<Atomic<UInt64>>, bit: UInt64) {
+        let word = Int(generation / 64) % Self.failureWords
+        return ((base + 192 + word * 8).assumingMemoryBound(to: Atomic<UInt64>.self), 1 << UInt64(generation % 64))
     }
 
     // MARK: - Questions
@@ -67,13 +72,18 @@ package struct BarrierState: @unchecked Sendable {
     }
 
     /// How the wait for a generation ended; nil while it has not.
+    ///
+    /// Other parties may have gone on without this one, if they are more than pass together, for so long that its generation is forgotten; it is taken as failed then.
     private func outcome(of generation: UInt32) -> Bool? {
-        let phase = phase.load()
-        guard phase >> 1 == generation else {
-            // Relaxed: written before the phase that was just loaded with acquiring order.
-            return failures.pointee.load(ordering: .relaxed) & 1 << UInt64(generation % 64) == 0
+        let seen = phase.load()
+        guard seen >> 1 == generation else {
+            let (word, bit) = failure(of: generation)
+            // Acquiring, so that the phase is looked at afterwards: the bit is another generation's before the phase says so.
+            let failed = word.pointee.load(ordering: .acquiring) & bit != 0
+            let age = (phase.load() >> 1 &- generation) & UInt32.max >> 1
+            return !failed && age < Self.failureWords * 64
         }
-        return phase & Self.broken != 0 ? false : nil
+        return seen & Self.broken != 0 ? false : nil
     }
 
     // MARK: - Changes, with the gate held
@@ -124,10 +134,10 @@ package struct BarrierState: @unchecked Sendable {
     /// Ends the present generation, for good or ill, and begins the next; with the notice posted.
     private func advance(failed: Bool) {
         let generation = phase.load() >> 1
-        let bit: UInt64 = 1 << UInt64(generation % 64)
-        // Relaxed: published by the phase.
-        let seen = failures.pointee.load(ordering: .relaxed)
-        failures.pointee.store(failed ? seen | bit : seen & ~bit, ordering: .relaxed)
+        let (word, bit) = failure(of: generation)
+        // Relaxed: written under the gate. Releasing, below: pairs with the load in `outcome`.
+        let seen = word.pointee.load(ordering: .relaxed)
+        word.pointee.store(failed ? seen | bit : seen & ~bit, ordering: .releasing)
         setPhase((generation &+ 1) << 1)
     }
 

@@ -101,7 +101,8 @@ package struct ConditionState: @unchecked Sendable {
     }
 
     /// Sleeps until the next notification; without the lock.
-    package func sleep(_ wait: Wait, until deadline: Deadline, cancellation: WaitCancellation? = nil) -> FutexWaitResult {
+    package func sleep(_ wait: Wait, until deadline: Deadline, cancellation: WaitCancellation? = nil) -> FutexWaitResult
+    {
         if deadline.hasPassed { return .timedOut }
         if Spinning.wait(until: { word.load(.relaxed) != wait.seen }) { return .lookAgain }
         return word.wait(while: wait.seen, until: deadline, cancellation: cancellation)

@@ -4,7 +4,10 @@ import Glibc
 import Multiprocessing
 import Testing
 
-private func exitCode(_ method: StartMethod = .forkServer, _ body: @escaping @Sendable () throws -> Void) throws -> Int32? {
+private func exitCode(
+    _ method: StartMethod = .forkServer,
+    _ body: @escaping @Sendable () throws -> Void
+) throws -> Int32? {
     let process = ChildProcess(startMethod: method, body)
     try process.start()
     try process.join()
@@ -65,7 +68,10 @@ struct ChildProcessTests {
                 var byte: UInt8 = 0
                 _ = read(gate, &byte, 1)
             }
-            try check(process.processIdentifier == nil && process.exitCode == nil && !process.isAlive, "before the start")
+            try check(
+                process.processIdentifier == nil && process.exitCode == nil && !process.isAlive,
+                "before the start"
+            )
             try check("\(process)".contains("initial"))
             try process.start()
             try check(process.isAlive && process.exitCode == nil && process.processIdentifier != nil, "while it runs")
@@ -97,7 +103,10 @@ struct ChildProcessTests {
     @Test func `calls out of turn are errors`() async throws {
         try await isolated {
             let process = ChildProcess {}
-            for call in [{ _ = try process.join() }, { try process.kill() }, { try process.terminate() }, { _ = try process.sentinel }] {
+            for call in [
+                { _ = try process.join() }, { try process.kill() }, { try process.terminate() },
+                { _ = try process.sentinel },
+            ] {
                 do {
                     try call()
                     try check(false, "a process that was not started took a call")
@@ -129,7 +138,7 @@ struct ChildProcessTests {
         let names = try await ChildProcess.run {
             let first = ChildProcess {}
             let second = ChildProcess(name: "own") {}
-            let inner = try ChildProcess.run { [ChildProcess.current.name, ChildProcess { }.name] }
+            let inner = try ChildProcess.run { [ChildProcess.current.name, ChildProcess {}.name] }
             return [first.name, second.name, ChildProcess {}.name] + inner
         }
         let base = names[0].dropLast(2)
@@ -155,7 +164,9 @@ struct ChildProcessTests {
     }
 
     @Test func `children of a daemon are daemons unless told otherwise`() async throws {
-        let flags = try await ChildProcess.run { [ChildProcess.current.isDaemon, ChildProcess {}.isDaemon, ChildProcess(daemon: false) {}.isDaemon] }
+        let flags = try await ChildProcess.run {
+            [ChildProcess.current.isDaemon, ChildProcess {}.isDaemon, ChildProcess(daemon: false) {}.isDaemon]
+        }
         #expect(flags == [true, true, false])
         #expect(ChildProcess {}.isDaemon == false)
     }
@@ -183,7 +194,8 @@ struct ChildProcessTests {
     @Test func `the signals of terminate, kill and interrupt end a child`() async throws {
         try await isolated {
             for (expected, stop) in [
-                (SIGTERM, { (process: ChildProcess) in try process.terminate() }), (SIGKILL, { try $0.kill() }), (SIGINT, { try $0.interrupt() }),
+                (SIGTERM, { (process: ChildProcess) in try process.terminate() }), (SIGKILL, { try $0.kill() }),
+                (SIGINT, { try $0.interrupt() }),
             ] {
                 let process = ChildProcess { while true { pause() } }
                 try process.start()
@@ -231,12 +243,17 @@ struct ChildProcessTests {
             let seen = try ChildProcess.run {
                 let mask = umask(0)
                 let home = getenv("HOME")
-                return [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE")), String(mask, radix: 8), home == nil ? "none" : "some"]
+                return [
+                    String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE")),
+                    String(mask, radix: 8), home == nil ? "none" : "some",
+                ]
             }
             try checkEqual(seen, [path, "of the moment", "27", "none"])
             chdir("/")
             setenv("MP_TEST_VARIABLE", "changed", 1)
-            let later = try ChildProcess.run { [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE"))] }
+            let later = try ChildProcess.run {
+                [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE"))]
+            }
             try checkEqual(later, ["/", "changed"])
             rmdir(path)
         }
@@ -244,14 +261,13 @@ struct ChildProcessTests {
 
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `no descriptor of the parent reaches a child`(_ method: StartMethod) async throws {
-        let index = method == .spawn ? 1 : 0
         try await isolated {
             // Opened without close-on-exec, as C libraries do.
             let open = (0..<20).map { _ in dup(1) }
             let pipe = TestPipe()
             let saved = dup(1)
             dup2(pipe.writeEnd, 1)
-            let process = ChildProcess(startMethod: index == 1 ? .spawn : .forkServer) {
+            let process = ChildProcess(startMethod: method) {
                 for descriptor in Proc.descriptors() { print(descriptor) }
             }
             try process.start()

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import struct Foundation.Data
-import class Foundation.JSONDecoder
-import class Foundation.JSONEncoder
 import Multiprocessing
 import Testing
+
+import struct Foundation.Data
+import class Foundation.FileManager
+import class Foundation.JSONDecoder
+import class Foundation.JSONEncoder
 
 /// Handles of every kind as part of a program's own value.
 private struct Tools: Codable, Sendable {
@@ -85,6 +87,42 @@ struct SendingTests {
         try child.start()
         try child.join()
         #expect(tools.atomic.load() == 12 && tools.array[0] == 2)
+    }
+
+    @Test func `handles reach a forked child, which inherits them`() throws {
+        let tools = try Tools()
+        // The test process itself runs tasks; a fresh child may fork.
+        try ChildProcess.run {
+            try tools.lock.withLock {}
+            let child = ChildProcess(startMethod: .fork) { try tools.use() }
+            try child.start()
+            try child.join()
+            try tools.lock.withLock {}
+        }
+        tools.expectUsed(1)
+    }
+
+    @Test func `nothing is left when every process that had handles was killed`() throws {
+        let before = try names(in: "/dev/shm")
+        let ready = try Semaphore(value: 0)
+        let child = ChildProcess {
+            let tools = try Tools()
+            let grandchildren = (0..<2).map { _ in
+                ChildProcess(daemon: true) {
+                    try tools.lock.withLock {
+                        try ready.release()
+                        try tools.event.wait()
+                    }
+                }
+            }
+            for grandchild in grandchildren { try grandchild.start() }
+            try tools.event.wait()
+        }
+        try child.start()
+        #expect(try ready.acquire(timeout: .seconds(20)))
+        try child.kill()
+        try child.join()
+        #expect(try names(in: "/dev/shm").subtracting(before).filter { !$0.hasPrefix("mp-test") }.isEmpty)
     }
 
     @Test func `handles reach grandchildren, and stay alive with their last user`() throws {
@@ -169,4 +207,9 @@ private struct Disguise: Codable {
         handle = 0
         if isLock { event = try Event(from: nested) } else { value = try SharedValue<Int>(from: nested) }
     }
+}
+
+/// The names in a folder.
+private func names(in folder: String) throws -> Set<String> {
+    Set(try FileManager.default.contentsOfDirectory(atPath: folder))
 }

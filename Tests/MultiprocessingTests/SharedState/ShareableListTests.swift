@@ -28,7 +28,9 @@ struct ShareableListTests {
         #expect(Array(list) == ["ü\0", true, 0.5])
         #expect(list.capacity(at: 0) == 8 && list.capacity(at: 1) == 0)
         try list.replaceElement(at: 0, with: "12345678")
-        #expect { try list.replaceElement(at: 0, with: "1234567ü") } throws: { ($0 as? SharedStateError)?.code == .tooLong }
+        #expect { try list.replaceElement(at: 0, with: "1234567ü") } throws: {
+            ($0 as? SharedStateError)?.code == .tooLong
+        }
         #expect { try list.replaceElement(at: 1, with: "x") } throws: { ($0 as? SharedStateError)?.code == .tooLong }
         #expect(Array(list) == ["12345678", true, 0.5])
         try list.replaceElement(at: 0, with: 3)

@@ -53,7 +53,8 @@ struct SharedArrayTests {
     @Test func `the array's lock is recursive and shared`() throws {
         let array = try SharedArray<Int>(count: 1)
         try array.withLock { try array.withLock { array[0] = 1 } }
-        let children = (0..<2).map { _ in ChildProcess { for _ in 0..<10_000 { try array.withLock { array[0] += 1 } } } }
+        let children = (0..<2).map { _ in ChildProcess { for _ in 0..<10_000 { try array.withLock { array[0] += 1 } } }
+        }
         for child in children { try child.start() }
         for child in children { try child.join() }
         #expect(array[0] == 20_001)

@@ -57,7 +57,8 @@ struct SharedValueTests {
         #expect(value.value == 2)
     }
 
-    @Test func `a process killed in the lock leaves the value whole, and its death is learnt by withLock alone`() throws {
+    @Test func `a process killed in the lock leaves the value whole, and its death is learnt by withLock alone`() throws
+    {
         let value = try SharedValue(1)
         let child = ChildProcess {
             try value.withLock {

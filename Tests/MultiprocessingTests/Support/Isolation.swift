@@ -10,7 +10,11 @@ struct CheckFailed: Error, Codable, CustomStringConvertible {
 }
 
 /// Throws unless `condition` holds: `#expect` for code in another process.
-func check(_ condition: @autoclosure () throws -> Bool, _ message: @autoclosure () -> String = "", line: Int = #line) throws {
+func check(
+    _ condition: @autoclosure () throws -> Bool,
+    _ message: @autoclosure () -> String = "",
+    line: Int = #line
+) throws {
     guard try condition() else { throw CheckFailed(description: "line \(line): \(message())") }
 }
 
@@ -24,8 +28,6 @@ func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) thr
 /// Tests run side by side in one process; what they leave can be told only where nobody else is. `body` sees a program that has not started any process yet.
 func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
     try await ChildProcess.run(timeout: .seconds(100)) {
-        // Crashes on purpose need no report on standard error; of a stack overflow it would be forty thousand lines.
-        setenv("SWIFT_BACKTRACE", "enable=no", 1)
         // A test run in the background of a script has these ignored, and would pass that on.
         for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
         try ForkServer.setSpares(0)
@@ -53,11 +55,17 @@ struct Belongings: Codable, Sendable {
     /// What this process has now. The fork server counts as no child.
     static var current: Belongings {
         let server = ForkServer.processIdentifier
-        let children = Proc.children(of: getpid()).filter { $0 != server }.map { "\($0) \(Proc.state(of: $0) ?? "gone")" }
-        let serverChildren = server.map { Proc.children(of: $0).map { "\($0) \(Proc.state(of: $0) ?? "gone") of the server" } } ?? []
+        let children = Proc.children(of: getpid()).filter { $0 != server }.map {
+            "\($0) \(Proc.state(of: $0) ?? "gone")"
+        }
+        let serverChildren =
+            server.map { Proc.children(of: $0).map { "\($0) \(Proc.state(of: $0) ?? "gone") of the server" } } ?? []
         let mappings = Proc.lines("/proc/self/maps").filter { $0.contains("memfd:") || $0.contains("/dev/shm") }
         return Belongings(
-            descriptors: Proc.descriptors(), children: children + serverChildren, threads: Proc.entries("/proc/self/task").count, mappings: mappings
+            descriptors: Proc.descriptors(),
+            children: children + serverChildren,
+            threads: Proc.entries("/proc/self/task").count,
+            mappings: mappings
         )
     }
 
@@ -78,7 +86,8 @@ struct Belongings: Codable, Sendable {
         while true {
             let now = current
             let isClean =
-                now.descriptors.count <= before.descriptors.count && now.children.count <= before.children.count && now.threads <= before.threads
+                now.descriptors.count <= before.descriptors.count && now.children.count <= before.children.count
+                && now.threads <= before.threads
                 && now.mappings.count <= before.mappings.count
             if isClean { return }
             if ContinuousClock.now > deadline { throw CheckFailed(description: "left behind: \(now), was \(before)") }
@@ -95,7 +104,9 @@ enum Proc {
         defer { closedir(folder) }
         var names: [String] = []
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
             if name != ".", name != ".." { names.append(name) }
         }
         return names
@@ -126,7 +137,9 @@ enum Proc {
     /// The pids of the children of a process, zombies included.
     static func children(of process: Int32) -> [Int32] {
         entries("/proc/\(process)/task").flatMap { task in
-            lines("/proc/\(process)/task/\(task)/children").joined(separator: " ").split(separator: " ").compactMap { Int32($0) }
+            lines("/proc/\(process)/task/\(task)/children").joined(separator: " ").split(separator: " ").compactMap {
+                Int32($0)
+            }
         }
     }
 

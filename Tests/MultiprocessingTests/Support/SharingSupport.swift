@@ -31,7 +31,9 @@ final class OneResult<Value: Sendable>: Sendable {
     }
 
     func get() throws -> Value {
-        guard try isSet?.wait(timeout: .seconds(30)) == true, let result = value.withLock({ $0 }) else { throw TestFailure() }
+        guard try isSet?.wait(timeout: .seconds(30)) == true, let result = value.withLock({ $0 }) else {
+            throw TestFailure()
+        }
         return try result.get()
     }
 }

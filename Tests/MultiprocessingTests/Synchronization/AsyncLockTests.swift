@@ -12,7 +12,9 @@ struct AsyncLockTests {
         #expect(lock.isLocked && "\(lock)" == "Lock(owner: MainProcess|task)")
         let isTaken = try await Task { try await lock.acquire(timeout: .zero) }.value
         #expect(!isTaken)
-        await #expect { try await Task { try lock.release() }.value } throws: { ($0 as? SynchronizationError)?.code == .notOwner }
+        await #expect { try await Task { try lock.release() }.value } throws: {
+            ($0 as? SynchronizationError)?.code == .notOwner
+        }
         try lock.release()
         #expect(!lock.isLocked)
     }

@@ -6,12 +6,12 @@ import Testing
 @Suite(.timeLimit(.minutes(1)))
 struct BarrierTests {
     @Test func `all parties pass together, each with its own place, and one of them runs the action`() throws {
-        let barrier = try Barrier(parties: 3)
         let places = try SharedArray<Int>(count: 30)
         let actions = try SharedAtomic(0)
-        let children = (0..<2).map { _ in ChildProcess { try pass(barrier, places, actions) } }
+        let barrier = try Barrier(parties: 3) { actions.add(1) }
+        let children = (0..<2).map { _ in ChildProcess { try pass(barrier, places) } }
         for child in children { try child.start() }
-        try pass(barrier, places, actions)
+        try pass(barrier, places)
         for child in children { try child.join() }
         #expect(Array(places) == Array(repeating: 1, count: 30))
         #expect(actions.load() == 10)
@@ -45,10 +45,12 @@ struct BarrierTests {
     }
 
     @Test func `an action that throws breaks the barrier`() throws {
-        let barrier = try Barrier(parties: 1)
-        #expect(throws: TestFailure.self) { try barrier.wait { throw TestFailure() } }
+        let isFaulty = try SharedValue(true)
+        let barrier = try Barrier(parties: 1) { if isFaulty.value { throw TestFailure() } }
+        #expect(throws: TestFailure.self) { try barrier.wait() }
         #expect(barrier.isBroken)
         barrier.reset()
+        isFaulty.value = false
         #expect(try barrier.wait() == 0)
     }
 
@@ -63,14 +65,14 @@ struct BarrierTests {
     }
 
     @Test func `a party that is killed in the action breaks the barrier`() throws {
-        let barrier = try Barrier(parties: 2)
         let reached = try Event()
+        let barrier = try Barrier(parties: 2) {
+            reached.set()
+            while true {}
+        }
         let child = ChildProcess {
             while barrier.waitingCount == 0 {}
-            try barrier.wait {
-                reached.set()
-                while true {}
-            }
+            try barrier.wait()
         }
         try child.start()
         let result = try onThreadAsync { try barrier.wait(timeout: .seconds(20)) }
@@ -96,9 +98,9 @@ struct BarrierTests {
 }
 
 /// Ten rounds; each place of each round is taken once.
-private func pass(_ barrier: Barrier, _ places: SharedArray<Int>, _ actions: SharedAtomic<Int>) throws {
+private func pass(_ barrier: Barrier, _ places: SharedArray<Int>) throws {
     for round in 0..<10 {
-        let place = try barrier.wait(timeout: .seconds(20)) { actions.add(1) }
+        let place = try barrier.wait(timeout: .seconds(20))
         places[3 * round + place] += 1
     }
 }

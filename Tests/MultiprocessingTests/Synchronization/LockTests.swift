@@ -43,7 +43,12 @@ struct LockTests {
         try lock.withLock { #expect("\(lock)".hasPrefix("Lock(owner: MainProcess")) }
         let recursive = try RecursiveLock()
         try recursive.withLock {
-            try recursive.withLock { #expect("\(recursive)".hasPrefix("RecursiveLock(owner: MainProcess") && "\(recursive)".hasSuffix("count: 2)")) }
+            try recursive.withLock {
+                #expect(
+                    "\(recursive)".hasPrefix("RecursiveLock(owner: MainProcess")
+                        && "\(recursive)".hasSuffix("count: 2)")
+                )
+            }
         }
         #expect("\(recursive)" == "RecursiveLock(owner: none, count: 0)")
         let seen = try ChildProcess.run { try lock.withLock { lock.description } }

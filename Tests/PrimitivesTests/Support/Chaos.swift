@@ -62,15 +62,18 @@ final class Chaos {
         victims: Range<Int> = 0..<workers,
         body: @escaping (_ worker: Int, _ chaos: Chaos) throws -> Void
     ) throws {
+        // The first half of the workers' lives they watch words before they sleep, the second half they do not.
         for worker in 0..<Self.workers { processes.append(try start(worker, body)) }
         let never = count(15)
         for kill in 1...kills {
+            if kill == kills / 2 {
+                Spinning.disable()
+                for worker in 0..<Self.workers { try replace(worker, body) }
+            }
             let victim = Int.random(in: victims, using: &generator)
             let moment = Deadline(nanoseconds: mp_now() + Int64.random(in: 0..<2_000_000, using: &generator))
             while never.wait(while: 0, until: moment) != .timedOut {}
-            try processes[victim].destroy()
-            account(for: victim)
-            processes[victim] = try start(victim, body)
+            try replace(victim, body)
             // Every wedge lasts, so not every kill needs its own look.
             guard kill.isMultiple(of: 10) else { continue }
             for worker in 0..<Self.workers { try awaitProgress(of: worker, after: victim) }
@@ -80,6 +83,13 @@ final class Chaos {
             account(for: worker)
         }
         processes = []
+    }
+
+    /// Kills a worker and puts a new one in its place.
+    private func replace(_ worker: Int, _ body: (Int, Chaos) throws -> Void) throws {
+        try processes[worker].destroy()
+        account(for: worker)
+        processes[worker] = try start(worker, body)
     }
 
     /// Counts a kill by the place it happened in.

@@ -39,6 +39,10 @@ enum Laboratory {
     }
 
     private static func serve(_ report: Int32, _ body: () throws -> Void) -> Never {
+        // The threads that tests run on block every signal, the alarm's too.
+        var none = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, nil)
         alarm(limit)
         do {
             try body()
@@ -102,6 +106,14 @@ struct ForkedProcess {
         kill(pid, SIGKILL)
         try join()
     }
+}
+
+/// Whether the process sleeps in the kernel (state S in /proc/PID/stat).
+func isAsleep(_ pid: Int32) -> Bool {
+    guard let line = try? Laboratory.lines(of: "/proc/\(pid)/stat").first, let end = line.lastIndex(of: ")") else {
+        return false
+    }
+    return line[end...].dropFirst(2).first == "S"
 }
 
 /// Looks until `condition` holds; throws after ten seconds.

@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// The language features every Swift target of this package is built with.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// The package that is measured. Its name is given because a checkout may have any.
+let subject = Package.Dependency.package(name: "swift-multiprocessing", path: "..")
+
+let package = Package(
+    name: "Benchmarks",
+    products: [
+        .executable(name: "Benchmarks", targets: ["Benchmarks"]),
+        .executable(name: "LimitsPeer", targets: ["LimitsPeer"]),
+        .executable(name: "FoundationPeer", targets: ["FoundationPeer"]),
+    ],
+    dependencies: [subject],
+    targets: [
+        // What the programs that measure have in common.
+        .target(
+            name: "Measuring",
+            dependencies: [.product(name: "Multiprocessing", package: "swift-multiprocessing")],
+            swiftSettings: settings
+        ),
+        // The program that is run, and that measures this package. It must not link Foundation, which doubles the time of an exec.
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: ["Measuring", .product(name: "Multiprocessing", package: "swift-multiprocessing")],
+            swiftSettings: settings
+        ),
+        // What the machine can do at all, in C.
+        .executableTarget(
+            name: "LimitsPeer",
+            path: "Peers/limits",
+            linkerSettings: [.linkedLibrary("pthread")]
+        ),
+        // What needs Foundation: its JSON coders, and this package with its `Data`.
+        .executableTarget(
+            name: "FoundationPeer",
+            dependencies: [
+                "Measuring",
+                .product(name: "Multiprocessing", package: "swift-multiprocessing"),
+                .product(name: "MultiprocessingFoundation", package: "swift-multiprocessing"),
+            ],
+            path: "Peers/foundation",
+            swiftSettings: settings
+        ),
+        .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "Measuring"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11
+)

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import Measuring
+
+/// Where the programs of the systems are, and how they are called.
+struct Programs {
+    /// The benchmarks' folder.
+    private let package: String
+    /// The executable of this process, and the folder where it and the compiled peers lie.
+    private let ownExecutable: String
+    private var products: String { Self.parent(of: ownExecutable) }
+
+    /// Finds the programs.
+    ///
+    /// - Throws: `MeasuringError` when this process cannot tell where its executable is.
+    init() throws {
+        package = Self.parent(of: Self.parent(of: Self.parent(of: #filePath)))
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        guard count > 0 else { throw MeasuringError("/proc/self/exe cannot be read") }
+        ownExecutable = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Returns the program that measures `metric` of `system` for so long.
+    func program(for metric: Metric, of system: System, seconds: Double) -> Program {
+        let call = [metric.name, "\(seconds)"]
+        switch system {
+        case .subject where metric.work != nil:
+            return Program(executable: ownExecutable, arguments: ["--measure"] + call)
+        case .subject, .foundation:
+            return Program(executable: products + "/FoundationPeer", arguments: call + [system.option])
+        case .cpython:
+            return Program(executable: "python3", arguments: ["-B", package + "/Peers/cpython"] + call)
+        case .limits:
+            return Program(executable: products + "/LimitsPeer", arguments: call + [ownExecutable])
+        }
+    }
+
+    /// Builds the peers that have to be compiled: `swift run` builds only what it runs.
+    ///
+    /// - Throws: `MeasuringError` when they cannot be built.
+    func build() throws {
+        #if DEBUG
+        let configuration = "debug"
+        #else
+        let configuration = "release"
+        #endif
+        // …/.build/x86_64-unknown-linux-gnu/release/Benchmarks
+        let scratch = Self.parent(of: Self.parent(of: products))
+        let arguments = ["build", "--package-path", package, "--scratch-path", scratch, "-c", configuration]
+        do {
+            _ = try Program(executable: "swift", arguments: arguments).run(timeout: 1800)
+        } catch {
+            throw MeasuringError("the peers could not be built: \(error)")
+        }
+    }
+
+    private static func parent(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    }
+}

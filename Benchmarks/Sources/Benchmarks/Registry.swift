@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// All that can be measured, in the order of the table.
+enum Registry {
+    /// The metrics. A new group is one file in `Metrics` and one line here.
+    static let metrics: [Metric] =
+        StartMetrics.all
+        + WireCodingMetrics.all
+        + LockMetrics.all
+        + MemoryMetrics.all
+}

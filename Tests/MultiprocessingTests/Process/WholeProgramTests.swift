@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+
+/// What a program leaves behind when it exits, dies, or loses its executable.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct WholeProgramTests {
+    private func pid(_ line: String, _ word: String) -> Int32? {
+        let parts = line.split(separator: " ")
+        return parts.count == 2 && parts[0] == word ? Int32(parts[1]) : nil
+    }
+
+    @Test(arguments: [SIGKILL, SIGTERM, SIGHUP])
+    func `when a program dies its daemons end at once, and only the others live on`(_ signal: Int32) throws {
+        let program = try Fixture("family")
+        var lines: [String] = []
+        // Six daemons, each of three with a child of its own.
+        while lines.count(where: { $0.hasPrefix("daemon") }) < 6 || !lines.contains("ready"), let line = program.line()
+        { lines.append(line) }
+        let daemons = lines.compactMap { pid($0, "daemon") }
+        let survivor = try #require(lines.compactMap { pid($0, "survivor") }.first)
+        #expect(daemons.count == 6)
+        #expect(daemons.allSatisfy(Proc.isRunning))
+        kill(program.processIdentifier, signal)
+        #expect(Proc.waitForEnd(of: daemons, within: .seconds(1)) == [])
+        #expect(Proc.isRunning(survivor))
+        // What it needs to live is the server; with it, that ends.
+        let server = try #require(lines.compactMap { pid($0, "server") }.first)
+        kill(survivor, SIGKILL)
+        #expect(Proc.waitForEnd(of: [survivor, server], within: .seconds(5)) == [])
+        kill(program.processIdentifier, SIGKILL)
+        _ = program.finish()
+    }
+
+    @Test func `at its exit a program terminates daemons and waits for the others`() throws {
+        let program = try Fixture("return")
+        let result = program.finish()
+        #expect(result.status == 0)
+        #expect(result.output.contains("main done"))
+        #expect(result.output.last == "other done")
+        let daemons = result.output.compactMap { pid($0, "daemon") }
+        #expect(Proc.waitForEnd(of: daemons, within: .seconds(1)) == [])
+    }
+
+    @Test func `a program whose executable was deleted goes on starting children`() throws {
+        let copy = "/tmp/mp-fixture-\(getpid())"
+        try #require(system("cp '\(Fixture.path)' '\(copy)'") == 0)
+        let result = try Fixture("deleted", path: copy).finish()
+        #expect(result.output == ["forkServer ran", "spawn ran", "fork ran"], "\(result)")
+        #expect(access(copy, F_OK) != 0)
+    }
+
+    @Test func `variables of main are warned of once, by name`() throws {
+        let result = try Fixture("variables").finish()
+        #expect(result.output == ["ran"])
+        #expect(result.errors.contains("greeting"), "\(result.errors)")
+        #expect(!result.errors.contains("nothing"))
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func `a preload that fails is told at the start of a child`() throws {
+        let thrown = try Fixture("preload-fails").finish()
+        #expect(thrown.output.first?.contains("NoModel") == true, "\(thrown)")
+        let trapped = try Fixture("preload-traps").finish()
+        #expect(trapped.output.first?.contains("fork server failed") == true, "\(trapped)")
+        #expect(trapped.errors.contains("in the server"))
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// The program `ProcessFixture`, which lies beside the test program.
+struct Fixture {
+    let processIdentifier: Int32
+    private let output: UnsafeMutablePointer<FILE>
+    private let errors: Int32
+
+    /// Where the program is.
+    static var path: String {
+        var target = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &target, 4095)
+        let own = String(decoding: target[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+            + "/ProcessFixture"
+    }
+
+    /// Starts it.
+    init(_ arguments: String..., path: String = Fixture.path) throws {
+        let out = TestPipe()
+        let err = TestPipe()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawn_file_actions_adddup2(&actions, out.writeEnd, 1)
+        posix_spawn_file_actions_adddup2(&actions, err.writeEnd, 2)
+        // As a shell would start it: the threads of a test run may block signals, and a run in the background ignores some.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
+        words.append(nil)
+        var pid: pid_t = 0
+        let error = posix_spawn(&pid, path, &actions, &attributes, words, environ)
+        for word in words { free(word) }
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+        close(out.writeEnd)
+        close(err.writeEnd)
+        guard error == 0, let stream = fdopen(out.readEnd, "r") else {
+            throw CheckFailed(description: "\(path): \(String(cString: strerror(error)))")
+        }
+        processIdentifier = pid
+        output = stream
+        errors = err.readEnd
+    }
+
+    /// The next line of its output, or nil at the end.
+    func line() -> String? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard fgets(&buffer, Int32(buffer.count), output) != nil else { return nil }
+        return String(
+            decoding: buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+    }
+
+    /// Reads everything up to its end and reaps it.
+    func finish() -> (status: Int32, output: [String], errors: String) {
+        var lines: [String] = []
+        while let line = line() { lines.append(line) }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = read(errors, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
+        fclose(output)
+        close(errors)
+        var status: Int32 = 0
+        waitpid(processIdentifier, &status, 0)
+        return (status, lines, String(decoding: text, as: UTF8.self))
+    }
+}
