@@ -4,6 +4,7 @@
 public struct PoolError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of errors. More may come.
     public struct Code: RawRepresentable, Hashable, Sendable, Codable {
+        /// Its number.
         public let rawValue: Int
 
         /// Creates the code with that number.
