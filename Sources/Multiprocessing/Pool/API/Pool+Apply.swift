@@ -224,8 +224,8 @@ struct Callbacks<R: Sendable>: Sendable {
 extension Callbacks where R == Void {
     /// Callbacks of a call without a result.
     init(calling onSuccess: (@Sendable () -> Void)?, _ onFailure: (@Sendable (any Error) -> Void)?) {
-        var wrapped: (@Sendable (Void) -> Void)?
-        if let onSuccess { wrapped = { (_: ()) in onSuccess() } }
+        var wrapped: (@Sendable (R) -> Void)?
+        if let onSuccess { wrapped = { _ in onSuccess() } }
         self.init(onSuccess: wrapped, onFailure: onFailure)
     }
 }
