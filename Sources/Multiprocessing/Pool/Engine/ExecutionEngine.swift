@@ -164,6 +164,8 @@ struct ResultEnvelope {
 enum Loss {
     /// Nobody had begun with it.
     case notBegun
+    /// Its worker is gone, and it would have been the next there: perhaps the worker died of reading it.
+    case nextInLine(WorkerLost)
     /// Its worker is gone.
     case worker(WorkerLost)
     /// It took longer than it may.
