@@ -175,6 +175,13 @@ bool mp_size_is_sealed(int fd) {
     return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
+int mp_seal(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL); }
+
+bool mp_is_sealed(int fd) {
+    int seals = fcntl(fd, F_GET_SEALS), asked = F_SEAL_SHRINK | F_SEAL_WRITE;
+    return seals >= 0 && (seals & asked) == asked;
+}
+
 int mp_allocate(int fd, off_t size) {
     int result;
     do result = fallocate(fd, 0, 0, size);

@@ -92,6 +92,9 @@ int mp_memfd_create(const char *name);
 // Adds F_SEAL_* flags. MP_SEAL_SIZE: the size can change no more.
 int mp_seal_size(int fd);
 bool mp_size_is_sealed(int fd);
+// The same for size and contents.
+int mp_seal(int fd);
+bool mp_is_sealed(int fd);
 // Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
 int mp_allocate(int fd, off_t size);
 int mp_pipe(int fds[2]);

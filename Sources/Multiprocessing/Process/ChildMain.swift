@@ -18,10 +18,8 @@ enum ChildMain {
 
     /// Carries out the job in `message` and ends the process.
     ///
-    /// - Parameters:
-    ///   - lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
-    ///   - survive: Called for a child that is to outlive its parent.
-    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool, survive: () -> Void) -> Never {
+    /// - Parameter lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
+    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
         let link = OpenLink(link)
         do {
             let (header, call) = try message.withReader { reader in
@@ -29,7 +27,6 @@ enum ChildMain {
                 let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
                 ProcessIdentity.become(identity)
                 mp_set_thread_name(header.name)
-                if !header.isDaemon { survive() }
                 prepareEnd(link)
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
                 return (header, Result { try readCall(from: &reader, message.userInfo) })
@@ -153,7 +150,7 @@ struct Speaker: Sendable {
             return true
         } catch {
             // A parent that is gone needs no result.
-            if error.code != EPIPE, error.code != ECONNRESET { StandardError.write("\(name): \(error)\n") }
+            if !error.isClosedLink { StandardError.write("\(name): \(error)\n") }
             return false
         }
     }

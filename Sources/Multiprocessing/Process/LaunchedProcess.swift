@@ -13,8 +13,12 @@ final class LaunchedProcess: Sendable {
     private struct Record {
         var announcedCode: Int32?
         var outcome: Message?
+        /// Why its outcome is not here although it sent something.
+        var receptionError: SystemError?
         var report: CrashReport?
         var status: ExitStatus?
+        /// Readable from its end on; made when somebody asks for it.
+        var sentinel: SharedDescriptor?
         /// Called once its end is known.
         var onEnd: (@Sendable () -> Void)?
     }
@@ -49,6 +53,9 @@ final class LaunchedProcess: Sendable {
     /// How it ended, when that is known.
     var status: ExitStatus? { record.withLock { $0.status } }
 
+    /// Why a message of it, such as its outcome, could not be received.
+    var receptionError: SystemError? { record.withLock { $0.receptionError } }
+
     /// What it said when it crashed.
     var report: CrashReport? { record.withLock { $0.report } }
 
@@ -57,6 +64,18 @@ final class LaunchedProcess: Sendable {
         record.withLock { record in
             defer { record.outcome = nil }
             return record.outcome
+        }
+    }
+
+    /// A descriptor that becomes readable when its end is known. The pidfd would not do: it is readable before anybody can tell how the process has ended.
+    func sentinel() throws(SystemError) -> SharedDescriptor {
+        try record.withLock { record throws(SystemError) in
+            if let made = record.sentinel { return made }
+            let made = SharedDescriptor(
+                try OwnedDescriptor(checking: mp_eventfd(record.status == nil ? 0 : 1), "making a sentinel")
+            )
+            record.sentinel = made
+            return made
         }
     }
 
@@ -82,6 +101,7 @@ final class LaunchedProcess: Sendable {
             while true {
                 switch try? link.receive(wait: false) {
                 case .message(let message): Self.note(message, in: &record)
+                case .unreceivable(let error): record.receptionError = error
                 case .wouldBlock: return (record.outcome != nil, true)
                 case .endOfFile, nil: return (record.outcome != nil, false)
                 }
@@ -111,6 +131,7 @@ final class LaunchedProcess: Sendable {
         let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
             guard record.status == nil else { return nil }
             record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
+            record.sentinel?.signalEvent()
             defer { record.onEnd = nil }
             return record.onEnd
         }

@@ -143,4 +143,11 @@ final class SharedDescriptor: Sendable {
     init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
     }
+
+    /// Makes an event descriptor readable.
+    func signalEvent() {
+        var one: UInt64 = 1
+        // Fails only when the count is full, and then it is readable.
+        _ = write(number, &one, 8)
+    }
 }

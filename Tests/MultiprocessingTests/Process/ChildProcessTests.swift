@@ -123,6 +123,24 @@ struct ChildProcessTests {
         }
     }
 
+    @Test func `a start without time starts nothing and can be tried again`() async throws {
+        try await isolated {
+            let process = ChildProcess { exit(4) }
+            do {
+                try process.start(timeout: .zero)
+            } catch is TimeoutError {
+                try checkEqual(process.processIdentifier, nil)
+                try process.start(timeout: .seconds(20))
+            }
+            try process.join()
+            try checkEqual(process.exitCode, 4)
+        }
+        let child = ChildProcess { exit(5) }
+        try await child.start(timeout: nil)
+        try await child.join()
+        #expect(child.exitCode == 5)
+    }
+
     @Test func `a sentinel becomes readable at the end`() async throws {
         try await isolated {
             let process = ChildProcess { usleep(20000) }
@@ -130,7 +148,29 @@ struct ChildProcessTests {
             var wait = pollfd(fd: try process.sentinel, events: Int16(POLLIN), revents: 0)
             try checkEqual(poll(&wait, 1, 0), 0)
             try checkEqual(poll(&wait, 1, 10000), 1)
-            try process.join()
+            try checkEqual(process.exitCode, 0)
+        }
+    }
+
+    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
+    func `when a sentinel is readable the exit code is known`(_ method: StartMethod) async throws {
+        try await isolated {
+            for round in 0..<40 {
+                // Killed, it announces nothing: how it ended is known to whoever reaps it.
+                let process = ChildProcess(startMethod: method) { while true { pause() } }
+                try process.start()
+                var wait = pollfd(fd: try process.sentinel, events: Int16(POLLIN), revents: 0)
+                try process.kill()
+                try checkEqual(poll(&wait, 1, 10000), 1)
+                try checkEqual(process.exitCode, -SIGKILL)
+                // One that is asked for later is readable at once.
+                let other = ChildProcess(startMethod: method) { exit(Int32(round)) }
+                try other.start()
+                try other.join()
+                wait.fd = try other.sentinel
+                try checkEqual(poll(&wait, 1, 0), 1)
+                try checkEqual(other.exitCode, Int32(round))
+            }
         }
     }
 

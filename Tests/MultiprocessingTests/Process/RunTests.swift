@@ -74,6 +74,40 @@ struct RunTests {
         #expect(try await ChildProcess.run { words.joined() } == "ab")
     }
 
+    @Test func `hundreds of descriptors arrive with one message, both ways`() async throws {
+        try await isolated {
+            let values = try (0..<300).map { try SharedValue($0) }
+            let sum = try ChildProcess.run(
+                target: { (values: [SharedValue<Int>]) in
+                    for value in values { value.value += 1 }
+                    return values.reduce(0) { $0 + $1.value }
+                },
+                arguments: values
+            )
+            try checkEqual(sum, 300 * 299 / 2 + 300)
+            let made = try ChildProcess.run { try (0..<300).map { try SharedValue($0 * 2) } }
+            try checkEqual(made.map(\.value), (0..<300).map { $0 * 2 })
+        }
+    }
+
+    @Test func `an outcome that cannot be received is an error that says so`() async throws {
+        try await isolated {
+            var before = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+            defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) }
+            // Four descriptors are enough for a start, and too few for this result.
+            let free = (0..<4).map { _ in dup(1) }
+            var tight = before
+            tight.rlim_cur = rlim_t(free.reduce(0, max) + 1)
+            for descriptor in free { close(descriptor) }
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &tight)
+            do {
+                _ = try ChildProcess.run { try (0..<6).map { try SharedValue($0) } }
+                try check(false, "an outcome without room for it was received")
+            } catch let error as ProcessError { try checkEqual(error.code, .outcomeNotReceived) }
+        }
+    }
+
     @Test func `a link closed by the body costs no processor time`() async throws {
         try await isolated {
             let before = clock()
