@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -163,6 +164,22 @@ int mp_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 static void call_body(int status, void *body) { ((void (*)(int))body)(status); }
 
 int mp_on_exit(void (*body)(int status)) { return on_exit(call_body, (void *)body) == 0 ? 0 : -1; }
+
+bool mp_is_alone(const int *known, size_t count) {
+    if (!__libc_single_threaded) return false;
+    struct robust_list_head *list = NULL;
+    size_t size = 0;
+    if (syscall(SYS_get_robust_list, 0, &list, &size) < 0 || list == NULL || list->list.next != &list->list) return false;
+    struct pollfd files[125];
+    int length = sizeof files / sizeof files[0];
+    for (int i = 0; i < length; i++) files[i] = (struct pollfd){.fd = i + 3};
+    for (size_t i = 0; i < count; i++)
+        if (known[i] >= 3 && known[i] < length + 3) files[known[i] - 3].fd = -1;
+    if (poll(files, (nfds_t)length, 0) < 0) return false;
+    for (int i = 0; i < length; i++)
+        if (files[i].fd >= 0 && (files[i].revents & POLLNVAL) == 0) return false;
+    return true;
+}
 
 // MARK: - Descriptors and memory
 

@@ -86,6 +86,10 @@ int mp_set_thread_name(const char *name);
 // Calls `body(status)` at the very end of `exit`, after every handler registered later than this one.
 int mp_on_exit(void (*body)(int status));
 
+// Whether the end of this process changes nothing that another process can see: it never had a second thread, holds no robust futex, and has no file open but the standard ones and
+// those in `known` (numbers above 127 are not looked at).
+bool mp_is_alone(const int *known, size_t count);
+
 // MARK: - Descriptors and memory (system.c)
 
 int mp_memfd_create(const char *name);

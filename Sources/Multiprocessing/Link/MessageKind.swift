@@ -8,7 +8,7 @@ enum MessageKind: UInt32 {
     case job = 1
     /// From a child: how its body ended.
     case outcome = 2
-    /// From a child, right before its end: the exit code.
+    /// From a child, right before its end: the exit code; and whether nobody else can see anything of what is left to do.
     case exiting = 3
     /// From a child, out of its signal handler: why it dies.
     case crash = 4

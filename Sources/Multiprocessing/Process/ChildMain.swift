@@ -78,22 +78,37 @@ enum ChildMain {
         installReporters()
     }
 
-    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it, and what they register for their exit runs before it.
+    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it.
     static func installReporters() {
         CrashImages.installReporter()
+        installExitHandler()
+    }
+
+    /// Installs what speaks at exit: after all handlers that are registered later.
+    static func installExitHandler() {
         _ = hasExitHandler
     }
 
     private static let hasExitHandler = mp_on_exit { ChildMain.announceExit($0) } == 0
 
     /// Tells the parent the exit code, so that it need not hear it from the server.
+    ///
+    /// Where nothing is left to be done but what only the kernel does with the memory of a process, which takes longer than a short body, the parent is told that it need not wait
+    /// for that. In a process that has threads, locks or open files the end itself counts: then they are stopped, free, and closed.
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
-        // Whether the last of the output finds a reader belongs to how the process ends.
-        mp_flush_standard_output()
-        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
+        let link = exitLink.load(ordering: .relaxed)
+        let isOver = mp_is_alone([link, ProcessIdentity.current.parent?.pidfd ?? -1], 2)
+        if isOver {
+            // What `exit` would do next.
+            fflush(nil)
+        } else {
+            // Whether the last of the output finds a reader belongs to how the process ends.
+            mp_flush_standard_output()
+        }
+        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(8), code & 0xff, UInt32(isOver ? 1 : 0))
         _ = withUnsafeBytes(of: packet) {
-            send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            send(link, $0.baseAddress, 24, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 }

@@ -53,6 +53,8 @@ final class ForkServerLoop {
             }
             // The parent may have died before that took effect; otherwise it sends nothing now.
             if Polling.isReadable(control.socket.number) { _exit(0) }
+            // Before what it preloads registers handlers of its own.
+            ChildMain.installExitHandler()
             try prepare(message)
             _ = mp_arm_lifeline(control.socket.number, 0)
             try tell(.ready, on: control) { $0.write(Build.identity) }
@@ -187,21 +189,26 @@ final class ForkServerLoop {
         // Those of others: while they are open nobody sees that they are closed.
         spares.closeAll()
         mp_become_child()
-        do {
-            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd")
-            try Self.tell(.forked, on: link, descriptors: [pidfd.number]) { $0.write(getpid()) }
-        } catch let error as SystemError where error.isClosedLink {
-            // The parent is gone, or does not want it any more. A job that is to survive the parent lies in the link all the same.
-        } catch {
-            // Without it nobody can watch over it; the reason is told where it can be.
-            try? Self.tell(.failed, on: link) { $0.writeString("\(error)") }
-            _exit(1)
-        }
+        Self.introduce(link)
         // One whose job is on its way has no time for that.
         if !Polling.isReadable(link.socket.number) { Rehearsal.warmUp() }
         let message = Self.firstMessage(link)
         guard message.kind == .job, page[slot] != .unwanted else { _exit(1) }
         ChildMain.run(message, link, lifeline: false)
+    }
+
+    /// Tells the parent that this child is there.
+    private static func introduce(_ link: borrowing Link) {
+        do {
+            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd")
+            try tell(.forked, on: link, descriptors: [pidfd.number]) { $0.write(getpid()) }
+        } catch let error as SystemError where error.isClosedLink {
+            // The parent is gone, or does not want it any more. A job that is to survive the parent lies in the link all the same.
+        } catch {
+            // Without it nobody can watch over it; the reason is told where it can be.
+            try? tell(.failed, on: link) { $0.writeString("\(error)") }
+            _exit(1)
+        }
     }
 
     /// Waits for what a new process is to do. When its parent is gone there is nothing to do; when the message cannot be received, that is no success.

@@ -68,19 +68,30 @@ enum Surroundings {
             defer { close(status) }
             let found: UInt32? = withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { buffer in
                 let count = read(status, buffer.baseAddress, buffer.count)
-                guard count > 0 else { return nil }
-                // "Name:\tname\nUmask:\t0022\n…"
-                let text = String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<count]), as: UTF8.self)
-                for line in text.split(separator: "\n") where line.hasPrefix("Umask:") {
-                    return UInt32(line.dropFirst(6).drop { $0 == "\t" || $0 == " " }, radix: 8)
-                }
-                return nil
+                return count > 0 ? parseUmask(UnsafeRawBufferPointer(rebasing: buffer[..<count])) : nil
             }
             if let found { return found }
         }
         let mask = umask(0o77)
         umask(mask)
         return mask
+    }
+
+    /// Finds the umask in "Name:\tname\nUmask:\t0022\n…". Byte for byte: a start is too short for strings.
+    static func parseUmask(_ status: UnsafeRawBufferPointer) -> UInt32? {
+        let name = Array("\nUmask:".utf8)
+        guard let start = status.indices.first(where: { status[$0...].starts(with: name) }) else { return nil }
+        var mask: UInt32 = 0
+        for byte in status[(start + name.count)...] {
+            switch byte {
+            case UInt8(ascii: " "), UInt8(ascii: "\t"): continue
+            case UInt8(ascii: "0")...UInt8(ascii: "7"): mask = mask << 3 | UInt32(byte - UInt8(ascii: "0"))
+            // The number ends with its line; cut off in the middle it is none.
+            case UInt8(ascii: "\n"): return mask
+            default: return nil
+            }
+        }
+        return nil
     }
 
     // MARK: - In the child

@@ -270,6 +270,46 @@ struct ChildProcessTests {
         }
     }
 
+    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
+    func `when a child is joined what it held is free, and what it wrote is there`(_ method: StartMethod) async throws {
+        try await isolated {
+            var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
+            let path = String(cString: mkdtemp(&folder)) + "/file"
+            close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
+            let lock = try Lock()
+            for round in 0..<60 {
+                // Each third holds a file lock, a lock of this package, or only text that it has not written yet.
+                let child = ChildProcess(startMethod: method) {
+                    switch round % 3 {
+                    case 0: flock(open(path, O_RDWR), LOCK_EX)
+                    case 1: try lock.acquire()
+                    default: fputs("round \(round)\n", fopen(path, "w"))
+                    }
+                }
+                try child.start()
+                try child.join()
+                try checkEqual(child.exitCode, 0)
+                switch round % 3 {
+                case 0:
+                    let file = open(path, O_RDWR | O_CLOEXEC)
+                    try checkEqual(flock(file, LOCK_EX | LOCK_NB), 0)
+                    close(file)
+                case 1:
+                    do {
+                        try check(try lock.acquire(timeout: .zero), "the lock is held")
+                    } catch is OwnerDied {
+                        try lock.recover {}
+                        continue
+                    }
+                    try lock.release()
+                default: try checkEqual(Proc.lines(path), ["round \(round)"])
+                }
+            }
+            unlink(path)
+            rmdir(String(path.dropLast(5)))
+        }
+    }
+
     // MARK: - What a child sees
 
     @Test func `a child sees the surroundings of the moment`() async throws {
