@@ -16,6 +16,24 @@ final class Reactor: Sendable {
         case deadline
     }
 
+    /// What a watch is told of.
+    enum Interest {
+        /// That there is something to read, again and again as long as there is.
+        case readable
+        /// Every time that something is written (epoll(7), EPOLLET).
+        case written
+        /// That the other end of a socket is closed, once.
+        case hangUp
+
+        fileprivate var events: UInt32 {
+            switch self {
+            case .readable: EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+            case .written: EPOLLIN.rawValue | EPOLLET.rawValue
+            case .hangUp: EPOLLRDHUP.rawValue | EPOLLET.rawValue
+            }
+        }
+    }
+
     /// Called on the reactor's thread; must not block.
     typealias Handler = @Sendable (Event) -> Void
 
@@ -38,16 +56,24 @@ final class Reactor: Sendable {
         )
         bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
         try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
-        try Thread.start(name: "mp-reactor") { self.run() }
+        // Never freed: the thread may still be about to wake this one when it goes on.
+        let isReady = SharedWord(.allocate(capacity: 1))
+        isReady.initialize(0)
+        try Thread.start(name: "mp-reactor") { self.run(isReady) }
+        while isReady.load() == 0 { _ = isReady.wait(while: 0, until: .never) }
     }
 
     // MARK: - Waits
 
-    /// Calls `handler` whenever `descriptor` is readable, until `cancel`. The caller keeps the descriptor open as long.
-    func watch(_ descriptor: Int32, _ handler: @escaping Handler) throws(SystemError) -> Token {
+    /// Calls `handler` whenever `descriptor` is readable, or what else is of `interest`, until `endWatch`. The caller keeps the descriptor open as long.
+    func watch(
+        _ descriptor: Int32,
+        for interest: Interest = .readable,
+        _ handler: @escaping Handler
+    ) throws(SystemError) -> Token {
         let token = state.withLock { $0.add(handler, descriptor: descriptor, isPersistent: true, deadline: nil).token }
         do {
-            try control(EPOLL_CTL_ADD, descriptor, token: token, oneShot: false)
+            try control(EPOLL_CTL_ADD, descriptor, token: token, events: interest.events)
         } catch {
             _ = state.withLock { $0.remove(token) }
             throw error
@@ -115,8 +141,13 @@ final class Reactor: Sendable {
     }
 
     private func control(_ operation: Int32, _ descriptor: Int32, token: UInt64, oneShot: Bool) throws(SystemError) {
+        let events = Interest.readable.events | (oneShot ? EPOLLONESHOT.rawValue : 0)
+        try control(operation, descriptor, token: token, events: events)
+    }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, token: UInt64, events: UInt32) throws(SystemError) {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (oneShot ? EPOLLONESHOT.rawValue : 0)
+        event.events = events
         event.data.u64 = token
         guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else {
             throw SystemError("waiting for a descriptor")
@@ -131,20 +162,26 @@ final class Reactor: Sendable {
 
     // MARK: - The thread
 
-    private func run() -> Never {
-        var events = [epoll_event](repeating: epoll_event(), count: 64)
+    /// - Parameter isReady: Set once a fork of this process finds the thread behind the gate or asleep, whatever it does.
+    private func run(_ isReady: SharedWord) -> Never {
+        let room: Int32 = 64
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Int(room))
+        isReady.exchange(1)
+        isReady.wake(1)
+        ForkLock.enterGate()
         while true {
             let earliest = state.withLock { $0.earliestDeadline }
             let timeout = earliest.map { Deadline(nanoseconds: $0).pollTimeout } ?? -1
-            let count = epoll_wait(epoll.number, &events, Int32(events.count), timeout)
-            ForkLock.withGate {
-                for event in events.prefix(Int(max(0, count))) {
-                    if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
-                }
-                for expired in state.withLock({ $0.expire(now: mp_now()) }) {
-                    if let descriptor = expired.descriptor { forget(descriptor) }
-                    expired.handler(.deadline)
-                }
+            let descriptor = epoll.number
+            ForkLock.leaveGate()
+            let count = epoll_wait(descriptor, events, room, timeout)
+            ForkLock.enterGate()
+            for event in UnsafeBufferPointer(start: events, count: Int(max(0, count))) {
+                if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
+            }
+            for expired in state.withLock({ $0.expire(now: mp_now()) }) {
+                if let descriptor = expired.descriptor { forget(descriptor) }
+                expired.handler(.deadline)
             }
         }
     }

@@ -75,14 +75,14 @@ final class ProcessHolder: Sendable {
         }
     }
 
-    /// Takes `lock` out of the list and leaves `value` in its word; returns the word before.
-    func giveUp(_ lock: RobustLock, leaving value: UInt32) -> UInt32 {
+    /// Takes `lock` out of the list, leaves `value` in its word and wakes one waiter.
+    func giveUp(_ lock: RobustLock, leaving value: UInt32) {
         state.withLock { state in
-            guard let list = state.list else { return 0 }
+            guard let list = state.list else { return }
             mp_robust_pending(list, lock.base)
             defer { mp_robust_pending(list, nil) }
             mp_robust_unlink(lock.base)
-            return lock.word.exchange(value)
+            lock.vacateAndWake(value)
         }
     }
 

@@ -115,8 +115,7 @@ extension RobustLock {
             ownerProcess.pointee.store(0, ordering: .relaxed)
             // If this thread is killed between giving up and waking, the kernel wakes for it.
             mp_robust_pending(list, base)
-            let before = ProcessHolder.current.value.giveUp(self, leaving: unlearned ? Self.ownerDied : 0)
-            if before & Self.waiters != 0 { word.wake(1) }
+            ProcessHolder.current.value.giveUp(self, leaving: unlearned ? Self.ownerDied : 0)
             mp_robust_pending(list, nil)
             return true
         }

@@ -109,11 +109,36 @@ package struct RobustLock: @unchecked Sendable {
         mp_robust_pending(list, base)
         mp_robust_unlink(base)
         ownerProcess.pointee.store(0, ordering: .relaxed)
-        // Releasing: pairs with the acquiring exchanges of the next holder.
-        let before = atomicWord.pointee.exchange(unlearned ? Self.ownerDied : 0, ordering: .releasing)
-        if before & Self.waiters != 0 { word.wake(1) }
+        vacateAndWake(unlearned ? Self.ownerDied : 0)
         mp_robust_pending(list, nil)
         return true
+    }
+
+    /// Leaves `value` in the word, and the mark of the waiters; wakes one of them. With the word named as pending.
+    ///
+    /// The mark stays as long as there are sleepers. Were it taken away by every release, then whoever takes the lock before the woken one does would not know of the others: if the woken one
+    /// is killed, or the releaser before its wake, the kernel finds a holder, passes nothing on, and they sleep for good.
+    @inline(__always)
+    func vacateAndWake(_ value: UInt32) {
+        // Relaxed: only a mark can be added meanwhile, and the exchange sees it.
+        var seen = atomicWord.pointee.load(ordering: .relaxed)
+        while true {
+            // Releasing: pairs with the acquiring exchanges of the next holder.
+            let result = atomicWord.pointee.compareExchange(
+                expected: seen,
+                desired: value | seen & Self.waiters,
+                ordering: .releasing
+            )
+            if result.exchanged { break }
+            seen = result.original
+        }
+        if seen & Self.waiters != 0 { wakeNext(value) }
+    }
+
+    /// Wakes one sleeper, and takes the mark away when there is none. Whoever is about to sleep finds the word changed and looks again.
+    private func wakeNext(_ value: UInt32) {
+        guard mp_futex_wake(word.raw, 1) == 0 else { return }
+        _ = word.replace(value | Self.waiters, with: value)
     }
 
     // MARK: - Questions
