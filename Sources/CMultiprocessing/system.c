@@ -304,6 +304,8 @@ static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
         if (header->p_type == PT_NOTE) find_build_id(info, header, &image);
+        if (header->p_type == PT_DYNAMIC) image.dynamic = (const void *)start;
+        if (header->p_type == PT_GNU_RELRO) image.relro_start = start, image.relro_end = end;
         if (header->p_type != PT_LOAD) continue;
         if (start < image.start) image.start = start;
         if (end > image.end) image.end = end;

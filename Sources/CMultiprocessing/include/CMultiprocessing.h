@@ -193,6 +193,8 @@ struct mp_image {
     const char *name;             // "" for the executable
     const uint8_t *build_id;      // NULL where the linker wrote none
     size_t build_id_size;
+    const void *dynamic;          // its dynamic section, or NULL
+    uintptr_t relro_start, relro_end;  // what the loader made read-only
 };
 
 // Calls `body` for each loaded image until it returns false.

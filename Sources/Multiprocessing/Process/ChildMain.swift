@@ -70,17 +70,20 @@ enum ChildMain {
     // MARK: - Ending
 
     /// Sees to it that the parent learns of a crash and of the exit code.
-    static func prepareEnd(_ link: OpenLink) {
+    static func prepareEnd(_ link: OpenLink, inCopy isCopy: Bool = false) {
         // Relaxed: written before the only reader, the exit handler, is registered.
         exitLink.store(link.number, ordering: .relaxed)
         exitProcess.store(getpid(), ordering: .relaxed)
         mp_set_crash_socket(link.number)
-        installReporters()
+        installReporters(inCopy: isCopy)
     }
 
     /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it.
-    static func installReporters() {
+    ///
+    /// - Parameter isCopy: Whether this is a copy of a process with threads; one of them may hold the loader's lock for good.
+    static func installReporters(inCopy isCopy: Bool = false) {
         CrashImages.installReporter()
+        if !isCopy { ThreadStacks.install() }
         installExitHandler()
     }
 

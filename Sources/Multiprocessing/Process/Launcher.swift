@@ -175,7 +175,7 @@ enum Launcher {
     ) -> Never {
         ProcessIdentity.become(identity)
         let link = OpenLink(link)
-        ChildMain.prepareEnd(link)
+        ChildMain.prepareEnd(link, inCopy: true)
         if let lifeline {
             do { try Lifeline.arm(lifeline) } catch { _exit(1) }
         }

@@ -45,20 +45,20 @@ enum Surroundings {
         writeEnvironment(into: &writer)
     }
 
+    /// Writes the environment, read once from beginning to end: another thread may be changing it (setenv(3)), so a second look could find something else.
     private static func writeEnvironment(into writer: inout WireWriter) {
-        var count = 0
-        var size = 0
-        let environment = mp_environment()
-        while let variable = environment?[count] {
-            size += strlen(variable) + 1
-            count += 1
+        var block: [UInt8] = []
+        block.reserveCapacity(4096)
+        var next = mp_environment()
+        while let variable = next?.pointee {
+            block.append(contentsOf: UnsafeRawBufferPointer(start: variable, count: strlen(variable)))
+            block.append(0)
+            next = next?.advanced(by: 1)
         }
-        writer.writeVarint(UInt64(count))
-        writer.writeVarint(UInt64(size))
-        for index in 0..<count {
-            guard let variable = environment?[index] else { continue }
-            writer.writeBytes(UnsafeRawBufferPointer(start: variable, count: strlen(variable) + 1))
-        }
+        // Counted in what was read, for the same reason.
+        writer.writeVarint(UInt64(block.lazy.filter { $0 == 0 }.count))
+        writer.writeVarint(UInt64(block.count))
+        block.withUnsafeBytes { writer.writeBytes($0) }
     }
 
     /// The umask, which the C library can only tell by changing it, for all threads; the kernel tells it as it is.

@@ -2,6 +2,7 @@
 
 import Glibc
 import Multiprocessing
+import Synchronization
 import Testing
 
 private func exitCode(
@@ -18,6 +19,9 @@ private func exitCode(
     var values = (n, n + 1, n + 2, n + 3)
     return withUnsafeBytes(of: &values) { $0.count } + overflow(n + 1) + values.0
 }
+
+/// Whether the environment has been changed often enough.
+private let isChanged = Atomic<Bool>(false)
 
 private struct Refusal: Error {
     var reason: String
@@ -336,6 +340,35 @@ struct ChildProcessTests {
             }
             try checkEqual(later, ["/", "changed"])
             rmdir(path)
+        }
+    }
+
+    @Test func `the environment is sent whole while another thread changes it`() async throws {
+        try await isolated {
+            var thread = pthread_t()
+            setenv("MP_TEST_VARIABLE", "short", 1)
+            // The variable is there all the time, long or short.
+            pthread_create(
+                &thread,
+                nil,
+                { _ in
+                    let long = String(repeating: "long", count: 500)
+                    while !isChanged.load(ordering: .relaxed) {
+                        setenv("MP_TEST_VARIABLE", long, 1)
+                        setenv("MP_TEST_VARIABLE", "short", 1)
+                    }
+                    return nil
+                },
+                nil
+            )
+            defer {
+                isChanged.store(true, ordering: .relaxed)
+                pthread_join(thread, nil)
+            }
+            for _ in 0..<300 {
+                let length = try ChildProcess.run { getenv("MP_TEST_VARIABLE").map { strlen($0) } }
+                try check(length == 5 || length == 2000, "\(String(describing: length))")
+            }
         }
     }
 
