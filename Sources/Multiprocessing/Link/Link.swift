@@ -53,13 +53,15 @@ struct Link: ~Copyable {
 
     // MARK: - Sending
 
-    /// Sends a message. Blocks while the receiver has not read earlier ones.
+    /// Sends a message. Blocks while the receiver has not read earlier ones, some hundreds of them.
     ///
+    /// - Parameter wait: Whether to wait for that; otherwise, for messages in one packet only, it fails with `EAGAIN`.
     /// - Throws: `SystemError` with `EPIPE` or `ECONNRESET` when the other end is gone.
     func send(
         _ kind: MessageKind,
         _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
-        descriptors: [Int32] = []
+        descriptors: [Int32] = [],
+        wait: Bool = true
     ) throws(SystemError) {
         // Room for a memory file among those of the last packet.
         let perPacket = Int(MP_MAXIMUM_DESCRIPTORS) - 1
@@ -69,7 +71,7 @@ struct Link: ~Copyable {
             rest = rest.dropFirst(perPacket)
         }
         if bytes.count <= Self.maximumInlineSize {
-            try sendPacket(kind, flags: 0, count: bytes.count, bytes, Array(rest))
+            try sendPacket(kind, flags: 0, count: bytes.count, bytes, Array(rest), wait: wait)
         } else {
             let file = try Self.memoryFile(holding: bytes)
             try sendPacket(kind, flags: 1, count: bytes.count, nil, Array(rest) + [file.number])
@@ -81,7 +83,8 @@ struct Link: ~Copyable {
         flags: UInt32,
         count: Int,
         _ body: UnsafeRawBufferPointer?,
-        _ descriptors: [Int32]
+        _ descriptors: [Int32],
+        wait: Bool = true
     ) throws(SystemError) {
         let header = (kind.rawValue, flags, UInt64(count))
         let sent = withUnsafeBytes(of: header) { header in
@@ -93,7 +96,7 @@ struct Link: ~Copyable {
                 body?.count ?? 0,
                 descriptors,
                 descriptors.count,
-                0
+                wait ? 0 : Int32(MSG_DONTWAIT)
             )
         }
         guard sent >= 0 else { throw SystemError("sending a message to a process") }

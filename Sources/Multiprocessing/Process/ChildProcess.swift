@@ -293,7 +293,13 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
         let deadline = Deadline(timeout: timeout)
         let reactor = try Runtime.shared().reactor
         if let descriptor = otherDescriptor { return try await reactor.readable(descriptor, until: deadline) }
-        return try await launched("join").ended.wait(until: deadline, on: reactor)
+        let process = try launched("join")
+        if process.noteExitIfGone() { return true }
+        // What it says last is known before the kernel is done with it. Where another task listens already, or descriptors are short, the server tells later.
+        let watch = LinkWatch()
+        try? watch.begin(process, reactor)
+        defer { watch.end(reactor) }
+        return try await process.ended.wait(until: deadline, on: reactor)
     }
 
     /// Blocks until it has ended or the deadline has come.

@@ -121,7 +121,8 @@ final class ForkServerConnection: Sendable {
         do {
             let order = (UInt32(slot), UInt32(isAwaited ? 1 : 0))
             try withUnsafeBytes(of: order) { bytes throws(SystemError) in
-                try control.send(.order, bytes, descriptors: [pair.there.socket.number])
+                // Not waiting: who orders may be a thread that must not block, and a server that has hundreds of orders to read answers none.
+                try control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: false)
             }
         } catch {
             // A slot whose order was not sent is free again.
@@ -135,12 +136,12 @@ final class ForkServerConnection: Sendable {
     /// Tells the server that somebody waits for a spare that it may not have forked yet.
     func hurry(_ slot: Int) {
         // A server that is gone needs no hurrying: the link of the child tells.
-        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.hurry, $0) }
+        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.hurry, $0, wait: false) }
     }
 
     /// Has the server kill the child of an order.
     func kill(_ slot: Int) {
-        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.kill, $0) }
+        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.kill, $0, wait: false) }
     }
 
     private func takeSlot() -> Int? {
