@@ -85,6 +85,7 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
                     index = end
                 }
                 let carries = !block.descriptors.isEmpty
+                try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: index == items.endIndex, singly: carries) else { return }
             }
         } catch {
