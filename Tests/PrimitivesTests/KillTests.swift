@@ -131,7 +131,7 @@ extension PrimitivesTests {
                 let chaos = try Chaos(seed: killsNotifier ? 41 : 42)
                 try chaos.run(kills: Self.kills, victims: killsNotifier ? 0..<1 : 1..<Chaos.workers) { worker, chaos in
                     let lock = RobustLock(chaos.base)
-                    let condition = ConditionState(chaos.base + 64)
+                    let condition = ConditionState(chaos.base + 64, lock: lock)
                     let items = chaos.count(0)
                     _ = try lock.acquire()
                     if worker == 0 {

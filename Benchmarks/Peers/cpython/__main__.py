@@ -16,8 +16,9 @@ def main():
     import locks
     import memory
     import start
+    import wakes
 
-    metrics = start.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | locks.METRICS | wakes.METRICS | memory.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

@@ -7,5 +7,7 @@ enum Registry {
         StartMetrics.all
         + WireCodingMetrics.all
         + LockMetrics.all
+        + WakeMetrics.all
+        + ArrayMetrics.all
         + MemoryMetrics.all
 }
