@@ -43,6 +43,13 @@ package final class CarriedDescriptors {
         return numbers.count - 1
     }
 
+    /// Forgets what a sender attached, so that the list can be used for the next message.
+    package func forgetAttached() {
+        precondition(!closesLeftovers, "received descriptors are closed, not forgotten")
+        numbers.removeAll(keepingCapacity: true)
+        owners.removeAll(keepingCapacity: true)
+    }
+
     /// Hands the descriptor at `index` over to the caller, who has to close it. Returns nil when there is none or it was taken already.
     package func take(_ index: Int) -> Int32? {
         guard numbers.indices.contains(index), numbers[index] >= 0 else { return nil }

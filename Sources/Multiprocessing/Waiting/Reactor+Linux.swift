@@ -16,6 +16,24 @@ final class Reactor: Sendable {
         case deadline
     }
 
+    /// What a watch is told of.
+    enum Interest {
+        /// That there is something to read, again and again as long as there is.
+        case readable
+        /// Every time that something is written (epoll(7), EPOLLET).
+        case written
+        /// That the other end of a socket is closed, once.
+        case hangUp
+
+        fileprivate var events: UInt32 {
+            switch self {
+            case .readable: EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+            case .written: EPOLLIN.rawValue | EPOLLET.rawValue
+            case .hangUp: EPOLLRDHUP.rawValue | EPOLLET.rawValue
+            }
+        }
+    }
+
     /// Called on the reactor's thread; must not block.
     typealias Handler = @Sendable (Event) -> Void
 
@@ -43,11 +61,15 @@ final class Reactor: Sendable {
 
     // MARK: - Waits
 
-    /// Calls `handler` whenever `descriptor` is readable, until `cancel`. The caller keeps the descriptor open as long.
-    func watch(_ descriptor: Int32, _ handler: @escaping Handler) throws(SystemError) -> Token {
+    /// Calls `handler` whenever `descriptor` is readable, or what else is of `interest`, until `endWatch`. The caller keeps the descriptor open as long.
+    func watch(
+        _ descriptor: Int32,
+        for interest: Interest = .readable,
+        _ handler: @escaping Handler
+    ) throws(SystemError) -> Token {
         let token = state.withLock { $0.add(handler, descriptor: descriptor, isPersistent: true, deadline: nil).token }
         do {
-            try control(EPOLL_CTL_ADD, descriptor, token: token, oneShot: false)
+            try control(EPOLL_CTL_ADD, descriptor, token: token, events: interest.events)
         } catch {
             _ = state.withLock { $0.remove(token) }
             throw error
@@ -115,8 +137,13 @@ final class Reactor: Sendable {
     }
 
     private func control(_ operation: Int32, _ descriptor: Int32, token: UInt64, oneShot: Bool) throws(SystemError) {
+        let events = Interest.readable.events | (oneShot ? EPOLLONESHOT.rawValue : 0)
+        try control(operation, descriptor, token: token, events: events)
+    }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, token: UInt64, events: UInt32) throws(SystemError) {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | (oneShot ? EPOLLONESHOT.rawValue : 0)
+        event.events = events
         event.data.u64 = token
         guard epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else {
             throw SystemError("waiting for a descriptor")

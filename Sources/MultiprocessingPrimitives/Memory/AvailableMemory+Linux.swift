@@ -6,12 +6,12 @@ internal import Glibc
 /// What the machine and this process's control group can still give.
 ///
 /// The kernel does not refuse an allocation of shared memory that is too large: it allocates page after page until it has to kill somebody. So large sizes are compared with what there is first.
-enum AvailableMemory {
+package enum AvailableMemory {
     /// Sizes below this are not checked: asking costs some 50 microseconds.
     private static let threshold = 16 << 20
 
     /// Throws ENOMEM when `size` bytes are more than what can be had.
-    static func require(_ size: Int) throws(SystemError) {
+    package static func require(_ size: Int) throws(SystemError) {
         guard size >= threshold, let available = bytes, size > available else { return }
         throw SystemError(
             code: ENOMEM,

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+
+extension Connection {
+    // MARK: - Sending
+
+    /// Sends bytes as one message, without a copy besides the one to the receiver; the thread is blocked while the receiver has too much to receive already. An empty message is a message.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As ``send(_:timeout:)``.
+    @available(*, noasync)
+    public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) throws {
+        try sent(try link.send(bytes, descriptors: [], until: Deadline(timeout: timeout)), timeout)
+    }
+
+    /// Sends bytes as one message; the thread is blocked while the receiver has too much to receive already.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As ``send(_:timeout:)``.
+    @available(*, noasync)
+    public func sendBytes(_ bytes: [UInt8], timeout: Duration? = nil) throws {
+        try bytes.withUnsafeBytes { try sendBytes($0, timeout: timeout) }
+    }
+
+    /// Sends bytes as one message; the task is suspended while the receiver has too much to receive already.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    public func sendBytes(_ bytes: [UInt8], timeout: Duration? = nil) async throws {
+        let message = link.buffers.takeOutgoing()
+        defer { link.buffers.giveBack(message) }
+        bytes.withUnsafeBytes { message.append($0) }
+        try sent(try await link.send(message, until: Deadline(timeout: timeout)), timeout)
+    }
+
+    // MARK: - Receiving
+
+    /// Receives the bytes of one message; the thread is blocked until there is one.
+    ///
+    /// - Parameters:
+    ///   - maxLength: The longest message to accept in bytes; nil for any.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As ``receive(_:timeout:)``; `ConnectionError` (`messageTooLong`) for a longer message, which has been received then.
+    @available(*, noasync)
+    public func receiveBytes(maxLength: Int? = nil, timeout: Duration? = nil) throws -> [UInt8] {
+        try link.buffers.withIncoming { message in
+            try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+            return try Self.bytes(of: message, maxLength)
+        }
+    }
+
+    /// Receives the bytes of one message; the task is suspended until there is one.
+    ///
+    /// - Parameters:
+    ///   - maxLength: The longest message to accept in bytes; nil for any.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `receiveBytes`; `CancellationError`.
+    public func receiveBytes(maxLength: Int? = nil, timeout: Duration? = nil) async throws -> [UInt8] {
+        let message = link.buffers.takeIncoming()
+        defer { link.buffers.giveBack(message) }
+        try received(try await link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+        return try Self.bytes(of: message, maxLength)
+    }
+
+    /// Receives the bytes of one message into `buffer` and returns how many; the thread is blocked until there is one.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As ``receive(_:timeout:)``; `ConnectionError` (`bufferTooSmall`), with the bytes, for a longer message.
+    @available(*, noasync)
+    public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) throws -> Int {
+        try link.buffers.withIncoming { message in
+            message.target = buffer
+            try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+            guard !message.isInTarget else { return message.count }
+            let text = "a message of \(message.count) bytes does not fit into a buffer of \(buffer.count)"
+            throw ConnectionError(.bufferTooSmall, text, receivedBytes: Array(message.bytes))
+        }
+    }
+
+    private static func bytes(of message: IncomingMessage, _ maxLength: Int?) throws -> [UInt8] {
+        if let maxLength, message.count > maxLength {
+            throw ConnectionError(
+                .messageTooLong,
+                "a message of \(message.count) bytes came where \(maxLength) were allowed"
+            )
+        }
+        return Array(message.bytes)
+    }
+}

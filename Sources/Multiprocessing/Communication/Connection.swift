@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+
+/// One end of a connection between two processes: what is sent at one end is received at the other one, in order, message by message.
+///
+/// ```swift
+/// let (parent, child) = try Connection.pipe()
+/// let process = ChildProcess { try child.send(["hello", "world"]) }
+/// try process.start()
+/// let words: [String] = try parent.receive()
+/// ```
+///
+/// Any number of threads, tasks and processes may use one end; each message is received by one of them. When all handles on the other end are closed or their processes have ended, by
+/// whatever death, receiving throws `ConnectionError` (`endOfFile`) after everything that had been sent, and sending at once. Note that a handle on the other end that this process
+/// keeps counts as well: close it once a child has it.
+///
+/// Up to 4 MiB are on their way in one direction before `send` waits for the receiver; a single message may be larger.
+public final class Connection: Codable, Sendable {
+    let link: any ConnectionLink
+
+    /// Creates a connection over what carries its messages.
+    init(_ link: any ConnectionLink) {
+        self.link = link
+    }
+
+    /// Makes the two ends of a connection.
+    ///
+    /// - Parameter duplex: Whether both ends can send and receive. If not, the first can only receive and the second only send.
+    /// - Throws: `SystemError` when there is no memory or descriptor for it; each end has three.
+    public static func pipe(duplex: Bool = true) throws -> (Connection, Connection) {
+        let (first, second) = try RingLink.pair(duplex: duplex)
+        return (Connection(first), Connection(second))
+    }
+
+    // MARK: - Values
+
+    /// Sends a value; the thread is blocked while the receiver has too much to receive already.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: `ConnectionError`: `endOfFile` when nobody has the other end, `closed`, `notWritable`, `messageTooLong`. `TimeoutError`; nothing is sent then. What encoding throws. `SystemError`.
+    @available(*, noasync)
+    public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) throws {
+        try link.buffers.withOutgoing { message in
+            try message.encode(value)
+            try sent(try link.send(message, until: Deadline(timeout: timeout)), timeout)
+        }
+    }
+
+    /// Sends a value; the task is suspended while the receiver has too much to receive already.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `send`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) async throws {
+        let message = link.buffers.takeOutgoing()
+        defer { link.buffers.giveBack(message) }
+        try message.encode(value)
+        try sent(try await link.send(message, until: Deadline(timeout: timeout)), timeout)
+    }
+
+    /// Receives a value; the thread is blocked until there is one.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: `ConnectionError`: `endOfFile`, `closed`, `notReadable`. `TimeoutError`. `WireCodingError` or `DecodingError` when the message is something else; it has been received then.
+    @available(*, noasync)
+    public func receive<Value: Codable & Sendable>(
+        _ type: Value.Type = Value.self,
+        timeout: Duration? = nil
+    ) throws -> Value {
+        try link.buffers.withIncoming { message in
+            try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+            return try message.decode(type)
+        }
+    }
+
+    /// Receives a value; the task is suspended until there is one.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `receive`; `CancellationError` when the task is cancelled while it waits: nothing is received then.
+    public func receive<Value: Codable & Sendable>(
+        _ type: Value.Type = Value.self,
+        timeout: Duration? = nil
+    ) async throws -> Value {
+        let message = link.buffers.takeIncoming()
+        defer { link.buffers.giveBack(message) }
+        try received(try await link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+        return try message.decode(type)
+    }
+
+    // MARK: - State
+
+    /// Returns whether something can be received, or the other end is gone; the thread is blocked until then or until the timeout.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less (the default) not at all.
+    @available(*, noasync)
+    public func poll(timeout: Duration? = .zero) throws -> Bool {
+        try polled(try link.poll(until: Deadline(timeout: timeout)))
+    }
+
+    /// Returns whether something can be received, or the other end is gone; the task is suspended until then or until the timeout.
+    ///
+    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less (the default) not at all.
+    /// - Throws: As the blocking `poll`; `CancellationError`.
+    public func poll(timeout: Duration? = .zero) async throws -> Bool {
+        try polled(try await link.poll(until: Deadline(timeout: timeout)))
+    }
+
+    /// Ends the use of this handle; the other end sees the end of file once every handle on this end is closed. Calls under way and later ones throw `ConnectionError` (`closed`).
+    public func close() {
+        link.close()
+    }
+
+    /// Whether `close()` was called.
+    public var isClosed: Bool { link.isClosed }
+
+    /// Whether this end can receive.
+    public var isReadable: Bool { link.isReadable }
+
+    /// Whether this end can send.
+    public var isWritable: Bool { link.isWritable }
+
+    // MARK: - Outcomes
+
+    /// Throws unless a message was sent.
+    @inline(__always)
+    func sent(_ outcome: RingOutcome, _ timeout: Duration?) throws {
+        if outcome != .done { throw error(outcome, "sending through a connection", timeout) }
+    }
+
+    /// Throws unless a message was received.
+    @inline(__always)
+    func received(_ outcome: RingOutcome, _ timeout: Duration?) throws {
+        if outcome != .done { throw error(outcome, "receiving from a connection", timeout) }
+    }
+
+    private func polled(_ outcome: RingOutcome) throws -> Bool {
+        switch outcome {
+        case .done: return true
+        case .timedOut, .busy: return false
+        case .abandoned where !link.isClosed, .shut where !link.isClosed: return true
+        default: throw error(outcome, "polling a connection", nil)
+        }
+    }
+
+    private func error(_ outcome: RingOutcome, _ operation: String, _ timeout: Duration?) -> any Error {
+        switch outcome {
+        case .cancelled: CancellationError()
+        case .tooLarge: ConnectionError(.messageTooLong, "\(operation): the message is too long")
+        case .shut, .abandoned:
+            link.isClosed
+                ? ConnectionError(.closed, "\(operation): this handle was closed")
+                : ConnectionError(.endOfFile, "\(operation): nobody has the other end any more")
+        default: TimeoutError(operation: operation, timeout: timeout ?? .zero)
+        }
+    }
+
+    // MARK: - Sending the connection
+
+    /// Opens the end in a process it was sent to.
+    public init(from decoder: any Decoder) throws {
+        link = try RingLink(type: Self.self, from: decoder)
+    }
+
+    /// Encodes this end for a process of this program, which then has it too.
+    ///
+    /// - Throws: ``HandleNotPortable`` for any other encoder, and for a connection between machines.
+    public func encode(to encoder: any Encoder) throws {
+        try link.encode(type: Self.self, to: encoder)
+    }
+}
+
+extension Connection: CustomStringConvertible {
+    /// The type and what it can do.
+    public var description: String {
+        "Connection(readable: \(isReadable), writable: \(isWritable), closed: \(isClosed))"
+    }
+}

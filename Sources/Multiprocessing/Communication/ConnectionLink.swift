@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+
+/// What carries a connection's messages: shared memory on one machine, a stream between machines. Nothing above knows which.
+protocol ConnectionLink: AnyObject, Sendable {
+    /// Buffers for the messages of this end.
+    var buffers: MessageBuffers { get }
+    /// Whether this end can receive.
+    var isReadable: Bool { get }
+    /// Whether this end can send.
+    var isWritable: Bool { get }
+    /// Whether it was closed here.
+    var isClosed: Bool { get }
+
+    /// Sends bytes with descriptors, blocking the thread.
+    func send(_ bytes: UnsafeRawBufferPointer, descriptors: [Int32], until deadline: Deadline) throws -> RingOutcome
+    /// Sends a message, suspending the task.
+    func send(_ message: OutgoingMessage, until deadline: Deadline) async throws -> RingOutcome
+    /// Receives a message, blocking the thread.
+    func receive(into message: IncomingMessage, until deadline: Deadline) throws -> RingOutcome
+    /// Receives a message, suspending the task.
+    func receive(into message: IncomingMessage, until deadline: Deadline) async throws -> RingOutcome
+    /// Waits until something can be received, blocking the thread.
+    func poll(until deadline: Deadline) throws -> RingOutcome
+    /// Waits until something can be received, suspending the task.
+    func poll(until deadline: Deadline) async throws -> RingOutcome
+    /// Ends the use of this end.
+    func close()
+    /// Encodes this end for another process.
+    func encode(type: Any.Type, to encoder: any Encoder) throws
+
+    // For waits on several at once.
+
+    /// Adds a notice that is posted when something may have come.
+    func addNotice() throws -> Notice
+    /// Takes a notice back.
+    func remove(_ notice: Notice)
+    /// Marks that somebody waits for the notice, and returns whether that may have been missed: then look again soon.
+    func markWaiting() -> Bool
+}
+
+extension ConnectionLink {
+    /// Sends a message, blocking the thread.
+    @inline(__always)
+    func send(_ message: OutgoingMessage, until deadline: Deadline) throws -> RingOutcome {
+        try message.withBytes { try send($0, descriptors: message.descriptors, until: deadline) }
+    }
+}

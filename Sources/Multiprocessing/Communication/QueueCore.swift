@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all queues share: one ring, a bell for tasks, and a pair of sockets for descriptors, both ends of which every handle holds. It travels as those four descriptors.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// A queue of messages.
+final class QueueCore: Sendable {
+    private let file: RingFile
+    private let bell: OwnedDescriptor
+    private let sender: OwnedDescriptor
+    private let receiver: OwnedDescriptor
+    private let isClosedHere = Atomic<Bool>(false)
+    let ring: Ring
+    let tasks: RingTasks
+    let buffers = MessageBuffers()
+
+    /// Makes a queue.
+    ///
+    /// - Throws: `QueueError` (`invalidCapacity`), `SystemError`.
+    init(capacity: Int?) throws {
+        if let capacity, !(1...RingPosition.largestCount).contains(capacity) {
+            throw QueueError(.invalidCapacity, "a queue cannot have a capacity of \(capacity) elements")
+        }
+        file = try RingFile()
+        bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
+        var sockets: [Int32] = [-1, -1]
+        guard mp_socketpair(&sockets) == 0 else { throw SystemError("making sockets for a queue") }
+        sender = OwnedDescriptor(owning: sockets[0])
+        receiver = OwnedDescriptor(owning: sockets[1])
+        let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
+        ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: true, capacity: capacity)
+        tasks = RingTasks(ring, bell: bell.number)
+    }
+
+    /// Opens a queue that was sent here.
+    init(type: Any.Type, from decoder: any Decoder) throws {
+        var descriptors = try ChannelHandle.decode(4, type: type, from: decoder)
+        file = try RingFile(adopting: descriptors.next())
+        bell = try descriptors.next()
+        sender = try descriptors.next()
+        receiver = try descriptors.next()
+        let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
+        ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: false)
+        tasks = RingTasks(ring, bell: bell.number)
+    }
+
+    deinit {
+        tasks.close()
+    }
+
+    /// Encodes the queue's descriptors.
+    func encode(type: Any.Type, to encoder: any Encoder) throws {
+        let numbers = [file.descriptor, bell.number, sender.number, receiver.number]
+        try ChannelHandle.encode(numbers, owner: self, type: type, to: encoder)
+    }
+
+    // MARK: - Ending
+
+    /// Whether `close` was called here.
+    var isClosed: Bool {
+        // Relaxed: a flag that stands alone.
+        isClosedHere.load(ordering: .relaxed)
+    }
+
+    /// Ends the use of this handle.
+    func close() {
+        isClosedHere.store(true, ordering: .relaxed)
+    }
+
+    /// Throws when this handle is closed.
+    @inline(__always)
+    func checkOpen() throws {
+        guard isClosed else { return }
+        throw QueueError(.closed, "this handle of the queue was closed")
+    }
+
+    /// Turns the outcome of a call into its result: whether it was done in time.
+    @inline(__always)
+    func result(_ outcome: RingOutcome) throws -> Bool {
+        outcome == .done ? true : try failure(outcome)
+    }
+
+    private func failure(_ outcome: RingOutcome) throws -> Bool {
+        switch outcome {
+        case .cancelled: throw CancellationError()
+        case .shut, .abandoned: throw QueueError(.shutDown, "the queue was shut down")
+        case .tooLarge:
+            throw QueueError(.elementTooLarge, "an element takes more than \(ring.largestMessage) bytes")
+        default: return false
+        }
+    }
+
+    // MARK: - Elements
+
+    /// Puts an element, blocking the thread until `deadline`; false when there was no room.
+    @inline(__always)
+    func put<Element: Encodable>(_ element: Element, until deadline: Deadline) throws -> Bool {
+        try checkOpen()
+        return try buffers.withOutgoing { message in
+            try message.encode(element)
+            return try result(message.withBytes { try ring.put($0, descriptors: message.descriptors, until: deadline) })
+        }
+    }
+
+    /// Puts an element, suspending the task until `deadline`; false when there was no room.
+    func put<Element: Encodable>(_ element: Element, until deadline: Deadline) async throws -> Bool {
+        try checkOpen()
+        let message = buffers.takeOutgoing()
+        defer { buffers.giveBack(message) }
+        try message.encode(element)
+        return try result(try await tasks.put(message, until: deadline))
+    }
+
+    /// Takes an element, blocking the thread until `deadline`; nil when there was none.
+    @inline(__always)
+    func get<Element: Decodable>(_ type: Element.Type, until deadline: Deadline) throws -> Element? {
+        try checkOpen()
+        return try buffers.withIncoming { message in
+            let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
+            return try result(outcome) ? try message.decode(type) : nil
+        }
+    }
+
+    /// Takes an element, suspending the task until `deadline`; nil when there was none.
+    func get<Element: Decodable>(_ type: Element.Type, until deadline: Deadline) async throws -> Element? {
+        try checkOpen()
+        let message = buffers.takeIncoming()
+        defer { buffers.giveBack(message) }
+        return try result(try await tasks.take(into: message, until: deadline)) ? try message.decode(type) : nil
+    }
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the tasks of this process wait for a ring: one after the other (`Turn`), the first one for the ring's bell, which the reactor watches. No thread waits for any of them.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// Lets tasks of this process do something one after the other, in the order they came.
+final class Turn: Sendable {
+    private struct State {
+        var isTaken = false
+        var queue: [Notice] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// Waits for the caller's turn; false when the deadline came before.
+    ///
+    /// - Throws: `CancellationError` as soon as the task is cancelled.
+    func begin(until deadline: Deadline, on reactor: Reactor) async throws -> Bool {
+        let notice = state.withLock { state -> Notice? in
+            guard state.isTaken else {
+                state.isTaken = true
+                return nil
+            }
+            let notice = Notice()
+            state.queue.append(notice)
+            return notice
+        }
+        guard let notice else { return true }
+        do {
+            if try await notice.wait(until: deadline, on: reactor) { return true }
+        } catch {
+            giveUp(notice)
+            throw error
+        }
+        giveUp(notice)
+        return false
+    }
+
+    /// Passes the turn on.
+    func end() {
+        let next = state.withLock { state -> Notice? in
+            guard !state.queue.isEmpty else {
+                state.isTaken = false
+                return nil
+            }
+            return state.queue.removeFirst()
+        }
+        next?.post()
+    }
+
+    /// Leaves the queue; a turn that came too late is passed on.
+    private func giveUp(_ notice: Notice) {
+        let isQueued = state.withLock { state in
+            guard let index = state.queue.firstIndex(where: { $0 === notice }) else { return false }
+            state.queue.remove(at: index)
+            return true
+        }
+        if !isQueued { end() }
+    }
+}
+
+/// Those who wait for the same thing to happen, again and again.
+final class NoticeList: Sendable {
+    private let notices = Mutex<[Notice]>([])
+
+    /// Adds a notice that the next `post` posts.
+    func add() -> Notice {
+        let notice = Notice()
+        notices.withLock { $0.append(notice) }
+        return notice
+    }
+
+    /// Takes a notice off the list.
+    func remove(_ notice: Notice) {
+        notices.withLock { $0.removeAll { $0 === notice } }
+    }
+
+    /// Posts all notices and forgets them.
+    func post() {
+        let posted = notices.withLock { notices in
+            defer { notices = [] }
+            return notices
+        }
+        for notice in posted { notice.post() }
+    }
+}
+
+/// A watch of this process's reactor, made at first need. In a forked child it counts as not made.
+final class LazyWatch: Sendable {
+    private struct Made {
+        let token: Reactor.Token
+        let reactor: Reactor
+        let generation: UInt32
+    }
+
+    private let made = Mutex<Made?>(nil)
+
+    /// The number of the process, by forks, in which the watch was made, plus 1.
+    private let madeIn = Atomic<UInt32>(0)
+
+    /// Whether it was made in this process.
+    @inline(__always)
+    var isMade: Bool {
+        // Relaxed: at worst `make` is called once more.
+        madeIn.load(ordering: .relaxed) == mp_fork_generation() &+ 1
+    }
+
+    /// Makes the watch if there is none.
+    func make(_ descriptor: Int32, for interest: Reactor.Interest, _ handler: @escaping Reactor.Handler) throws {
+        let generation = mp_fork_generation()
+        guard made.withLock({ $0?.generation != generation }) else { return }
+        let reactor = try Runtime.shared().reactor
+        try made.withLock { made in
+            guard made?.generation != generation else { return }
+            let token = try reactor.watch(descriptor, for: interest, handler)
+            made = Made(token: token, reactor: reactor, generation: generation)
+            madeIn.store(generation &+ 1, ordering: .relaxed)
+        }
+    }
+
+    /// Ends the watch, before the descriptor is closed.
+    func end() {
+        guard let made = made.withLock({ $0 }), made.generation == mp_fork_generation() else { return }
+        made.reactor.endWatch(made.token)
+    }
+}
+
+/// The tasks of this process that wait for a ring.
+final class RingTasks: Sendable {
+    private let ring: Ring
+    private let bell: Int32
+    private let consumers = Turn()
+    private let producers = Turn()
+    private let joiners = Turn()
+    private let waiting = NoticeList()
+    private let watch = LazyWatch()
+
+    /// Creates the place where tasks wait for `ring`; the caller keeps `bell` open.
+    init(_ ring: Ring, bell: Int32) {
+        self.ring = ring
+        self.bell = bell
+    }
+
+    /// Ends the watch, before the bell is closed.
+    func close() {
+        watch.end()
+    }
+
+    /// Lets all waiting tasks look again.
+    func wake() {
+        waiting.post()
+    }
+
+    /// Puts a message, suspending the task while there is no room.
+    func put(_ message: OutgoingMessage, until deadline: Deadline) async throws -> RingOutcome {
+        try await run(producers, until: deadline) { [ring] in
+            ring.markWaitingForSpace()
+            return ring.consumersAreBusy
+        } attempt: { [ring] deadline, cancellation in
+            let waits = cancellation != nil
+            return try message.withBytes { bytes in
+                try ring.put(
+                    bytes,
+                    descriptors: message.descriptors,
+                    until: deadline,
+                    cancellation: cancellation,
+                    waitsForOthers: waits
+                )
+            }
+        }
+    }
+
+    /// Takes a message, suspending the task while there is none.
+    func take(into message: IncomingMessage, until deadline: Deadline) async throws -> RingOutcome {
+        try await run(consumers, until: deadline) { [ring] in
+            ring.markWaitingForItems()
+            return ring.producersAreBusy
+        } attempt: { [ring] deadline, cancellation in
+            let waits = cancellation != nil
+            return try ring.take(
+                until: deadline,
+                cancellation: cancellation,
+                waitsForOthers: waits,
+                descriptors: &message.descriptors
+            ) { message.fill($0) }
+        }
+    }
+
+    /// Suspends the task until there is a message, without taking it.
+    func waitForItem(until deadline: Deadline) async throws -> RingOutcome {
+        try await run(consumers, until: deadline) { [ring] in
+            ring.markWaitingForItems()
+            return ring.producersAreBusy
+        } attempt: { [ring] deadline, cancellation in
+            try ring.wait(until: deadline, cancellation: cancellation, waitsForOthers: cancellation != nil)
+        }
+    }
+
+    /// Suspends the task until every message has been dealt with.
+    func waitUntilFinished(until deadline: Deadline) async throws -> RingOutcome {
+        try await run(joiners, until: deadline) { [ring] in
+            ring.markWaitingUntilFinished()
+        } attempt: { [ring] _, _ in
+            ring.waitUntilFinished(until: .passed)
+        }
+    }
+
+    /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
+    func addNotice() throws -> Notice {
+        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        return waiting.add()
+    }
+
+    /// Takes a notice back.
+    func remove(_ notice: Notice) {
+        waiting.remove(notice)
+    }
+
+    /// Calls `attempt` until it neither finds nothing nor somebody else at it.
+    ///
+    /// - Parameters:
+    ///   - mark: Marks that a task waits, and returns whether somebody may not have seen that.
+    ///   - attempt: Without a cancellation it must not wait.
+    private func run(
+        _ turn: Turn,
+        until deadline: Deadline,
+        mark: @Sendable () -> Bool,
+        attempt: @escaping @Sendable (Deadline, WaitCancellation?) throws -> RingOutcome
+    ) async throws -> RingOutcome {
+        try Task.checkCancellation()
+        let first = try attempt(.passed, nil)
+        guard first == .timedOut && !deadline.hasPassed || first == .busy else { return first }
+        let reactor = try Runtime.shared().reactor
+        guard try await turn.begin(until: deadline, on: reactor) else { return .timedOut }
+        defer { turn.end() }
+        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        while true {
+            let notice = waiting.add()
+            defer { waiting.remove(notice) }
+            let mayMissMark = mark()
+            let outcome = try attempt(.passed, nil)
+            if outcome == .busy {
+                // Another thread or process is at it, or asleep over it with the lock: it takes a thread to wait for a lock.
+                return try await BlockingWaiters.run { cancellation in try attempt(deadline, cancellation) }
+            }
+            guard outcome == .timedOut, !deadline.hasPassed else { return outcome }
+            let soon = mayMissMark ? min(deadline, Deadline(timeout: .milliseconds(1))) : deadline
+            _ = try await notice.wait(until: soon, on: reactor)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How tasks learn that they should look again.
+//
+// A task holds no lock while it waits, and cannot sleep on a word. It marks that it waits (`markWaiting…`), looks again, and is told by the ring's event descriptor, which is never read: each
+// write is an edge for every process that watches it (epoll(7), EPOLLET), so no process can take a wake-up away from another.
+//
+// Whoever puts rings while it holds the producers' lock and before the message exists. Killed after the ring it has woken somebody for nothing; killed before, there is no message. What is
+// left is a waiter that marked while the producer was between its look at the mark and its last store: it sees the lock held then, and must look again soon, not sleep for good. The same holds
+// for takes with the sides exchanged.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+extension Ring {
+    /// Marks that a task waits for messages. If there is none then, and `producersAreBusy` is false, the bell will ring for the next.
+    package func markWaitingForItems() {
+        mark(itemsBell)
+    }
+
+    /// Marks that a task waits for room.
+    package func markWaitingForSpace() {
+        mark(spaceBell)
+    }
+
+    /// Whether a producer may be about to finish without having seen a mark.
+    package var producersAreBusy: Bool { producers.isLocked }
+
+    /// Whether a consumer may be about to finish without having seen a mark.
+    package var consumersAreBusy: Bool { consumers.isLocked }
+
+    /// A new value each time, so that whoever rings takes back no later mark than it has seen.
+    func mark(_ word: SharedWord) {
+        if word.add(1) == 0 { word.add(1) }
+        // The mark before the looks at the lock and the position; pairs with the fence in `ringIfMarked`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+    }
+
+    /// Rings for those who have marked `word`; with the lock of the own side, before the store they wait for.
+    @inline(__always)
+    func ringIfMarked(_ word: SharedWord) {
+        // The lock before the look at the mark.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        let seen = word.load(.relaxed)
+        guard seen != 0 else { return }
+        ring()
+        _ = word.replace(seen, with: 0)
+    }
+
+    /// Rings the bell.
+    func ring() {
+        var one: UInt64 = 1
+        // Fails only after 2^64 rings.
+        _ = write(bell, &one, 8)
+    }
+
+    /// Stores `position` in `word` and wakes the other side's sleeper; if this thread dies in between the kernel wakes it.
+    @inline(__always)
+    func publish(
+        _ position: RingPosition,
+        in word: UnsafeMutablePointer<Atomic<UInt64>>,
+        waking sleeper: SharedWord,
+        at offset: Int
+    ) {
+        guard let list = mp_this_thread().pointee.robust else { return }
+        mp_robust_pending(list, base + offset)
+        // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten.
+        word.pointee.store(position.word, ordering: .releasing)
+        // The position before the look at the sleeper's mark; pairs with the exchange in `sleep`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        if sleeper.load(.relaxed) != 0 {
+            sleeper.exchange(0)
+            sleeper.wake(1)
+        }
+        mp_robust_pending(list, nil)
+    }
+
+    /// Sleeps on `word` until `isOver`, the deadline or the cancellation; with the lock of the own side, so that nobody else sleeps there.
+    func sleep(
+        on word: SharedWord,
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?,
+        _ isOver: () -> Bool
+    ) -> FutexWaitResult {
+        if deadline.hasPassed { return .timedOut }
+        if let cancellation, cancellation.isCancelled { return .cancelled }
+        if Spinning.wait(until: isOver) { return .lookAgain }
+        word.exchange(Self.waiting)
+        // The mark before the look at the position.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        defer { word.store(0) }
+        if isOver() { return .lookAgain }
+        return word.wait(while: Self.waiting, until: deadline, cancellation: cancellation)
+    }
+}

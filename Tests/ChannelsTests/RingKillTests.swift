@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import Laboratory
+import MultiprocessingChannels
+import MultiprocessingPrimitives
+import Synchronization
+import Testing
+
+/// A ring with its descriptors, as one process makes it and its forked children inherit it.
+private struct TestRing {
+    let file: RingFile
+    let ring: Ring
+
+    init(capacity: Int?) throws {
+        file = try RingFile()
+        var sockets: [Int32] = [-1, -1]
+        guard mp_socketpair(&sockets) == 0 else { throw SystemError("making sockets") }
+        let lane = DescriptorLane(sender: sockets[0], receiver: sockets[1])
+        ring = try Ring(file, 0..<file.size, bell: mp_eventfd(0), lane: lane, isNew: true, capacity: capacity)
+    }
+}
+
+/// Producers and consumers of one ring that are killed at random moments, and the books that they keep in shared memory.
+private final class Massacre {
+    static let producers = 4
+    static let consumers = 4
+    static let most = 2 << 20
+    let ring: TestRing
+    let books: MemoryRegion
+    private var processes: [ForkedProcess] = []
+    private var generator: SeededGenerator
+    /// Takes under way when their process was killed: at most so many messages were taken and not entered.
+    private(set) var lost = 0
+
+    init(seed: UInt64, capacity: Int?) throws {
+        generator = SeededGenerator(seed: seed)
+        ring = try TestRing(capacity: capacity)
+        books = try MemoryRegion(size: 4096 + Self.producers * Self.most, name: "mp-test")
+    }
+
+    /// How far a worker has got; producers first: the number of the message it is putting or has put last.
+    func progress(_ worker: Int) -> SharedWord { SharedWord(books.base, offset: worker * 64) }
+    /// Producers: the message whose put has returned last. Consumers: 1 while a message may be taken and not entered.
+    func state(_ worker: Int) -> SharedWord { SharedWord(books.base, offset: worker * 64 + 4) }
+    func watched(_ worker: Int) -> SharedWord { SharedWord(books.base, offset: worker * 64 + 8) }
+
+    /// Whether message `number` of `producer` was put for sure (bit 0), and how often it was received (bits 1 and up).
+    func entry(_ producer: Int, _ number: Int) -> UnsafeMutablePointer<Atomic<UInt8>> {
+        (books.base + 4096 + producer * Self.most + number).assumingMemoryBound(to: Atomic<UInt8>.self)
+    }
+
+    func step(_ worker: Int) {
+        progress(worker).add(1)
+        if watched(worker).load() != 0 { progress(worker).wake(1) }
+    }
+
+    /// The bytes of a message: who, which, and a length and filling that follow from that.
+    static func size(_ number: Int) -> Int { number % 97 == 0 ? 20_000 : 16 + number % 150 }
+
+    func produce(_ worker: Int) throws {
+        var bytes = [UInt8](repeating: 0, count: 32_768)
+        while true {
+            step(worker)
+            let number = Int(progress(worker).load())
+            guard number < Self.most else {
+                pause()
+                continue
+            }
+            let size = Self.size(number)
+            bytes.withUnsafeMutableBytes { bytes in
+                bytes.storeBytes(of: UInt64(worker), as: UInt64.self)
+                bytes.storeBytes(of: UInt64(number), toByteOffset: 8, as: UInt64.self)
+                for index in 16..<size { bytes[index] = UInt8(truncatingIfNeeded: number &+ index) }
+            }
+            var descriptors: [Int32] = []
+            if number.isMultiple(of: 50) { descriptors = [mp_eventfd(UInt32(number))] }
+            let outcome = try bytes.withUnsafeBytes {
+                try ring.ring.put(
+                    UnsafeRawBufferPointer(rebasing: $0[..<size]),
+                    descriptors: descriptors,
+                    until: .never
+                )
+            }
+            guard outcome == .done else { throw LaboratoryFailure(description: "put: \(outcome)") }
+            entry(worker, number).pointee.bitwiseOr(1, ordering: .relaxed)
+            for descriptor in descriptors { close(descriptor) }
+        }
+    }
+
+    /// Takes a message, checks it against what its producer must have written, and enters it.
+    func consume(_ worker: Int, _ last: inout [Int], until deadline: Deadline = .never) throws -> Bool {
+        var failure: String?
+        var descriptors: [Int32] = []
+        if worker >= 0 { state(worker).store(1) }
+        var (producer, number) = (0, 0)
+        let outcome = try ring.ring.take(until: deadline, descriptors: &descriptors) { bytes in
+            guard bytes.count >= 16 else { return failure = "a message of \(bytes.count) bytes" }
+            producer = Int(bytes.loadUnaligned(as: UInt64.self))
+            number = Int(bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            guard producer < Self.producers, number < Self.most, bytes.count == Self.size(number) else {
+                return failure = "torn: \(producer) \(number)"
+            }
+            for index in 16..<bytes.count where bytes[index] != UInt8(truncatingIfNeeded: number &+ index) {
+                failure = "torn at \(index)"
+            }
+        }
+        guard outcome == .done else { return false }
+        if let failure { throw LaboratoryFailure(description: failure) }
+        try require(number > last[producer], "message \(number) of \(producer) after \(last[producer])")
+        last[producer] = number
+        try require(
+            descriptors.count == (number.isMultiple(of: 50) ? 1 : 0),
+            "\(descriptors.count) descriptors with \(number)"
+        )
+        if let descriptor = descriptors.first {
+            var value: UInt64 = 0
+            read(descriptor, &value, 8)
+            close(descriptor)
+            try require(value == UInt64(number), "the descriptor of \(value) with \(number)")
+        }
+        let before = entry(producer, number).pointee.wrappingAdd(2, ordering: .relaxed).oldValue
+        try require(before < 2, "message \(number) of \(producer) was received twice")
+        if worker >= 0 {
+            state(worker).store(0)
+            step(worker)
+        }
+        return true
+    }
+
+    private func start(_ worker: Int) throws -> ForkedProcess {
+        try ForkedProcess { [self] in
+            do {
+                if worker < Self.producers { try produce(worker) }
+                var last = [Int](repeating: -1, count: Self.producers)
+                while true { _ = try consume(worker, &last) }
+            } catch {
+                var text = "worker \(worker): \(error)\n"
+                _ = text.withUTF8 { write(2, $0.baseAddress, $0.count) }
+                throw error
+            }
+        }
+    }
+
+    private func destroy(_ worker: Int) throws {
+        kill(processes[worker].pid, SIGKILL)
+        let status = try processes[worker].join()
+        try require(status == SIGKILL, "worker \(worker) ended by itself: \(status)")
+        if worker >= Self.producers, state(worker).load() == 1 { lost += 1 }
+        state(worker).store(0)
+    }
+
+    func run(kills: Int) throws {
+        let all = Self.producers + Self.consumers
+        for worker in 0..<all { processes.append(try start(worker)) }
+        let never = watched(all)
+        for kill in 1...kills {
+            let victim = Int.random(in: 0..<all, using: &generator)
+            let moment = Deadline(nanoseconds: mp_now() + Int64.random(in: 0..<2_000_000, using: &generator))
+            while never.wait(while: 0, until: moment) != .timedOut {}
+            try destroy(victim)
+            processes[victim] = try start(victim)
+            guard kill.isMultiple(of: 20) else { continue }
+            for worker in 0..<all { try awaitProgress(of: worker, after: victim) }
+        }
+        for worker in 0..<all { try destroy(worker) }
+        try drainAndCheck()
+    }
+
+    private func awaitProgress(of worker: Int, after victim: Int) throws {
+        let before = progress(worker).load()
+        let deadline = Deadline(timeout: .seconds(10))
+        watched(worker).store(1)
+        defer { watched(worker).store(0) }
+        while progress(worker).load() == before {
+            let result = progress(worker).wait(while: before, until: deadline)
+            try require(result != .timedOut, "worker \(worker) does not get on after \(victim) was killed")
+        }
+    }
+
+    private func drainAndCheck() throws {
+        var last = [Int](repeating: -1, count: Self.producers)
+        while try consume(-1, &last, until: .passed) {}
+        var (put, missing) = (0, 0)
+        for producer in 0..<Self.producers {
+            for number in 0..<min(Self.most, Int(progress(producer).load()) + 1) {
+                let value = entry(producer, number).pointee.load(ordering: .relaxed)
+                put += Int(value & 1)
+                if value == 1 { missing += 1 }
+            }
+        }
+        try require(put > 1000, "only \(put) messages were put")
+        try require(missing <= lost, "\(missing) of \(put) messages are missing, \(lost) may be")
+    }
+}
+
+extension RingTests {
+    @Test(.timeLimit(.minutes(2)), arguments: [(UInt64(1), 16), (2, 16), (3, 1), (4, 10_000)])
+    func `four producers and four consumers survive 250 kills, and no message is lost, doubled, torn or out of order`(
+        seed: UInt64,
+        capacity: Int
+    ) async throws {
+        try await Laboratory.run {
+            try Massacre(seed: seed, capacity: capacity).run(kills: 250)
+        }
+    }
+}
+
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct RingTests {
+    @Test func `a backlog of many sizes comes out as it went in, and its memory is given back`() throws {
+        let ring = try TestRing(capacity: nil).ring
+        var generator = SeededGenerator(seed: 5)
+        var expected: [(Int, UInt8)] = []
+        var next = 0
+        for round in 0..<20_000 {
+            // More goes in than comes out at first, then the reverse.
+            if Int.random(in: 0..<10, using: &generator) < (round < 10_000 ? 7 : 3) {
+                let size = Int.random(in: 0..<(round.isMultiple(of: 50) ? 200_000 : 600), using: &generator)
+                let bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: next), count: size)
+                let outcome = try bytes.withUnsafeBytes { try ring.put($0, until: .passed) }
+                try require(outcome == .done, "\(outcome)")
+                expected.append((size, UInt8(truncatingIfNeeded: next)))
+                next += 1
+            } else if !expected.isEmpty {
+                let (size, value) = expected.removeFirst()
+                var descriptors: [Int32] = []
+                var isRight = false
+                _ = try ring.take(until: .passed, descriptors: &descriptors) {
+                    isRight = $0.count == size && $0.allSatisfy { $0 == value }
+                }
+                try require(isRight, "message of \(size) bytes in round \(round)")
+            }
+            try require(ring.count == expected.count, "count")
+        }
+    }
+}
