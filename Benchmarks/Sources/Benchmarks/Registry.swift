@@ -9,5 +9,6 @@ enum Registry {
         + LockMetrics.all
         + WakeMetrics.all
         + ArrayMetrics.all
+        + PoolMetrics.all
         + MemoryMetrics.all
 }
