@@ -113,7 +113,8 @@ package struct ForkedProcess {
         pid = mp_fork()
         guard pid >= 0 else { throw SystemError("forking") }
         guard pid == 0 else { return }
-        alarm(50)
+        // Longer than any test: a laboratory that ends in time ends its processes itself.
+        alarm(300)
         // A laboratory that failed leaves its workers behind.
         mp_die_with_parent()
         do {
