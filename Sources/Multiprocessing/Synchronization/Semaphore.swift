@@ -90,13 +90,21 @@ extension Semaphore: Codable, CustomStringConvertible {
     }
 }
 
-/// ``Semaphore`` by a second name, for files in which that one is ambiguous.
+/// A number of permits that processes share: `Semaphore`, by a second name.
+///
+/// ```swift
+/// let connections = try Semaphore(value: 4)
+/// try connections.withPermit { try fetch(page) }   // four at a time, in all processes together
+/// ```
+///
+/// `acquire(timeout:)` takes a permit, `release(_:)` gives one or several, whoever took them; `withPermit(_:)` does both around its body; `value` is the number of permits at this moment. As for the
+/// other handles, what blocks has an asynchronous twin. A ``BoundedSemaphore`` never has more permits than at the start.
 ///
 /// Glibc, and Foundation with it, calls a pointer to `sem_t` a `Semaphore`. A file that imports `Multiprocessing` need not care, whatever else it imports; one that sees this package only
-/// through another module's re-export may have to.
+/// through another module's re-export may have to, and has this name. For the same reason documentation lists the class with those of a lower module.
 public typealias CountingSemaphore = Semaphore
 
 extension Multiprocessing {
-    /// ``Semaphore``, qualified.
+    /// `Semaphore`, qualified.
     public typealias Semaphore = CountingSemaphore
 }
