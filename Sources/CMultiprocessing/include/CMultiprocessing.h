@@ -3,7 +3,8 @@
 // The C shim of swift-multiprocessing: only what Swift cannot say. This header is the contract; nothing else is shared with Swift.
 //
 //   hook.c         control before `main`, for a process that this package started
-//   system.c       system calls that the Glibc module lacks, fork, spawn
+//   fork.c         fork, and what the Swift runtime does not know of it
+//   system.c       system calls that the Glibc module lacks, spawn
 //   descriptors.c  messages with file descriptors beside them (SCM_RIGHTS)
 //   robust.c       futex words whose holder may die, waits on several words (robust.h)
 //   crash.c        what a dying child can still say: fatal message, signal, stack
@@ -43,6 +44,7 @@ void mp_serve_if_marked(void);
 // MARK: - Processes (system.c)
 
 // The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
+// In the child the Swift runtime's locks know the thread by its new id.
 pid_t mp_fork(void);
 
 // Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits

@@ -131,6 +131,12 @@ package struct BarrierState: @unchecked Sendable {
         phase.wake(Int32.max)
     }
 
+    /// Sees to it that the others are woken, too, when this thread was woken in place of all because whoever was to do it died.
+    private func passOnWakeUp() {
+        guard notice.isLeftBehind, enter() else { return }
+        leave()
+    }
+
     /// Ends the present generation, for good or ill, and begins the next; with the notice posted.
     private func advance(failed: Bool) {
         let generation = phase.load() >> 1
@@ -222,7 +228,10 @@ package struct BarrierState: @unchecked Sendable {
     ) -> Outcome {
         while true {
             _ = Spinning.wait { phase.load(.relaxed) != generation << 1 }
-            if let passed = outcome(of: generation) { return passed ? .passed(index) : .broken }
+            if let passed = outcome(of: generation) {
+                passOnWakeUp()
+                return passed ? .passed(index) : .broken
+            }
             let seenNotice = notice.word.load()
             if notice.isLeftBehind {
                 // Whoever takes the gate now learns of the death, and puts things in order.
