@@ -30,8 +30,6 @@ extern char **environ;
 
 // MARK: - Processes
 
-pid_t mp_fork(void) { return fork(); }
-
 // The environment of now with the marker for descriptor 3 added; one block to free. NULL when memory is short.
 static char **marked_environment(void) {
     size_t count = 0;

@@ -42,7 +42,7 @@ void mp_serve_if_marked(void);
 
 // MARK: - Processes (system.c)
 
-// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
+// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child), and with it what lets Swift's mutexes work in the child (fork.c).
 pid_t mp_fork(void);
 
 // Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits
