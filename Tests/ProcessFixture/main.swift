@@ -80,6 +80,7 @@ case "preload-fails":
 case "preload-traps":
     try ForkServer.preload { fatalError("in the server") }
     do { try ChildProcess {}.start() } catch { tell("\(error)") }
+case "pool": try runPools(CommandLine.arguments.dropFirst(2).first ?? "")
 default:
     print("unknown: \(CommandLine.arguments)")
     exit(2)

@@ -15,9 +15,10 @@ import sys
 def main():
     import locks
     import memory
+    import pools
     import start
 
-    metrics = start.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | locks.METRICS | memory.METRICS | pools.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

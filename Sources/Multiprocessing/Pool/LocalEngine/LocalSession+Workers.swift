@@ -94,7 +94,7 @@ extension LocalSession {
             memory: worker.memory.region.descriptor,
             doorbell: doorbell.region.descriptor,
             socket: theirs.number,
-            reportsMemory: true,
+            reportsMemory: specification.maximumMemory != nil,
             owner: theirs
         )
         let child = ChildProcess(
