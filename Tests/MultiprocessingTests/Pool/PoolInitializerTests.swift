@@ -139,6 +139,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
             }
             try checkEqual(try results.map { try $0.get(timeout: .seconds(60)) }, (1...2000).map { $0 })
             _ = try checkThrows(PoolError.self) { try pool.resize(processes: 0) }
+            _ = try pool.map(0..<100, chunkSize: 1) { $0 }
             let text = pool.statistics.description
             try check(text.contains("Worker-") && text.contains("idle") && text.contains("0 running"), text)
             let worker = pool.statistics.workers

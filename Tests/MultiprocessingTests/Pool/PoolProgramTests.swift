@@ -17,6 +17,11 @@ struct PoolProgramTests {
         return (program, workers)
     }
 
+    /// What a program said on its standard error, but for the warning of its variables.
+    private func complaints(_ text: String) -> [Substring] {
+        text.split(separator: "\n").filter { !$0.contains("top-level variables of main.swift") }
+    }
+
     @Test(arguments: ["return", "exit", "async-exit", "dropped"])
     func `a program ends with a running pool, and leaves nobody`(_ way: String) throws {
         let (program, workers) = try start(way)
@@ -24,11 +29,11 @@ struct PoolProgramTests {
         let result = program.finish()
         #expect(ContinuousClock.now - clock < .seconds(5))
         #expect(result.status == (way.hasSuffix("exit") ? 7 << 8 : 0), "\(result)")
-        #expect(result.errors == "")
+        #expect(complaints(result.errors) == [])
         #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
     }
 
-    @Test(arguments: [SIGKILL, SIGTERM, SIGSEGV])
+    @Test(arguments: [SIGKILL, SIGTERM, SIGHUP])
     func `all workers end when their program is killed`(_ signal: Int32) throws {
         let (program, workers) = try start("waiting")
         kill(program.processIdentifier, signal)
@@ -52,7 +57,7 @@ struct PoolProgramTests {
         let result = program.finish()
         #expect(ContinuousClock.now - clock < .seconds(1))
         #expect(result.status & 0x7f == SIGINT, "\(result)")
-        #expect(result.errors == "")
+        #expect(complaints(result.errors) == [])
         #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
     }
 }

@@ -61,7 +61,7 @@ final class WorkerLoop: @unchecked Sendable {
     static func serve(_ handle: WorkerHandle) {
         // Ctrl-C is the pool's to handle: it ends its workers in order.
         signal(SIGINT, SIG_IGN)
-        guard let arrived = handle.take() else { return }
+        guard let arrived = handle.take() else { preconditionFailure("a worker was started without its memory") }
         WorkerLoop(arrived).run()
     }
 
@@ -102,13 +102,14 @@ final class WorkerLoop: @unchecked Sendable {
     func wait(ticket: UInt64, for body: @escaping @Sendable () async -> Void) {
         let isDone = Flag()
         let attention = memory.attention
+        // Before it begins: somebody who sees it at work may want it cancelled at once.
+        memory.setStatus(.awaited, ticket)
         let task = Task.detached {
             await body()
             isDone.raise()
             attention.add(1)
             attention.wake(.max)
         }
-        memory.setStatus(.awaited, ticket)
         while true {
             let seen = attention.load()
             if isDone.isRaised { break }
