@@ -100,7 +100,7 @@ extension LocalSession {
     func cancel(_ ticket: UInt64, kill: Bool) {
         for worker in workers {
             guard let entry = worker.entry(ticket) else { continue }
-            if worker.revoke(entry) {
+            if takeBack(entry, from: worker) {
                 unwritten.append((ticket, nil))
                 host.engineChanged()
             } else if kill {
@@ -108,6 +108,16 @@ extension LocalSession {
             }
             return
         }
+    }
+
+    /// Takes a task back that its worker has not begun; false when it has.
+    func takeBack(_ entry: LocalWorker.Outstanding, from worker: LocalWorker) -> Bool {
+        guard worker.revoke(entry) else { return false }
+        // Nothing comes from a worker that has nothing else.
+        worker.dropRevoked()
+        if worker.phase == .ready, worker.outstanding.isEmpty { listIdle(worker) }
+        insistIfIdle(worker)
+        return true
     }
 
     /// Ends a task that a worker has begun, and the worker with it unless the task hears that it is cancelled.
@@ -118,7 +128,7 @@ extension LocalSession {
         // From the last one on: where one cannot be taken back, the worker is done with all before it.
         for other in worker.outstanding.all.reversed() where !other.isRevoked {
             if other.ticket == entry.ticket { break }
-            if worker.revoke(other) { unwritten.append((other.ticket, nil)) } else { isOver = true }
+            if takeBack(other, from: worker) { unwritten.append((other.ticket, nil)) } else { isOver = true }
         }
         host.engineChanged()
         guard !isOver, !worker.tasks.isReleased(entry.end) else { return }

@@ -154,7 +154,9 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty else { return }
         // What was given to a worker that is still being started can be done at once here.
         if let unready = workers.first(where: { $0.phase == .starting && !$0.outstanding.isEmpty }) {
-            for entry in unready.outstanding.all where unready.revoke(entry) { events.lost(entry.ticket, .notBegun) }
+            for entry in unready.outstanding.all where takeBack(entry, from: unready) {
+                events.lost(entry.ticket, .notBegun)
+            }
             return
         }
         guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
@@ -162,7 +164,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         // The newer half of what waits there; what the worker takes meanwhile it keeps.
         var rest = laden.outstanding.count / 2
         for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
-            guard laden.revoke(entry) else { break }
+            guard takeBack(entry, from: laden) else { break }
             events.lost(entry.ticket, .notBegun)
             rest -= 1
         }
