@@ -22,12 +22,15 @@ private func countTogether() throws {
 
 @Suite(.timeLimit(.minutes(2))) struct MutexTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
-    func `threads of a child can wait for a mutex that its main thread holds`(_ method: StartMethod) throws {
-        for _ in 0..<5 {
-            let child = ChildProcess(startMethod: method) { try countTogether() }
-            try child.start()
-            #expect(try child.join(timeout: .seconds(60)))
-            #expect(child.exitStatus == .exited(0))
+    func `threads of a child can wait for a mutex that its main thread holds`(_ method: StartMethod) async throws {
+        try await isolated {
+            for _ in 0..<5 {
+                let child = ChildProcess(startMethod: method) { try countTogether() }
+                try child.start()
+                try child.join()
+                try checkEqual(child.exitStatus, .exited(0))
+                try child.close()
+            }
         }
     }
 
