@@ -64,7 +64,7 @@ final class ForkServerClient: Sendable {
     /// Asks for a child. Does not wait, but for the kernel to start a server.
     ///
     /// - Throws: `ProcessError` when there can be none, `SystemError` when descriptors are short.
-    func take() throws -> Offer {
+    func take(isBlocking: Bool) throws -> Offer {
         while true {
             let (retired, action, server) = state.withLock { state in
                 var retired: [Waiter] = []
@@ -73,7 +73,7 @@ final class ForkServerClient: Sendable {
                     retired = state.machine.retire(generation: server.generation).waiters
                     state.server = nil
                 }
-                return (retired, state.machine.take(waiter: Waiter()), state.server)
+                return (retired, state.machine.take(isBlocking: isBlocking, waiter: Waiter()), state.server)
             }
             for waiter in retired { waiter.tell(nil) }
             switch action {
