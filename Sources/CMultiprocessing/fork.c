@@ -1,66 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `fork`, and what it leaves wrong in the child: the number of the thread, which Swift's `Mutex` keeps in thread-local variables.
+// fork, and what the Swift runtime does not know of it.
 //
-// `Mutex` is a futex with priority inheritance (futex(2), FUTEX_LOCK_PI): its word holds the number of the thread that has it. The number is asked for once in a thread and kept in a variable
-// `_swift_stdlib_gettid.tid` of which every compiled file has its own (stdlib/public/SwiftShims/swift/shims/_SynchronizationShims.h). The thread of a forked child inherits the variables of the thread that forked, and would
-// lock with the number of another process' thread. As long as nobody waits nothing is noticed. The first one that has to wait asks the kernel to lend its priority to a thread that does not exist, and the program ends.
-//
-// The variables have no name that could be looked up, so they are found by what they hold: the words of zero-initialised thread-local storage that are equal to the number of the forking thread, in every file that was
-// loaded at the start of the program but the C library's. Where those lie is noted before `main`: at a fork the loader's lock must not be taken, or a copy made meanwhile by another thread would find it held for good.
+// The runtime's locks (`swift_once`, the standard library's `Mutex`) are futexes of the priority-inheriting kind: the word holds the id of the thread that has it, and each thread keeps its
+// id in a thread-local variable. The thread that returns from fork in the child has a copy of that variable with the id it had in the parent. It takes and gives up free locks with it;
+// but as soon as a second thread waits for such a lock the kernel finds an owner that is no thread of this process, and both loop on EPERM for ever. So the child forgets the id, and the
+// runtime asks for it again. The variable has no name that could be linked to: it is a word that equals
+// the old id, among the few that the runtime's libraries, or the executable that they were linked into, keep for each thread.
 
 #define _GNU_SOURCE
 #include "CMultiprocessing.h"
 
 #include <link.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAXIMUM_FILES = 128, MAXIMUM_CACHES = 512 };
+enum { most_images = 32 };
 
-// Zero-initialised thread-local storage of one file: its distance from the thread's own block, the same in every thread (static TLS, Drepper, "ELF Handling For Thread-Local Storage"), and its size.
-static struct {
-    intptr_t distance;
-    size_t size;
-} files[MAXIMUM_FILES];
-static size_t file_count;
+// The calling thread's variables of the images that may hold the runtime, or what was inlined from it.
+struct variables {
+    struct {
+        uint32_t *first;
+        size_t count;
+    } images[most_images];
+    size_t count;
+    bool has_executable;
+};
 
-static int note_file(struct dl_phdr_info *info, size_t size, void *context) {
-    (void)context;
-    if (size < offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof info->dlpi_tls_data || info->dlpi_tls_data == NULL) return 0;
-    if (strstr(info->dlpi_name, "/libc.so") != NULL || strstr(info->dlpi_name, "/ld-") != NULL) return 0;
-    for (size_t i = 0; i < info->dlpi_phnum && file_count < MAXIMUM_FILES; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type != PT_TLS) continue;
-        uintptr_t start = ((uintptr_t)info->dlpi_tls_data + header->p_filesz + 3) & ~(uintptr_t)3;
-        uintptr_t end = (uintptr_t)info->dlpi_tls_data + header->p_memsz;
-        if (end < start + 4) continue;
-        files[file_count].distance = (intptr_t)(start - (uintptr_t)pthread_self());
-        files[file_count++].size = end - start;
+static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    struct variables *variables = context;
+    // The executable comes first.
+    bool is_wanted = !variables->has_executable || strstr(info->dlpi_name, "libswift") != NULL;
+    variables->has_executable = true;
+    if (!is_wanted || info->dlpi_tls_data == NULL || variables->count == most_images) return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_TLS) continue;
+        variables->images[variables->count].first = (uint32_t *)(((uintptr_t)info->dlpi_tls_data + 3) & ~(uintptr_t)3);
+        variables->images[variables->count++].count = info->dlpi_phdr[i].p_memsz / sizeof(uint32_t);
+        return 0;
     }
     return 0;
 }
 
-void mp_note_thread_storage(void) {
-    if (file_count == 0) dl_iterate_phdr(note_file, NULL);
-}
-
 pid_t mp_fork(void) {
-    uint32_t *caches[MAXIMUM_CACHES];
-    size_t count = 0;
-    uint32_t parent = (uint32_t)syscall(SYS_gettid);
-    for (size_t i = 0; i < file_count; i++) {
-        uint32_t *words = (uint32_t *)((uintptr_t)pthread_self() + (uintptr_t)files[i].distance);
-        for (size_t k = 0; k < files[i].size / 4; k++)
-            if (words[k] == parent && count < MAXIMUM_CACHES) caches[count++] = &words[k];
-    }
+    // Before the fork: the child must not take the loader's lock, which another thread may have held.
+    struct variables variables = {0};
+    dl_iterate_phdr(visit_image, &variables);
+    uint32_t old = (uint32_t)syscall(SYS_gettid);
     pid_t pid = fork();
     if (pid != 0) return pid;
-    uint32_t thread = (uint32_t)syscall(SYS_gettid);
-    // What a handler of the fork has changed already (robust.c) stays as it is.
-    for (size_t i = 0; i < count; i++)
-        if (*caches[i] == parent) *caches[i] = thread;
+    for (size_t image = 0; image < variables.count; image++) {
+        for (size_t i = 0; i < variables.images[image].count; i++) {
+            uint32_t *word = &variables.images[image].first[i];
+            if (*word == old) *word = 0;
+        }
+    }
     return 0;
 }

@@ -28,7 +28,6 @@ static bool is_serving;
 bool mp_is_privileged(void) { return getauxval(AT_SECURE) != 0 || getuid() != geteuid() || getgid() != getegid(); }
 
 void mp_serve_if_marked(void) {
-    mp_note_thread_storage();
     const char *marker = getenv(MP_MARKER);
     if (marker == NULL) return;
     char *end = NULL;

@@ -3,7 +3,8 @@
 // The C shim of swift-multiprocessing: only what Swift cannot say. This header is the contract; nothing else is shared with Swift.
 //
 //   hook.c         control before `main`, for a process that this package started
-//   system.c       system calls that the Glibc module lacks, fork, spawn
+//   fork.c         fork, and what the Swift runtime does not know of it
+//   system.c       system calls that the Glibc module lacks, spawn
 //   descriptors.c  messages with file descriptors beside them (SCM_RIGHTS)
 //   robust.c       futex words whose holder may die, waits on several words (robust.h)
 //   crash.c        what a dying child can still say: fatal message, signal, stack
@@ -42,11 +43,9 @@ void mp_serve_if_marked(void);
 
 // MARK: - Processes (system.c)
 
-// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child), and with it what lets Swift's mutexes work in the child (fork.c).
+// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
+// In the child the Swift runtime's locks know the thread by its new id.
 pid_t mp_fork(void);
-
-// Notes what `mp_fork` has to know of the files that the program was loaded from. Before `main`, while there is one thread.
-void mp_note_thread_storage(void);
 
 // Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits
 // as descriptor 3; descriptors 0, 1 and 2 are inherited, every other one is closed, no signal is blocked. Stores the new process' pid. Returns 0 or an errno.

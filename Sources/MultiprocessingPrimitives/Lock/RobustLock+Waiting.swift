@@ -135,29 +135,9 @@ extension RobustLock {
         wakeNext(stamp: stamp, unlearned: unlearned)
     }
 
-    /// Gives up the lock, which the calling thread holds, and wakes all who sleep until it is free.
-    func releaseToAll() {
-        guard let thread = mp_this_thread(), let list = thread.pointee.robust, isHeld(by: .thread) else { return }
-        mp_robust_pending(list, base)
-        mp_robust_unlink(base)
-        let stamp = Self.stamp(of: thread.pointee.id)
-        ownerProcess.pointee.store(stamp, ordering: .relaxed)
-        if !word.replace(thread.pointee.id, with: 0) {
-            word.exchange(Self.waiters)
-            word.wake(Int32.max)
-            removeMark(stamp: stamp)
-        }
-        mp_robust_pending(list, nil)
-    }
-
     /// Wakes one who sleeps until the lock is free; with nobody asleep, takes the mark off.
     private func wakeNext(stamp: Int32, unlearned: Bool) {
         guard word.wake(1) == 0, !unlearned else { return }
-        removeMark(stamp: stamp)
-    }
-
-    /// Takes the mark off a lock that nobody slept for after it was given up with `stamp`.
-    private func removeMark(stamp: Int32) {
         // Somebody may have taken the lock, been slept for, and passed it on since the look for sleepers: the stamp is another then. A little-endian pair; relaxed, since nothing was
         // written that the next holder does not know from the exchange before.
         _ = wordAndOwner.pointee.compareExchange(

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import Laboratory
+import MultiprocessingPrimitives
+import Synchronization
+import Testing
+
+/// A lock of the standard library, for two threads.
+private final class Guarded: Sendable {
+    let count = Mutex(0)
+}
+
+extension PrimitivesTests {
+    /// What a forked process may rely on.
+    @Suite(.timeLimit(.minutes(1))) struct ForkTests {
+        @Test func `a forked process's threads contend for the standard library's locks`() async throws {
+            try await Laboratory.run {
+                // The runtime remembers this thread's number from here on.
+                Guarded().count.withLock { $0 += 1 }
+                let child = try ForkedProcess {
+                    let guarded = Guarded()
+                    let (begun, ended) = (SharedWord(.allocate(capacity: 1)), SharedWord(.allocate(capacity: 1)))
+                    begun.initialize(0)
+                    ended.initialize(0)
+                    try guarded.count.withLock { count in
+                        try Thread.start(name: "mp-test") {
+                            begun.store(1)
+                            guarded.count.withLock { $0 += 1 }
+                            ended.exchange(1)
+                            ended.wake(1)
+                        }
+                        try waitFor("the other thread") { begun.load() == 1 }
+                        // Long enough for it to find the lock held; if not, this says nothing.
+                        for _ in 0..<100_000 { mp_pause() }
+                        count += 1
+                    }
+                    let deadline = Deadline(timeout: .seconds(10))
+                    while ended.load() == 0 {
+                        let result = ended.wait(while: 0, until: deadline)
+                        try require(result != .timedOut, "the other thread does not get the lock")
+                    }
+                    try require(guarded.count.withLock { $0 } == 2, "the lock protects nothing")
+                }
+                try require(try child.join() == 0, "the child failed")
+            }
+        }
+    }
+}
