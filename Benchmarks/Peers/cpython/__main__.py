@@ -13,11 +13,12 @@ import sys
 
 
 def main():
+    import channels
     import locks
     import memory
     import start
 
-    metrics = start.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | channels.METRICS | locks.METRICS | memory.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

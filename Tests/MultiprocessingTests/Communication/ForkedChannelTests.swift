@@ -32,6 +32,7 @@ struct ForkedChannelTests {
     {
         try await isolated {
             let stop = try Event()
+            let ready = try Semaphore(value: 0)
             let results = try JoinableQueue<Int>()
             let (near, far) = try Connection.pipe()
             let big = try Queue<[UInt8]>()
@@ -45,9 +46,12 @@ struct ForkedChannelTests {
                         let (left, right) = try Connection.pipe()
                         try left.send(1)
                         try checkEqual(try right.receive(Int.self), 1)
+                        try ready.release()
                     }
                 }
             }
+            // What the runtime makes once, at first use, is under locks of its own, which a copy would find held for good.
+            for _ in 0..<30 { try ready.acquire() }
             for round in 0..<40 {
                 let process = ChildProcess(startMethod: .fork) {
                     try far.send(round)
