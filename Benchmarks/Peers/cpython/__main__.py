@@ -16,9 +16,10 @@ def main():
     import channels
     import locks
     import memory
+    import pools
     import start
 
-    metrics = start.METRICS | channels.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | channels.METRICS | locks.METRICS | memory.METRICS | pools.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// The bell of a pool's own thread.
+///
+/// `@unchecked Sendable` is safe because the pointer never changes and what it points to is atomic.
+final class PoolThread: @unchecked Sendable {
+    /// Changes with every wake; never freed while the thread lives, which holds this object.
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+    private let isAsleep = Atomic<Bool>(false)
+    /// Whether it looks again soon without being woken.
+    private let isWatching = Atomic<Bool>(false)
+    let isStarted = Atomic<Bool>(false)
+
+    init() {
+        word = .allocate(capacity: 1)
+        word.initialize(to: Atomic(0))
+    }
+
+    deinit {
+        word.deinitialize(count: 1)
+        word.deallocate()
+    }
+
+    /// A value to give to `sleep`, taken before looking for work.
+    var ticket: UInt32 { word.pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// Blocks until somebody wakes after `ticket` was taken, or the deadline.
+    func sleep(_ ticket: UInt32, until deadline: Deadline) {
+        let shared = SharedWord(word)
+        isAsleep.store(true, ordering: .sequentiallyConsistent)
+        if shared.load() == ticket { _ = shared.wait(while: ticket, until: deadline) }
+        isAsleep.store(false, ordering: .releasing)
+    }
+
+    /// Sleeps for a moment, while others are busy submitting.
+    func watch(_ ticket: UInt32) {
+        isWatching.store(true, ordering: .sequentiallyConsistent)
+        sleep(ticket, until: Deadline(timeout: .microseconds(100)))
+        isWatching.store(false, ordering: .sequentiallyConsistent)
+    }
+
+    /// Wakes the thread unless it looks again soon in any case.
+    func wakeSoon() {
+        // Sequentially consistent with the stores in `watch`: what was submitted before is seen when it looks.
+        if !isWatching.load(ordering: .sequentiallyConsistent) { wake() }
+    }
+
+    /// Wakes the thread.
+    func wake() {
+        word.pointee.add(1, ordering: .sequentiallyConsistent)
+        // Sequentially consistent with the store in `sleep`: either it is seen asleep here, or it sees the new number there.
+        if isAsleep.load(ordering: .sequentiallyConsistent) { SharedWord(word).wake(1) }
+    }
+}
+
+extension PoolCore {
+    /// Starts the pool's thread, once; under the lock.
+    func startThreadIfNeeded() {
+        guard !thread.isStarted.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        do {
+            try Thread.start(name: "mp-pool", stackSize: 1 << 20) { self.runThread() }
+        } catch {
+            thread.isStarted.store(false, ordering: .releasing)
+            broke(error)
+        }
+    }
+
+    /// Replaces workers, calls callbacks, and leads where nobody else does, until nothing is left of the pool.
+    private func runThread() {
+        var seen = submissions
+        while true {
+            let ticket = thread.ticket
+            let (isOver, called) = withLock {
+                if !isLed { advance() }
+                let called = callbacks
+                callbacks = []
+                return (phase != .running && session.isEmpty && called.isEmpty, called)
+            }
+            for callback in called { callback() }
+            if isOver { break }
+            if withLock({ session.needsMaintenance }) { session.maintain() }
+            switch withLock({ role(&seen) }) {
+            case .lead:
+                session.wait(until: withLock { session.maintenanceDeadline })
+                withLock {
+                    isLed = false
+                    advance()
+                }
+            case .watch: thread.watch(ticket)
+            case .sleep: thread.sleep(ticket, until: withLock { session.maintenanceDeadline })
+            }
+        }
+        gone.post()
+    }
+
+    private enum Role {
+        case lead
+        case watch
+        case sleep
+    }
+
+    /// What the pool's thread has to do; under the lock.
+    ///
+    /// As long as somebody submits one call after the other, that thread collects results as it goes, and a second one would only be in its way.
+    private func role(_ seen: inout UInt64) -> Role {
+        guard machine.running > 0 || machine.waiting > 0, !isLed, callbacks.isEmpty else { return .sleep }
+        if submissions != seen, !needsLeader {
+            seen = submissions
+            return .watch
+        }
+        needsLeader = false
+        isLed = true
+        return .lead
+    }
+}
