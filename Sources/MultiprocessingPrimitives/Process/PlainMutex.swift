@@ -10,7 +10,7 @@ internal import Synchronization
 /// A value that one thread of this process at a time may use; as the standard library's `Mutex`, but for forked children as well.
 ///
 /// One that another thread holds at the moment of a fork stays held in the child. Where that can be, it belongs into a ``ForkLocal``.
-package struct PlainMutex<Value>: ~Copyable, @unchecked Sendable {
+package struct PlainMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     // Safe because the value is touched only by whoever holds the lock.
     private let value: UnsafeMutablePointer<Value>
     private let word: SharedWord
@@ -30,7 +30,7 @@ package struct PlainMutex<Value>: ~Copyable, @unchecked Sendable {
     }
 
     /// Calls `body` with the value while no other thread of this process uses it; the thread is blocked until then. Not to be called inside `body`.
-    package borrowing func withLock<Result, Failure: Error>(
+    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         if !word.replace(0, with: 1) { wait() }
