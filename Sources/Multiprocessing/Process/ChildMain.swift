@@ -100,7 +100,11 @@ enum ChildMain {
     /// for that. In a process that has threads, locks or open files the end itself counts: then they are stopped, free, and closed.
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
-        let link = exitLink.load(ordering: .relaxed)
+        sendLastWords(code, on: exitLink.load(ordering: .relaxed))
+    }
+
+    /// Says the last words on that link.
+    static func sendLastWords(_ code: Int32, on link: Int32) {
         let isOver = mp_is_alone([link, ProcessIdentity.current.parent?.pidfd ?? -1], 2)
         if isOver {
             // What `exit` would do next.

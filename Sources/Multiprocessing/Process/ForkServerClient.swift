@@ -66,14 +66,16 @@ final class ForkServerClient: Sendable {
     /// - Throws: `ProcessError` when there can be none, `SystemError` when descriptors are short.
     func take() throws -> Offer {
         while true {
-            let (action, server) = state.withLock { state in
+            let (retired, action, server) = state.withLock { state in
+                var retired: [Waiter] = []
                 // A program that gave up rights after the start of its server must not have children with those rights.
                 if let server = state.server, server.credentials != Credentials.current {
-                    _ = state.machine.retire(generation: server.generation)
+                    retired = state.machine.retire(generation: server.generation).waiters
                     state.server = nil
                 }
-                return (state.machine.take(waiter: Waiter()), state.server)
+                return (retired, state.machine.take(waiter: Waiter()), state.server)
             }
+            for waiter in retired { waiter.tell(nil) }
             switch action {
             case .use(let spare, _, let missing): return .spare(spare, .spares(missing))
             case .order(let generation):

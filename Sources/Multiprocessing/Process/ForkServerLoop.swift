@@ -26,9 +26,9 @@ final class ForkServerLoop {
     /// How long daemons have to end after SIGTERM when the parent is gone.
     private static let grace: Int64 = 50_000_000
 
-    /// A spare that nobody waits for is forked after a quiet moment of that length, in milliseconds: the child that made it necessary has its job to do, on the same processor
-    /// perhaps.
-    private static let pauseBeforeSpare: Int32 = 1
+    /// A spare that nobody waits for is forked after a quiet moment of that length, in milliseconds: the child that made it necessary has its job to do, and the program is to see
+    /// its end. With a processor for each of the three there is nothing to wait for.
+    private static let pauseBeforeSpare: Int32 = mp_affinity_count() > 2 ? 0 : 1
 
     private let control: Link
     private let page: OrderPage

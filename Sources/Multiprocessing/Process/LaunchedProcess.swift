@@ -104,7 +104,7 @@ final class LaunchedProcess: Sendable {
         let end = record.withLock { record in
             record.isOver && record.status == nil ? record.announcedCode : nil
         }
-        if let end { noteEnd(.exited(end)) }
+        if let end { settle(.exited(end)) }
         return isOpen
     }
 
@@ -112,7 +112,10 @@ final class LaunchedProcess: Sendable {
         let (hasOutcome, isOpen) = record.withLock { record in
             while true {
                 switch try? link.receive(wait: false) {
-                case .message(let message): Self.note(message, in: &record)
+                case .message(let message):
+                    Self.note(message, in: &record)
+                    // These were its last words.
+                    if record.isOver { return (record.outcome != nil, false) }
                 case .unreceivable(let error): record.receptionError = error
                 case .wouldBlock: return (record.outcome != nil, true)
                 case .endOfFile, nil: return (record.outcome != nil, false)
@@ -144,6 +147,10 @@ final class LaunchedProcess: Sendable {
     /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, and without that it was killed with its server.
     func noteEnd(_ status: ExitStatus?) {
         _ = receive()
+        settle(status)
+    }
+
+    private func settle(_ status: ExitStatus?) {
         let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
             guard record.status == nil else { return nil }
             record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
