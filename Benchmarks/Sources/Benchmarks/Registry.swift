@@ -8,6 +8,7 @@ enum Registry {
         + WireCodingMetrics.all
         + LockMetrics.all
         + WakeMetrics.all
+        + ChannelMetrics.all
         + ArrayMetrics.all
         + PoolMetrics.all
         + MemoryMetrics.all

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
+internal import MultiprocessingPrimitives
 
 /// The calls that a crashed process was in, put into words when somebody asks: whoever catches an error need not pay for what he does not read.
 final class Backtrace: Sendable {
     private let frames: [(image: UInt64, offset: UInt64)]
-    private let words = Mutex<[String]?>(nil)
+    private let words = PlainMutex<[String]?>(nil)
 
     /// Keeps the frames of a report; without one there are none.
     init(_ report: CrashReport?) {

@@ -56,6 +56,11 @@ package struct SharedWord: @unchecked Sendable {
         }
     }
 
+    /// Returns the value, in sequentially consistent order.
+    package func loadInOrder() -> UInt32 {
+        pointer.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
     /// Sets the value; what this thread wrote before is visible to whoever loads it with acquiring order.
     package func store(_ value: UInt32) {
         pointer.pointee.store(value, ordering: .releasing)
