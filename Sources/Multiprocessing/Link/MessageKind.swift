@@ -29,4 +29,9 @@ enum MessageKind: UInt32 {
     case failed = 21
     /// Descriptors of the next message, when they are more than one packet carries.
     case descriptors = 22
+
+    // At the door of a manager.
+
+    /// From a new client: an end of a connection.
+    case connect = 32
 }

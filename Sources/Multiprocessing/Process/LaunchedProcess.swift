@@ -16,7 +16,7 @@ final class LaunchedProcess: Sendable {
         var report: CrashReport?
         var status: ExitStatus?
         /// Called once its end is known.
-        var onEnd: (@Sendable () -> Void)?
+        var onEnd: [@Sendable () -> Void] = []
     }
 
     /// Its pid. Another process may have the number once it has ended.
@@ -108,13 +108,13 @@ final class LaunchedProcess: Sendable {
     /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, and without that it was killed with its server.
     func noteEnd(_ status: ExitStatus?) {
         collect()
-        let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
-            guard record.status == nil else { return nil }
+        let onEnd = record.withLock { record -> [@Sendable () -> Void] in
+            guard record.status == nil else { return [] }
             record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
-            defer { record.onEnd = nil }
+            defer { record.onEnd = [] }
             return record.onEnd
         }
-        onEnd?()
+        for body in onEnd { body() }
         answered.post()
         ended.post()
     }
@@ -122,7 +122,7 @@ final class LaunchedProcess: Sendable {
     /// Calls `body` when its end becomes known, or now.
     func whenEnded(_ body: @escaping @Sendable () -> Void) {
         let isLate = record.withLock { record in
-            if record.status == nil { record.onEnd = body }
+            if record.status == nil { record.onEnd.append(body) }
             return record.status != nil
         }
         if isLate { body() }
