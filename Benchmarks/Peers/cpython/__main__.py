@@ -14,10 +14,11 @@ import sys
 
 def main():
     import locks
+    import managers
     import memory
     import start
 
-    metrics = start.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | locks.METRICS | managers.METRICS | memory.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

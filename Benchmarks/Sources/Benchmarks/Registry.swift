@@ -7,5 +7,6 @@ enum Registry {
         StartMetrics.all
         + WireCodingMetrics.all
         + LockMetrics.all
+        + ManagerMetrics.all
         + MemoryMetrics.all
 }
