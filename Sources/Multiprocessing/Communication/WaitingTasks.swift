@@ -125,7 +125,7 @@ final class LazyWatch: Sendable {
 
     /// Ends the watch, before the descriptor is closed.
     func end() {
-        guard let made = made.withLock({ $0 }), made.generation == mp_fork_generation() else { return }
+        guard isMade, let made = made.withLock({ $0 }) else { return }
         made.reactor.endWatch(made.token)
     }
 }

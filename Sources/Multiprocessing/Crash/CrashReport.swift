@@ -8,8 +8,11 @@ struct CrashReport: Sendable {
     let signal: Signal
     /// Its last words, without the line end.
     let message: String?
-    /// Where it was, innermost call first, as places in images.
-    let frames: [(image: UInt64, offset: UInt64)]
+    /// A call on the stack, as a place in an image.
+    typealias Frame = (image: UInt64, offset: UInt64)
+
+    /// Where it was, innermost call first.
+    let frames: [Frame]
 
     /// Reads the packet that the handler sent. Nil when it is no such packet.
     init?(_ bytes: UnsafeRawBufferPointer) {
@@ -32,12 +35,15 @@ struct CrashReport: Sendable {
     }
 
     /// The frames in words, down to where the package called the body. Reads the symbol tables of the images: some milliseconds for a large program.
-    var backtrace: [String] {
+    var backtrace: [String] { Self.backtrace(of: frames) }
+
+    /// The frames in words, as `backtrace` has them.
+    static func backtrace(of frames: [Frame]) -> [String] {
         let symbolizer = Symbolizer()
         var lines: [String] = []
         for frame in frames {
             let line = symbolizer.describe(image: frame.image, offset: frame.offset)
-            if Self.isOwn(line), !lines.isEmpty { break }
+            if isOwn(line), !lines.isEmpty { break }
             lines.append(line)
         }
         return lines

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A handle under way is counted by the manager as long as the message with it exists anywhere. The sender makes a socket pair, gives one end to the manager and puts the other into the message; the
-// manager drops its count at the end of file. The receiver has itself counted first, and lets go of its end when the manager has answered. Whoever is killed in between, and wherever the message gets
-// lost, the kernel closes the end.
+// manager drops its count at the end of file. The receiver has itself counted, and sends its end along with that, so that it is closed when that is done. Whoever is killed in between, and wherever a
+// message gets lost, the kernel closes the end.
 //
 // The receiver's request may overtake the sender's, but not the sender's own count: the sender lets go of that later than it tells of the handle, on the same channel.
 
@@ -39,7 +39,7 @@ extension Managed {
         let client = ManagerClients.client(of: handle.manager) {
             ManagerClient(identity: handle.manager, door: door, epitaph: epitaph)
         }
-        try client.channel().notify(.retain, HandleArrival(token)) { writer, _ in writer.write(handle.value) }
+        try client.channel().tell(.retain, handle.value, descriptor: token)
         self.init(client: client, number: handle.value)
     }
 

@@ -44,7 +44,7 @@ public final class Managed<Value>: Sendable, Codable {
         let channel = try client.channel()
         // Relaxed: in the worst case two threads have it counted twice, which costs the value a longer life.
         if countedIn.load(ordering: .relaxed) != mp_fork_generation() {
-            try channel.notify(.retain, HandleArrival(nil)) { [number] writer, _ in writer.write(number) }
+            try channel.tell(.retain, number)
             countedIn.store(mp_fork_generation(), ordering: .relaxed)
         }
         return channel

@@ -41,24 +41,6 @@ public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
         self.backtrace = backtrace
     }
 
-    /// Creates the error of a process that ended with `status`, having been asked to or not.
-    init(status: ExitStatus, processIdentifier: Int32, report: CrashReport?, wasAsked: Bool) {
-        let code: Code =
-            switch status {
-            case _ where wasAsked: .shutDown
-            case .exited: .exited
-            case .signaled(let signal): report?.signal == signal || signal.isCrash ? .crashed : .killed
-            }
-        let isTold = code == .crashed
-        self.init(
-            code,
-            status: status,
-            processIdentifier: processIdentifier,
-            message: isTold ? report?.message : nil,
-            backtrace: isTold ? report?.backtrace ?? [] : []
-        )
-    }
-
     /// Which process ended, how, its last words, and the innermost calls.
     public var description: String {
         var text = "the manager (pid \(processIdentifier)) "

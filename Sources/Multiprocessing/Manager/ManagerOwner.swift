@@ -39,15 +39,9 @@ final class ManagerOwner: Sendable {
         self.wasAsked = wasAsked
         epitaph.begin(processIdentifier: process.processIdentifier)
         process.whenEnded { [unowned process] in
-            epitaph.write(
-                ManagerLost(
-                    status: process.status ?? .signaled(.kill),
-                    processIdentifier: process.processIdentifier,
-                    report: process.report,
-                    // Relaxed: asked long before, or not at all.
-                    wasAsked: wasAsked.value.load(ordering: .relaxed)
-                )
-            )
+            // Relaxed: asked long before, or not at all.
+            let wasAsked = wasAsked.value.load(ordering: .relaxed)
+            epitaph.write(process.status ?? .signaled(.kill), process.report, wasAsked: wasAsked)
         }
     }
 

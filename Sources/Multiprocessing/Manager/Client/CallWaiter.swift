@@ -17,8 +17,6 @@ enum ManagerResponse: Sendable {
 enum CallWaiter: Sendable {
     case thread(ThreadWaiter)
     case task(TaskWaiter)
-    /// A handle that has arrived: what is kept open until the manager knows.
-    case arrival(HandleArrival)
 }
 
 /// A thread that waits for the answer to a call.
@@ -127,20 +125,5 @@ final class TaskWaiter: Sendable {
             }
             if let now { continuation.resume(with: now) }
         }
-    }
-}
-
-/// A handle that has come from another process, and that the manager counts only when it has answered: until then the end of a socket is kept that stands for the handle under way.
-final class HandleArrival: Sendable {
-    private let token: Mutex<SharedDescriptor?>
-
-    /// Keeps `token`, if there is one, until `end`.
-    init(_ token: SharedDescriptor?) {
-        self.token = Mutex(token)
-    }
-
-    /// Lets go of it.
-    func end() {
-        token.withLock { $0 = nil }
     }
 }

@@ -54,10 +54,6 @@ extension ClientChannel {
     private func handOver(_ message: IncomingMessage, _ number: UInt64) -> Bool {
         guard let waiter = calls.withLock({ $0.remove(number) }) else { return false }
         let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
-        if case .arrival = waiter {
-            Self.answer(waiter, .done)
-            return false
-        }
         Self.answer(waiter, isEmpty ? .done : .message(message))
         return !isEmpty
     }

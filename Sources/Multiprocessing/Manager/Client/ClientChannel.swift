@@ -95,20 +95,6 @@ final class ClientChannel: Sendable {
         return try take(response, read)
     }
 
-    /// Makes a call for whose answer nobody waits.
-    func notify(_ kind: ManagerRequest, _ arrival: HandleArrival, _ body: Body) throws {
-        let number = try add(.arrival(arrival))
-        do {
-            try link.buffers.withOutgoing { message in
-                try Self.write(kind, number, body, to: message)
-                guard try link.send(message, until: .never) == .done else { throw endOfChannel() }
-            }
-        } catch {
-            _ = calls.withLock { $0.remove(number) }
-            throw error
-        }
-    }
-
     /// Says something that is not answered.
     func tell(_ kind: ManagerRequest, _ value: UInt64, descriptor: SharedDescriptor? = nil) throws {
         try link.buffers.withOutgoing { message in
@@ -208,7 +194,6 @@ final class ClientChannel: Sendable {
         switch waiter {
         case .thread(let waiter): waiter.answer(response)
         case .task(let waiter): waiter.answer(response)
-        case .arrival(let arrival): arrival.end()
         }
     }
 }

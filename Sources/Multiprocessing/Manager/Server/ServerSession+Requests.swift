@@ -26,7 +26,7 @@ extension ServerSession {
             switch kind {
             case .call: return try call(&reader, userInfo)
             case .host: return try host(&reader, userInfo)
-            case .retain: try retain(&reader)
+            case .retain: try retain(&reader, userInfo)
             case .release: try release(&reader)
             case .share: try share(&reader, userInfo)
             case .shutDown: server.shutDown()
@@ -152,14 +152,13 @@ extension ServerSession {
         }
     }
 
-    private func retain(_ reader: inout WireReader) throws {
-        let number: UInt64 = try reader.read()
+    /// Counts a handle that has arrived. What stood for it on its way is closed with the message, after this.
+    private func retain(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws {
         let valueNumber: UInt64 = try reader.read()
-        guard let value = server.retain(valueNumber) else {
-            return refuse(number, ManagerError(.valueGone, "the value does not exist any more"))
-        }
-        _ = references.withLock { $0.add(valueNumber, value) }
-        answer(number, .success(nil))
+        // A value that is gone all the same is told with the next call.
+        guard let value = server.retain(valueNumber) else { return }
+        let isWanted = references.withLock { $0.add(valueNumber, value) }
+        if !isWanted { server.release(valueNumber, count: 1) }
     }
 
     private func release(_ reader: inout WireReader) throws {

@@ -8,16 +8,16 @@
 //        8      4   code of the exit, or the negative of the signal's number
 //       12      1   kind of end (ManagerLost.Code): 0 crashed, 1 killed, 2 exited, 3 shut down
 //       16      4   size of the last words
-//       20      4   size of the backtrace
-//       64   1024   last words
-//     1088   3008   backtrace, a line each
+//       20      4   number of calls on the stack
+//       64   1984   last words
+//     2048   2048   the calls, 16 bytes each: identity of the image, offset in it
 
 internal import MultiprocessingPrimitives
 
 /// How a manager ended, for all who ask.
 final class Epitaph: Sendable {
-    private static let messageRange = 64..<1088
-    private static let backtraceRange = 1088..<4096
+    private static let messageRange = 64..<2048
+    private static let callsRange = 2048..<4096
 
     private let region: MemoryRegion
 
@@ -43,32 +43,40 @@ final class Epitaph: Sendable {
         region.base.storeBytes(of: processIdentifier, toByteOffset: 4, as: Int32.self)
     }
 
-    /// Writes how the manager ended, and wakes those who wait for that.
-    func write(_ lost: ManagerLost) {
+    /// Writes how the manager ended, and wakes those who wait for that. Who reads it makes names of the addresses: that takes time.
+    func write(_ status: ExitStatus, _ report: CrashReport?, wasAsked: Bool) {
         let kind: UInt8 =
-            switch lost.code {
-            case .crashed: 0
-            case .killed: 1
+            switch status {
+            case _ where wasAsked: 3
             case .exited: 2
-            default: 3
+            case .signaled(let signal): report?.signal == signal || signal.isCrash ? 0 : 1
             }
-        region.base.storeBytes(of: lost.processIdentifier, toByteOffset: 4, as: Int32.self)
-        region.base.storeBytes(of: lost.status?.code ?? 0, toByteOffset: 8, as: Int32.self)
+        region.base.storeBytes(of: status.code, toByteOffset: 8, as: Int32.self)
         region.base.storeBytes(of: kind, toByteOffset: 12, as: UInt8.self)
-        write(lost.message ?? "", in: Self.messageRange, sizeAt: 16)
-        write(lost.backtrace.joined(separator: "\n"), in: Self.backtraceRange, sizeAt: 20)
+        write(report?.message ?? "")
+        write(report?.frames ?? [])
         // Pairs with the load in `read`: what was written before is seen then.
         word.exchange(1)
         word.wake(.max)
     }
 
-    private func write(_ text: String, in range: Range<Int>, sizeAt offset: Int) {
-        let bytes = Array(text.utf8.prefix(range.count))
+    private func write(_ message: String) {
+        let bytes = Array(message.utf8.prefix(Self.messageRange.count))
         bytes.withUnsafeBytes { bytes in
             guard let source = bytes.baseAddress else { return }
-            (region.base + range.lowerBound).copyMemory(from: source, byteCount: bytes.count)
+            (region.base + Self.messageRange.lowerBound).copyMemory(from: source, byteCount: bytes.count)
         }
-        region.base.storeBytes(of: UInt32(bytes.count), toByteOffset: offset, as: UInt32.self)
+        region.base.storeBytes(of: UInt32(bytes.count), toByteOffset: 16, as: UInt32.self)
+    }
+
+    private func write(_ frames: [CrashReport.Frame]) {
+        let kept = frames.prefix(Self.callsRange.count / 16)
+        for (index, frame) in kept.enumerated() {
+            let offset = Self.callsRange.lowerBound + index * 16
+            region.base.storeBytes(of: frame.image, toByteOffset: offset, as: UInt64.self)
+            region.base.storeBytes(of: frame.offset, toByteOffset: offset + 8, as: UInt64.self)
+        }
+        region.base.storeBytes(of: UInt32(kept.count), toByteOffset: 20, as: UInt32.self)
     }
 
     // MARK: - Reading
@@ -95,21 +103,30 @@ final class Epitaph: Sendable {
             default: .shutDown
             }
         let number = region.base.load(fromByteOffset: 8, as: Int32.self)
-        let message = read(Self.messageRange, sizeAt: 16)
+        let message = code == .crashed ? readMessage() : ""
         return ManagerLost(
             code,
             status: number < 0 ? .signaled(Signal(rawValue: -number)) : .exited(number),
             processIdentifier: processIdentifier,
             message: message.isEmpty ? nil : message,
-            backtrace: read(Self.backtraceRange, sizeAt: 20).split(separator: "\n").map(String.init)
+            backtrace: code == .crashed ? CrashReport.backtrace(of: readFrames()) : []
         )
     }
 
-    private func read(_ range: Range<Int>, sizeAt offset: Int) -> String {
-        let size = min(Int(region.base.load(fromByteOffset: offset, as: UInt32.self)), range.count)
-        return String(
-            decoding: UnsafeRawBufferPointer(start: region.base + range.lowerBound, count: size),
-            as: UTF8.self
-        )
+    private func readMessage() -> String {
+        let size = min(Int(region.base.load(fromByteOffset: 16, as: UInt32.self)), Self.messageRange.count)
+        let start = region.base + Self.messageRange.lowerBound
+        return String(decoding: UnsafeRawBufferPointer(start: start, count: size), as: UTF8.self)
+    }
+
+    private func readFrames() -> [CrashReport.Frame] {
+        let count = min(Int(region.base.load(fromByteOffset: 20, as: UInt32.self)), Self.callsRange.count / 16)
+        return (0..<count).map { index in
+            let offset = Self.callsRange.lowerBound + index * 16
+            return (
+                region.base.load(fromByteOffset: offset, as: UInt64.self),
+                region.base.load(fromByteOffset: offset + 8, as: UInt64.self)
+            )
+        }
     }
 }

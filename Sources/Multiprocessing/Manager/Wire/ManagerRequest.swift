@@ -5,7 +5,7 @@
 //   1 byte    kind
 //   call      8 bytes: number of the call;   8 bytes: value;   the function;   its argument
 //   host      8 bytes: number of the call;   the function that makes the value
-//   retain    8 bytes: number of the call;   8 bytes: value
+//   retain    8 bytes: value;   beside it the end of a socket that stood for the handle under way, if it was
 //   release   8 bytes: value
 //   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
 //   shutDown
