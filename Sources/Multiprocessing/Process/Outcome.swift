@@ -52,9 +52,19 @@ enum Outcome {
     ) throws -> R {
         let userInfo = message.userInfo
         return try message.withReader { reader in
-            if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
-            throw try readError(from: &reader, processName)
+            try read(from: &reader, userInfo, processName: processName, result: result)
         }
+    }
+
+    /// Reads an outcome where `reader` stands.
+    static func read<R>(
+        from reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        processName: String,
+        result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
+        if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
+        throw try readError(from: &reader, processName)
     }
 
     /// Reads the error of a body that threw, where its words begin.

@@ -5,9 +5,6 @@ internal import Glibc
 
 /// Threads of this package's own: detached, small, and deaf to signals, which are the program's.
 package enum Thread {
-    /// The room for a thread that only waits and hands on.
-    private static let stackSize = 256 * 1024
-
     /// What a new thread is to run.
     private final class Body {
         let run: @Sendable () -> Void
@@ -20,12 +17,12 @@ package enum Thread {
     /// Starts a thread named `name` (at most 15 bytes are shown) that runs `body`.
     ///
     /// - Parameters:
-    ///   - stackSize: The size of its stack in bytes; nil for one that only waits and hands on.
+    ///   - stackSize: The size of its stack in bytes; without it enough for a thread that only waits and hands on.
     ///   - catchesFaults: Whether handlers of faults of its own run on it; otherwise a fault ends the process without one.
     /// - Throws: `SystemError` when the system gives no further thread.
     package static func start(
         name: StaticString,
-        stackSize: Int? = nil,
+        stackSize: Int = 256 * 1024,
         catchesFaults: Bool = false,
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
@@ -35,7 +32,7 @@ package enum Thread {
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         pthread_attr_setstacksize(
             &attributes,
-            max(stackSize ?? Self.stackSize, Int(sysconf(Int32(_SC_THREAD_STACK_MIN))))
+            max(stackSize, Int(sysconf(Int32(_SC_THREAD_STACK_MIN))))
         )
 
         let argument = Unmanaged.passRetained(
