@@ -42,6 +42,11 @@ public final class Manager: Sendable {
     /// Whether the manager lives, as far as this process knows.
     public var isAlive: Bool { client.lost == nil }
 
+    /// Opens a connection of its own to the manager, for tests of what comes through it.
+    package func openConnection() throws -> Connection {
+        Connection(try client.openLink())
+    }
+
     // MARK: - Hosting
 
     /// Makes a value in the manager; the thread is blocked until it is made.

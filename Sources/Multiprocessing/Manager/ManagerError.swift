@@ -2,7 +2,7 @@
 
 internal import MultiprocessingWireCoding
 
-/// A call of a manager that could not be made, though the manager lives.
+/// A call of a manager that could not be made, or that asked for what is not there, though the manager lives.
 public struct ManagerError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of errors; more may be added.
     public struct Code: Hashable, Sendable, Codable {
@@ -16,6 +16,10 @@ public struct ManagerError: Error, Hashable, Sendable, Codable, CustomStringConv
         public static let otherBuild = Code(rawValue: 2)
         /// Only possible for a manager on the same machine.
         public static let notLocal = Code(rawValue: 3)
+        /// There is no element at the index.
+        public static let outOfRange = Code(rawValue: 4)
+        /// A name of a namespace stands for a value of another type.
+        public static let otherType = Code(rawValue: 5)
     }
 
     /// The kind of error.

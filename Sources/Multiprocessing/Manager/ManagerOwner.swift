@@ -13,6 +13,8 @@ final class ManagerOwner: Sendable {
     private let child: ChildProcess
     private let process: LaunchedProcess
     private let madeIn: Int32
+    /// What the server ends for.
+    private let key: UInt64
     private let wasAsked: AskedMark
 
     /// Whether the end was asked for.
@@ -25,7 +27,9 @@ final class ManagerOwner: Sendable {
         // The copy that `.fork` makes of this process would run no task.
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let number = Self.count.add(1, ordering: .relaxed).newValue  // only has to be unique
-        let job = ManagerJob(reception: reception)
+        var generator = SystemRandomNumberGenerator()
+        key = generator.next()
+        let job = ManagerJob(reception: reception, key: key)
         child = ChildProcess(
             .procedure(ManagerServer.run, job),
             "Manager-\(number)",
@@ -85,7 +89,7 @@ final class ManagerOwner: Sendable {
     private func ask(_ channel: ClientChannel?) {
         wasAsked.value.store(true, ordering: .relaxed)  // ordered by the message
         // A manager that cannot be asked is ended by the next step.
-        do { try channel?.tell(.shutDown, 0) } catch { try? process.signal(SIGTERM) }
+        do { try channel?.tell(.shutDown, key) } catch { try? process.signal(SIGTERM) }
         if channel == nil { try? process.signal(SIGTERM) }
     }
 }

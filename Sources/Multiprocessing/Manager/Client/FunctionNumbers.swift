@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Which functions a manager knows from this process, and by which number.
-struct FunctionNumbers<Key: Hashable> {
+package struct FunctionNumbers<Key: Hashable> {
     /// As many as a server remembers.
     private static var limit: Int { 1 << 15 }
 
     private var numbers: [Key: (number: UInt32, isKnown: Bool)] = [:]
 
     /// Creates the numbers of a new channel.
-    init() {}
+    package init() {}
 
     /// How to tell a function.
-    enum Reference: Equatable {
+    package enum Reference: Equatable {
         case known(UInt32)
         /// With its definition, until the manager has answered once.
         case remembered(UInt32)
@@ -20,7 +20,7 @@ struct FunctionNumbers<Key: Hashable> {
     }
 
     /// Returns how to tell the function of that key.
-    mutating func reference(to key: Key) -> Reference {
+    package mutating func reference(to key: Key) -> Reference {
         if let entry = numbers[key] { return entry.isKnown ? .known(entry.number) : .remembered(entry.number) }
         guard numbers.count < Self.limit else { return .once }
         let number = UInt32(numbers.count + 1)
@@ -29,7 +29,7 @@ struct FunctionNumbers<Key: Hashable> {
     }
 
     /// Notes that the manager knows the function.
-    mutating func noteKnown(_ key: Key) {
+    package mutating func noteKnown(_ key: Key) {
         guard let entry = numbers[key] else { return }
         numbers[key] = (entry.number, true)
     }

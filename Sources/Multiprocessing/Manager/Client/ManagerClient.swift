@@ -73,6 +73,11 @@ final class ManagerClient: Sendable {
     }
 
     private func connect() throws -> ClientChannel {
+        ClientChannel(try openLink()) { [epitaph] in epitaph.read(until: Deadline(timeout: Self.epitaphTimeout)) }
+    }
+
+    /// Makes a link to the manager.
+    func openLink() throws -> RingLink {
         let (here, there) = try RingLink.pair(duplex: true)
         let message = OutgoingMessage()
         try message.encode(Connection(there))
@@ -81,7 +86,7 @@ final class ManagerClient: Sendable {
         } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
             throw epitaph.read(until: Deadline(timeout: Self.epitaphTimeout))
         }
-        return ClientChannel(here) { [epitaph] in epitaph.read(until: Deadline(timeout: Self.epitaphTimeout)) }
+        return here
     }
 
     /// Sends a message through the door.

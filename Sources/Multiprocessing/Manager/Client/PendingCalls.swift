@@ -6,7 +6,7 @@
 // only tasks wait, one task reads for all of them (the pump), while answers come in; it does not count as reading while it is suspended.
 
 /// The calls under way on one channel.
-struct PendingCalls<Waiter> {
+package struct PendingCalls<Waiter> {
     private enum Reader {
         case nobody
         case thread
@@ -28,13 +28,13 @@ struct PendingCalls<Waiter> {
     private var hasEnded = false
 
     /// Creates the state of a new channel.
-    init() {}
+    package init() {}
 
     /// The number of calls under way.
-    var count: Int { entries.count }
+    package var count: Int { entries.count }
 
     /// Adds a call. Returns its number, and whether the caller has to start the pump; nil when the channel has ended.
-    mutating func add(_ waiter: Waiter, isTask: Bool) -> (number: UInt64, startsPump: Bool)? {
+    package mutating func add(_ waiter: Waiter, isTask: Bool) -> (number: UInt64, startsPump: Bool)? {
         guard !hasEnded else { return nil }
         lastNumber += 1
         entries[lastNumber] = Entry(waiter: waiter, isTask: isTask)
@@ -47,7 +47,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// Takes a call that is answered, cancelled, or was not sent after all.
-    mutating func remove(_ number: UInt64) -> Waiter? {
+    package mutating func remove(_ number: UInt64) -> Waiter? {
         guard let entry = entries.removeValue(forKey: number) else { return nil }
         if entry.isTask {
             taskCount -= 1
@@ -60,7 +60,7 @@ struct PendingCalls<Waiter> {
     // MARK: - Threads
 
     /// What a thread that waits has to do.
-    enum Waiting {
+    package enum Waiting {
         /// Read answers, its own among them, and say `resign` then.
         case lead
         /// Wait to be told.
@@ -70,7 +70,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// A thread has sent its request and waits.
-    mutating func wait(for number: UInt64) -> Waiting {
+    package mutating func wait(for number: UInt64) -> Waiting {
         guard entries[number] != nil else { return .answered }
         guard reader == .nobody else {
             followers.append(number)
@@ -81,7 +81,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// Who goes on reading.
-    enum Succession {
+    package enum Succession {
         /// A thread that waits: it has to be told to lead.
         case thread(Waiter)
         /// The pump, which has to be started.
@@ -90,7 +90,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// A thread stops to read.
-    mutating func resign() -> Succession {
+    package mutating func resign() -> Succession {
         if let thread = nextThread() { return .thread(thread) }
         reader = .nobody
         guard taskCount > 0, !hasPump else { return .nobody }
@@ -110,7 +110,7 @@ struct PendingCalls<Waiter> {
     // MARK: - The pump
 
     /// There may be something to read. Returns whether the pump is to read; if not, it ends, since a thread reads.
-    mutating func pumpBegins() -> Bool {
+    package mutating func pumpBegins() -> Bool {
         guard reader == .nobody else {
             hasPump = false
             return false
@@ -120,7 +120,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// What the pump does when there is nothing more to read.
-    enum PumpStep {
+    package enum PumpStep {
         /// Wait for more; meanwhile nobody reads.
         case pause
         /// End; a thread that waits has to be told to lead.
@@ -129,7 +129,7 @@ struct PendingCalls<Waiter> {
     }
 
     /// The pump has read everything there was.
-    mutating func pumpPauses() -> PumpStep {
+    package mutating func pumpPauses() -> PumpStep {
         if let thread = nextThread() {
             hasPump = false
             return .handOver(thread)
@@ -143,7 +143,7 @@ struct PendingCalls<Waiter> {
     // MARK: - The end
 
     /// No more answers will come. Returns all who wait.
-    mutating func end() -> [Waiter] {
+    package mutating func end() -> [Waiter] {
         hasEnded = true
         defer {
             entries = [:]

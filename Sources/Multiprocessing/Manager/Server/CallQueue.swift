@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The calls of one hosted value: one at a time, in the order they came.
-struct CallQueue<Call> {
+package struct CallQueue<Call> {
     private var isBusy = false
     private var waiting: [Call] = []
     /// Where the first that waits is; those before it are gone.
     private var first = 0
 
     /// Creates the queue of a value that nobody uses.
-    init() {}
+    package init() {}
 
     /// Whether a call is being made.
-    var isInUse: Bool { isBusy }
+    package var isInUse: Bool { isBusy }
 
     /// The number of calls that wait.
-    var count: Int { waiting.count - first }
+    package var count: Int { waiting.count - first }
 
     /// Adds a call. Returns it when its turn is now: then the caller makes it, and says `finish` after.
-    mutating func add(_ call: Call) -> Call? {
+    package mutating func add(_ call: Call) -> Call? {
         if isBusy {
             waiting.append(call)
             return nil
@@ -27,7 +27,7 @@ struct CallQueue<Call> {
     }
 
     /// Ends the call that was being made. Returns the next, to be made by whoever ended this one.
-    mutating func finish() -> Call? {
+    package mutating func finish() -> Call? {
         guard first < waiting.count else {
             waiting.removeAll(keepingCapacity: waiting.count < 1024)
             first = 0

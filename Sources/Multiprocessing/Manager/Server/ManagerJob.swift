@@ -7,10 +7,13 @@ internal import MultiprocessingWireCoding
 /// What the process of a manager is started with.
 struct ManagerJob: Codable, Sendable {
     private let reception: TravellingDescriptor
+    /// Whoever knows it may end the server.
+    let key: UInt64
 
     /// A job for the server behind `reception`, the inner end of the door.
-    init(reception: SharedDescriptor) {
+    init(reception: SharedDescriptor, key: UInt64) {
         self.reception = TravellingDescriptor(reception)
+        self.key = key
     }
 
     /// The inner end of the door, once.

@@ -15,6 +15,7 @@ final class ManagerServer: Sendable {
     let threads = ServerThreads()
     let watchdog = Watchdog()
     private let reception: Link
+    private let key: UInt64
     private let reactor: Reactor
     private let registry = Mutex(ValueRegistry<HostedValue>())
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
@@ -32,13 +33,14 @@ final class ManagerServer: Sendable {
     static func run(_ job: ManagerJob) throws {
         // Ctrl-C is the parent's to handle, and its calls go on while it does.
         signal(SIGINT, SIG_IGN)
-        let server = try ManagerServer(reception: job.takeReception())
+        let server = try ManagerServer(reception: job.takeReception(), key: job.key)
         try server.begin()
         // For the main actor, until `shutDown` or the parent's end.
         mp_drain_main_queue()
     }
 
-    private init(reception: consuming OwnedDescriptor) throws {
+    private init(reception: consuming OwnedDescriptor, key: UInt64) throws {
+        self.key = key
         // A copy of this process must not keep the door open.
         ForkLock.add(reception.number)
         self.reception = Link(reception)
@@ -51,8 +53,13 @@ final class ManagerServer: Sendable {
         doorWatch.withLock { $0 = watch }
     }
 
+    /// Ends the process for one who may ask for that. Returns only for others.
+    func shutDown(key: UInt64) {
+        if key == self.key { shutDown() }
+    }
+
     /// Ends the process.
-    func shutDown() -> Never {
+    private func shutDown() -> Never {
         exit(0)
     }
 

@@ -29,7 +29,7 @@ extension ServerSession {
             case .retain: try retain(&reader, userInfo)
             case .release: try release(&reader)
             case .share: try share(&reader, userInfo)
-            case .shutDown: server.shutDown()
+            case .shutDown: server.shutDown(key: try reader.read())
             }
             return .done
         }

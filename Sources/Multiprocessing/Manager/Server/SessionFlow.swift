@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The answers that a client has not made room for. While there are any, nothing further is read from it: a client that does not listen costs as much memory as it has asked, and nobody's time.
-struct SessionFlow<Answer> {
+package struct SessionFlow<Answer> {
     private var backlog: [Answer] = []
     private var isFlushing = false
     private var isParked = false
 
     /// Creates the flow of a client that listens.
-    init() {}
+    package init() {}
 
     /// Whether answers have to join the backlog.
-    var isCongested: Bool { isFlushing }
+    package var isCongested: Bool { isFlushing }
 
     /// Adds an answer. Returns whether the caller has to see to it that the backlog is sent.
-    mutating func add(_ answer: Answer) -> Bool {
+    package mutating func add(_ answer: Answer) -> Bool {
         backlog.append(answer)
         defer { isFlushing = true }
         return !isFlushing
     }
 
     /// Asked by a reader before it reads. When it returns true, the reader goes, and whoever sends the backlog starts another.
-    mutating func park() -> Bool {
+    package mutating func park() -> Bool {
         isParked = isFlushing
         return isParked
     }
 
     /// What to send next.
-    mutating func next() -> Next {
+    package mutating func next() -> Next {
         guard !backlog.isEmpty else {
             isFlushing = false
             defer { isParked = false }
@@ -36,7 +36,7 @@ struct SessionFlow<Answer> {
     }
 
     /// What a sender of the backlog does next.
-    enum Next {
+    package enum Next {
         case send(Answer)
         /// Everything is sent; a parked reader is to be replaced.
         case done(resumesReading: Bool)

@@ -8,7 +8,7 @@
 //   retain    8 bytes: value;   beside it the end of a socket that stood for the handle under way, if it was
 //   release   8 bytes: value
 //   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
-//   shutDown
+//   shutDown  8 bytes: a number that only the process knows that made the manager
 //
 // A function:
 //
