@@ -16,9 +16,10 @@ def main():
     import locks
     import managers
     import memory
+    import pools
     import start
 
-    metrics = start.METRICS | locks.METRICS | managers.METRICS | memory.METRICS
+    metrics = start.METRICS | locks.METRICS | managers.METRICS | memory.METRICS | pools.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

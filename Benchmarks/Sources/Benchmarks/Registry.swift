@@ -8,5 +8,6 @@ enum Registry {
         + WireCodingMetrics.all
         + LockMetrics.all
         + ManagerMetrics.all
+        + PoolMetrics.all
         + MemoryMetrics.all
 }

@@ -76,7 +76,7 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
             var index = items.startIndex
             while index != items.endIndex {
                 let block = TaskInput.Block()
-                while index != items.endIndex, block.writer.count < Self.blockSize, block.carried.numbers.isEmpty {
+                while index != items.endIndex, block.writer.count < Self.blockSize, block.descriptors.isEmpty {
                     let end = items.index(index, offsetBy: size, limitedBy: items.endIndex) ?? items.endIndex
                     let piece = Array(items[index..<end])
                     try block.append(isPrefixed: job.rules.isElementwise) { writer, userInfo in
@@ -84,7 +84,7 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
                     }
                     index = end
                 }
-                let carries = !block.carried.numbers.isEmpty
+                let carries = !block.descriptors.isEmpty
                 guard core.append(block, to: job, isLast: index == items.endIndex, singly: carries) else { return }
             }
         } catch {

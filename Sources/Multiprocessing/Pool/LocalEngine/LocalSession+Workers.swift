@@ -90,7 +90,7 @@ extension LocalSession {
             memory: worker.memory.region.descriptor,
             doorbell: doorbell.region.descriptor,
             socket: theirs.number,
-            reportsMemory: true,
+            reportsMemory: specification.maximumMemory != nil,
             owner: theirs
         )
         let child = ChildProcess(
