@@ -18,8 +18,9 @@ def main():
     import memory
     import pools
     import start
+    import wakes
 
-    metrics = start.METRICS | locks.METRICS | managers.METRICS | memory.METRICS | pools.METRICS
+    metrics = start.METRICS | locks.METRICS | managers.METRICS | wakes.METRICS | memory.METRICS | pools.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

@@ -8,6 +8,8 @@ enum Registry {
         + WireCodingMetrics.all
         + LockMetrics.all
         + ManagerMetrics.all
+        + WakeMetrics.all
+        + ArrayMetrics.all
         + PoolMetrics.all
         + MemoryMetrics.all
 }

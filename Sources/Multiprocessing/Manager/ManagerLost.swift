@@ -28,17 +28,26 @@ public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
     public let processIdentifier: Int32
     /// What the process said last, such as "Fatal error: Index out of range".
     public let message: String?
+    private let trace: Backtrace
+
     /// Where it crashed, innermost call first: a symbol with an offset, or an address in an image.
-    public let backtrace: [String]
+    ///
+    /// Reads the symbol tables of the program and its libraries when it is asked for the first time: some milliseconds for a large program.
+    public var backtrace: [String] { trace.lines }
 
     /// Creates the error from what is known.
-    init(_ code: Code, status: ExitStatus?, processIdentifier: Int32, message: String? = nil, backtrace: [String] = [])
-    {
+    init(
+        _ code: Code,
+        status: ExitStatus?,
+        processIdentifier: Int32,
+        message: String? = nil,
+        trace: Backtrace = Backtrace(frames: [])
+    ) {
         self.code = code
         self.status = status
         self.processIdentifier = processIdentifier
         self.message = message
-        self.backtrace = backtrace
+        self.trace = trace
     }
 
     /// Which process ended, how, its last words, and the innermost calls.

@@ -109,7 +109,7 @@ final class Epitaph: Sendable {
             status: number < 0 ? .signaled(Signal(rawValue: -number)) : .exited(number),
             processIdentifier: processIdentifier,
             message: message.isEmpty ? nil : message,
-            backtrace: code == .crashed ? CrashReport.backtrace(of: readFrames()) : []
+            trace: Backtrace(frames: code == .crashed ? readFrames() : [])
         )
     }
 
