@@ -36,7 +36,7 @@ final class ManagerOwner: Sendable {
             true,
             method
         )
-        let process = try child.start(wantsResult: false)
+        let process = try child.launch(wantsResult: false, until: .never)
         self.process = process
         madeIn = getpid()
         let wasAsked = AskedMark()

@@ -72,6 +72,10 @@ final class ManagerServer: Sendable {
                 let message: Message
                 switch try reception.receive(wait: false) {
                 case .message(let received): message = received
+                case .unreceivable(let error):
+                    // Whoever it was sees the end of file.
+                    Log.write(.warning, "a manager could not let a client in: \(error)")
+                    continue
                 case .wouldBlock: return
                 case .endOfFile: return closeDoor()
                 }
