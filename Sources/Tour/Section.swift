@@ -25,5 +25,4 @@ enum MissingPart: String {
     case pool = "Pool"
     case queue = "Queue"
     case connection = "Connection"
-    case manager = "Manager"
 }

@@ -19,7 +19,7 @@ enum Tour {
         Section("A pipe between processes", .connection),
         Section("Shared memory: SharedValue", sharedMemory),
         Section("No race conditions: Lock", locks),
-        Section("Shared data structures: Manager", .manager),
+        Section("Shared data structures: Manager", managers),
         Section("The number of processors", numberOfProcessors),
         Section("Daemons: tasks in the background", daemons),
         Section("Processes and threads", .pool),

@@ -7,6 +7,7 @@ enum Registry {
         StartMetrics.all
         + WireCodingMetrics.all
         + LockMetrics.all
+        + ManagerMetrics.all
         + WakeMetrics.all
         + ChannelMetrics.all
         + ArrayMetrics.all

@@ -24,6 +24,16 @@ final class OutgoingMessage: @unchecked Sendable {
         try WireCoding.encode(value, into: &writer, userInfo: userInfo)
     }
 
+    /// Adds what `body` writes; it gets the coders' `userInfo` as well.
+    func write<R>(_ body: (inout WireWriter, [CodingUserInfoKey: Any]) throws -> R) rethrows -> R {
+        try body(&writer, userInfo)
+    }
+
+    /// Attaches a descriptor that `owner` keeps open.
+    func attach(_ number: Int32, owner: AnyObject) {
+        _ = carried.attach(number, owner: owner)
+    }
+
     /// Adds bytes as they are.
     func append(_ bytes: UnsafeRawBufferPointer) {
         writer.writeBytes(bytes)
@@ -97,6 +107,15 @@ final class IncomingMessage: @unchecked Sendable {
         let carried = CarriedDescriptors(received: descriptors)
         descriptors = []
         return try WireCoding.decode(type, from: bytes, userInfo: [CarriedDescriptors.userInfoKey: carried])
+    }
+
+    /// Calls `body` with a reader of the message and the coders' `userInfo`, valid during the call.
+    func withReader<R>(_ body: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) rethrows -> R {
+        var reader = WireReader(bytes)
+        guard !descriptors.isEmpty else { return try body(&reader, withoutDescriptors) }
+        let carried = CarriedDescriptors(received: descriptors)
+        descriptors = []
+        return try body(&reader, [CarriedDescriptors.userInfoKey: carried])
     }
 
     /// Makes it empty for the next message.

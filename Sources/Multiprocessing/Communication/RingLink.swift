@@ -76,8 +76,9 @@ final class RingLink: Sendable {
         }
         outbound = role.writes ? try ring(role.side) : nil
         inbound = role.reads ? try ring(1 - role.side) : nil
-        outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }
-        inboundTasks = inbound.map { RingTasks($0, bell: bellNumber) }
+        let outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }
+        self.outboundTasks = outboundTasks
+        inboundTasks = inbound.map { RingTasks($0, bell: bellNumber, sharing: outboundTasks) }
     }
 
     /// Makes both ends.

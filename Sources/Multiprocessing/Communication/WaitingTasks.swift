@@ -148,13 +148,17 @@ final class RingTasks: Sendable {
     private let consumers = Turn()
     private let producers = Turn()
     private let joiners = Turn()
-    private let waiting = NoticeList()
-    private let watch = LazyWatch()
+    private let waiting: NoticeList
+    private let watch: LazyWatch
 
     /// Creates the place where tasks wait for `ring`; the caller keeps `bell` open.
-    init(_ ring: Ring, bell: Int32) {
+    ///
+    /// - Parameter other: The place for another ring with the same bell, which can be watched once only.
+    init(_ ring: Ring, bell: Int32, sharing other: RingTasks? = nil) {
         self.ring = ring
         self.bell = bell
+        waiting = other?.waiting ?? NoticeList()
+        watch = other?.watch ?? LazyWatch()
     }
 
     /// Ends the watch, before the bell is closed.

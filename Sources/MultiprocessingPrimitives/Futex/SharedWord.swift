@@ -42,7 +42,7 @@ package struct SharedWord: @unchecked Sendable {
     }
 
     /// Frees a word that was allocated on its own.
-    func deallocate() {
+    package func deallocate() {
         pointer.deallocate()
     }
 
