@@ -120,6 +120,10 @@ public final class Connection: Codable, Sendable {
     /// Whether this end can send.
     public var isWritable: Bool { link.isWritable }
 
+    /// Whether the process at the other end runs the same build of the same program, so that functions can be sent to it. True for a pipe; for a connection to or from a ``Listener`` both ends have
+    /// told each other, and with a key proved, what they run.
+    public var isSameProgram: Bool { link.isSameProgram }
+
     // MARK: - Outcomes
 
     /// Throws unless a message was sent.
@@ -159,7 +163,8 @@ public final class Connection: Codable, Sendable {
 
     /// Opens the end in a process it was sent to.
     public init(from decoder: any Decoder) throws {
-        link = try RingLink(type: Self.self, from: decoder)
+        let handle = try ChannelHandle.decode(type: Self.self, from: decoder)
+        link = handle.flags & StreamLink.flag == 0 ? try RingLink(handle) : try StreamLink(handle)
     }
 
     /// Encodes this end for a process of this program, which then has it too.

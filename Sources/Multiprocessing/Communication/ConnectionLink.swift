@@ -31,10 +31,17 @@ protocol ConnectionLink: AnyObject, Sendable {
     /// Encodes this end for another process.
     func encode(type: Any.Type, to encoder: any Encoder) throws
 
+    /// Whether the other end is a process of the same build of the same program, so that functions can be sent.
+    var isSameProgram: Bool { get }
+    /// A descriptor of this process that is readable whenever a receive is worth a try.
+    func readableDescriptor() throws -> Int32
+
     // For waits on several at once.
 
+    /// Whether something can be received now, or the end of it learned; takes no lock and nothing else.
+    var isReady: Bool { get }
     /// Adds a notice that is posted when something may have come.
-    func addNotice() throws -> Notice
+    func add(_ notice: Notice) throws
     /// Takes a notice back.
     func remove(_ notice: Notice)
     /// Marks that somebody waits for the notice, and returns whether that may have been missed: then look again soon.

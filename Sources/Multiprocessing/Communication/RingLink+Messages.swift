@@ -38,15 +38,23 @@ extension RingLink: ConnectionLink {
         return endIfGone(try await inboundTasks?.waitForItem(until: deadline) ?? .shut, ring)
     }
 
-    func addNotice() throws -> Notice {
+    var isSameProgram: Bool { true }
+
+    var isReady: Bool {
+        guard let inbound else { return false }
+        return isClosed || !inbound.isEmpty || inbound.isAbandoned || inbound.isPeerGone
+    }
+
+    func add(_ notice: Notice) throws {
         _ = try ringToReceive()
-        guard let inboundTasks else { preconditionFailure("an end that can receive has a ring for that") }
-        return try inboundTasks.addNotice()
+        try inboundTasks?.add(notice)
     }
 
     func remove(_ notice: Notice) {
         inboundTasks?.remove(notice)
     }
+
+    func readableDescriptor() throws -> Int32 { -1 }
 
     func markWaiting() -> Bool {
         inbound?.markWaitingForItems()

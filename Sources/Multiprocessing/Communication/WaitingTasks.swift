@@ -21,16 +21,7 @@ final class Turn: Sendable {
     ///
     /// - Throws: `CancellationError` as soon as the task is cancelled.
     func begin(until deadline: Deadline, on reactor: Reactor) async throws -> Bool {
-        let notice = state.withLock { state -> Notice? in
-            guard state.isTaken else {
-                state.isTaken = true
-                return nil
-            }
-            let notice = Notice()
-            state.queue.append(notice)
-            return notice
-        }
-        guard let notice else { return true }
+        guard let notice = queueUp() else { return true }
         do {
             if try await notice.wait(until: deadline, on: reactor) { return true }
         } catch {
@@ -39,6 +30,27 @@ final class Turn: Sendable {
         }
         giveUp(notice)
         return false
+    }
+
+    /// Waits for the caller's turn, blocking the thread; false when the deadline came before.
+    func begin(until deadline: Deadline) -> Bool {
+        guard let notice = queueUp() else { return true }
+        if notice.wait(until: deadline) { return true }
+        giveUp(notice)
+        return false
+    }
+
+    /// Takes a free turn, or a place in the queue for it.
+    private func queueUp() -> Notice? {
+        state.withLock { state -> Notice? in
+            guard state.isTaken else {
+                state.isTaken = true
+                return nil
+            }
+            let notice = Notice()
+            state.queue.append(notice)
+            return notice
+        }
     }
 
     /// Passes the turn on.
@@ -69,8 +81,8 @@ final class NoticeList: Sendable {
     private let notices = Mutex<[Notice]>([])
 
     /// Adds a notice that the next `post` posts.
-    func add() -> Notice {
-        let notice = Notice()
+    @discardableResult
+    func add(_ notice: Notice = Notice()) -> Notice {
         notices.withLock { $0.append(notice) }
         return notice
     }
@@ -211,9 +223,9 @@ final class RingTasks: Sendable {
     }
 
     /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
-    func addNotice() throws -> Notice {
+    func add(_ notice: Notice) throws {
         try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
-        return waiting.add()
+        waiting.add(notice)
     }
 
     /// Takes a notice back.

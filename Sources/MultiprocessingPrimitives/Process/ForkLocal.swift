@@ -27,6 +27,12 @@ package final class ForkLocal<Value: Sendable>: Sendable {
         self.make = make
     }
 
+    deinit {
+        // Relaxed: nobody else is left. A value of a parent is left as it is.
+        guard let found = box.load(ordering: .relaxed) else { return }
+        if found._withUnsafeGuaranteedRef({ $0.generation }) == mp_fork_generation() { found.release() }
+    }
+
     /// This process's value.
     package var value: Value {
         let generation = mp_fork_generation()
