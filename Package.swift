@@ -65,6 +65,13 @@ let package = Package(
             path: "Tests/ProcessFixture",
             swiftSettings: settings
         ),
+        // Processes for tests that fork and kill.
+        .target(
+            name: "Laboratory",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            path: "Tests/Laboratory",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "WireCodingTests",
             dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
@@ -72,12 +79,12 @@ let package = Package(
         ),
         .testTarget(
             name: "PrimitivesTests",
-            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            dependencies: ["CMultiprocessing", "Laboratory", "MultiprocessingPrimitives"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ChannelsTests",
-            dependencies: ["CMultiprocessing", "MultiprocessingChannels", "MultiprocessingPrimitives"],
+            dependencies: ["CMultiprocessing", "Laboratory", "MultiprocessingChannels", "MultiprocessingPrimitives"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingChannels
 import MultiprocessingPrimitives
 import Synchronization
@@ -199,8 +200,8 @@ extension RingTests {
     func `four producers and four consumers survive 250 kills, and no message is lost, doubled, torn or out of order`(
         seed: UInt64,
         capacity: Int
-    ) throws {
-        try Laboratory.run {
+    ) async throws {
+        try await Laboratory.run {
             try Massacre(seed: seed, capacity: capacity).run(kills: 250)
         }
     }

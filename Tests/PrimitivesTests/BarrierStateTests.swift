@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
     @Suite(.timeLimit(.minutes(1))) struct BarrierStateTests {
-        @Test func `a party that was stopped while others went on learns how its own generation ended`() throws {
-            try Laboratory.run {
+        @Test func `a party that was stopped while others went on learns how its own generation ended`() async throws {
+            try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
                 let barrier = BarrierState(region.base)
                 barrier.initialize(parties: 2)

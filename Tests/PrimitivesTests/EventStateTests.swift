@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
     @Suite(.timeLimit(.minutes(1))) struct EventStateTests {
-        @Test func `setting releases all who sleep, also when the event is cleared before they run`() throws {
-            try Laboratory.run {
+        @Test func `setting releases all who sleep, also when the event is cleared before they run`() async throws {
+            try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
                 let event = EventState(region.base)
                 let released = SharedWord(region.base, offset: 1024)

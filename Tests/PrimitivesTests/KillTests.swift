@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
@@ -11,8 +12,9 @@ extension PrimitivesTests {
         static let kills = 1000
 
         @Test(.timeLimit(.minutes(1)))
-        func `a lock survives the kill of its holders and waiters, and each death with it is learnt once`() throws {
-            try Laboratory.run {
+        func `a lock survives the kill of its holders and waiters, and each death with it is learnt once`() async throws
+        {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: 1)
                 try chaos.run(kills: Self.kills) { worker, chaos in
                     let lock = RobustLock(chaos.base)
@@ -47,8 +49,8 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func `a lock survives the kill of those who wait for it`() throws {
-            try Laboratory.run {
+        func `a lock survives the kill of those who wait for it`() async throws {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: 11)
                 try chaos.run(kills: Self.kills, victims: 1..<Chaos.workers) { worker, chaos in
                     let lock = RobustLock(chaos.base)
@@ -63,8 +65,8 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func `a lock that tasks hold survives the kill of their process`() throws {
-            try Laboratory.run {
+        func `a lock that tasks hold survives the kill of their process`() async throws {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: 12)
                 try chaos.run(kills: Self.kills) { worker, chaos in
                     let lock = RobustLock(chaos.base)
@@ -78,8 +80,9 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func `a semaphore survives the kill of its givers and takers, and every permit is accounted for`() throws {
-            try Laboratory.run {
+        func `a semaphore survives the kill of its givers and takers, and every permit is accounted for`() async throws
+        {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: 2)
                 SemaphoreState(chaos.base).initialize(value: 0, maximum: UInt32(Int32.max))
                 try chaos.run(kills: Self.kills) { worker, chaos in
@@ -107,8 +110,8 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)), arguments: [true, false])
-        func `an event survives the kill of its setters and of its waiters`(killsSetter: Bool) throws {
-            try Laboratory.run {
+        func `an event survives the kill of its setters and of its waiters`(killsSetter: Bool) async throws {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: killsSetter ? 31 : 32)
                 try chaos.run(kills: Self.kills, victims: killsSetter ? 0..<1 : 1..<Chaos.workers) { worker, chaos in
                     let event = EventState(chaos.base)
@@ -126,8 +129,8 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)), arguments: [true, false])
-        func `a condition survives the kill of its notifiers and of its waiters`(killsNotifier: Bool) throws {
-            try Laboratory.run {
+        func `a condition survives the kill of its notifiers and of its waiters`(killsNotifier: Bool) async throws {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: killsNotifier ? 41 : 42)
                 try chaos.run(kills: Self.kills, victims: killsNotifier ? 0..<1 : 1..<Chaos.workers) { worker, chaos in
                     let lock = RobustLock(chaos.base)
@@ -148,9 +151,10 @@ extension PrimitivesTests {
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func `a barrier survives the kill of its parties, while they wait, arrive, run the action and break it`() throws
+        func `a barrier survives the kill of its parties, while they wait, arrive, run the action and break it`()
+            async throws
         {
-            try Laboratory.run {
+            try await Laboratory.run {
                 let chaos = try Chaos(seed: 5)
                 let parties = UInt32(Chaos.workers)
                 BarrierState(chaos.base).initialize(parties: parties)

@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
@@ -28,9 +29,9 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a file system that is full is an error, and nothing is left of it`() throws {
+        @Test func `a file system that is full is an error, and nothing is left of it`() async throws {
             // As in a container with a small /dev/shm: only the allocation itself can tell.
-            try Laboratory.run {
+            try await Laboratory.run {
                 var limit = rlimit(rlim_cur: 1 << 20, rlim_max: 1 << 20)
                 setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
                 signal(SIGXFSZ, SIG_IGN)
@@ -63,8 +64,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a region is unmapped and closed with its last reference`() throws {
-            try Laboratory.run {
+        @Test func `a region is unmapped and closed with its last reference`() async throws {
+            try await Laboratory.run {
                 let before = try Laboratory.lines(of: "/proc/self/maps").count
                 var descriptor: Int32 = -1
                 for _ in 0..<100 { descriptor = try MemoryRegion(size: 4096, name: "mp-test").descriptor }

@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
@@ -64,8 +65,10 @@ extension PrimitivesTests {
     /// Random operations of several threads and processes; the history they leave has to be a possible one.
     @Suite(.timeLimit(.minutes(1))) struct ModelTests {
         @Test(arguments: [UInt64(1), 2, 3])
-        func `every notification of a condition releases as many of those who waited as it says`(seed: UInt64) throws {
-            try Laboratory.run {
+        func `every notification of a condition releases as many of those who waited as it says`(
+            seed: UInt64
+        ) async throws {
+            try await Laboratory.run {
                 let log = try Log(capacity: 200_000)
                 try runEverywhere(seed: seed &* 1000) { id, generator in
                     let lock = RobustLock(log.region.base)
@@ -97,9 +100,10 @@ extension PrimitivesTests {
         }
 
         @Test(arguments: [UInt64(4), 5])
-        func `a semaphore never gives more permits than it was given, and refuses none that it has`(seed: UInt64) throws
-        {
-            try Laboratory.run {
+        func `a semaphore never gives more permits than it was given, and refuses none that it has`(
+            seed: UInt64
+        ) async throws {
+            try await Laboratory.run {
                 let log = try Log(capacity: 200_000)
                 SemaphoreState(log.region.base).initialize(value: 2, maximum: 1000)
                 try runEverywhere(seed: seed &* 1000) { id, generator in

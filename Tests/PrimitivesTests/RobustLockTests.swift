@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 import Testing
 
@@ -12,8 +13,8 @@ extension PrimitivesTests {
             return (region, RobustLock(region.base))
         }
 
-        @Test func `our entries share the thread's list with the C library's robust mutexes`() throws {
-            try Laboratory.run {
+        @Test func `our entries share the thread's list with the C library's robust mutexes`() async throws {
+            try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
                 let mutexes = (0..<2).map {
                     (region.base + 1024 + 64 * $0).assumingMemoryBound(to: pthread_mutex_t.self)
@@ -38,8 +39,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a death with the lock is learnt once, with the dead process named`() throws {
-            try Laboratory.run {
+        @Test func `a death with the lock is learnt once, with the dead process named`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 for _ in 0..<50 {
                     let child = try ForkedProcess { _ = try lock.acquire() }
@@ -53,8 +54,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a death that was not told of stays so`() throws {
-            try Laboratory.run {
+        @Test func `a death that was not told of stays so`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 try ForkedProcess { _ = try lock.acquire() }.join()
                 guard case .ownerDied = try lock.acquire() else { throw LaboratoryFailure(description: "not learnt") }
@@ -67,8 +68,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a task's lock outlives the thread that took it, and passes on with the process`() throws {
-            try Laboratory.run {
+        @Test func `a task's lock outlives the thread that took it, and passes on with the process`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 let other = RobustLock(region.base + 64)
                 let isHeld = SharedWord(region.base, offset: 1024)
@@ -90,8 +91,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a task's lock is not released by others`() throws {
-            try Laboratory.run {
+        @Test func `a task's lock is not released by others`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 try require(try lock.acquire(for: .task(7)) == .acquired, "not acquired")
                 try require(
@@ -110,8 +111,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a forked child takes and gives up locks of its own, as a thread and as a task`() throws {
-            try Laboratory.run {
+        @Test func `a forked child takes and gives up locks of its own, as a thread and as a task`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 for holder in [LockHolder.thread, .task(5)] {
                     // The parent's list and holder are there before the fork.
@@ -130,8 +131,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a waiter that is killed after it was woken passes the lock on`() throws {
-            try Laboratory.run {
+        @Test func `a waiter that is killed after it was woken passes the lock on`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 let passes = SharedWord(region.base, offset: 1024)
                 for _ in 0..<200 {
@@ -154,8 +155,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a taker that is killed after it was woken passes the permit on`() throws {
-            try Laboratory.run {
+        @Test func `a taker that is killed after it was woken passes the permit on`() async throws {
+            try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
                 let semaphore = SemaphoreState(region.base)
                 semaphore.initialize(value: 0, maximum: 10)
@@ -179,8 +180,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a wait is not cut short by signals, and ends in time`() throws {
-            try Laboratory.run {
+        @Test func `a wait is not cut short by signals, and ends in time`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 signal(SIGUSR1) { _ in }
                 _ = try lock.acquire()
@@ -195,8 +196,8 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `cancelling ends a wait, before and after it has begun`() throws {
-            try Laboratory.run {
+        @Test func `cancelling ends a wait, before and after it has begun`() async throws {
+            try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 _ = try lock.acquire()
                 for early in [true, false] {

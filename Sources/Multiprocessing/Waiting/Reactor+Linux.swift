@@ -65,7 +65,11 @@ final class Reactor: Sendable {
     // MARK: - Waits
 
     /// Calls `handler` whenever `descriptor` is readable, or what else is of `interest`, until `endWatch`. The caller keeps the descriptor open as long.
-    func watch(_ descriptor: Int32, for interest: Interest = .readable, _ handler: @escaping Handler) throws(SystemError) -> Token {
+    func watch(
+        _ descriptor: Int32,
+        for interest: Interest = .readable,
+        _ handler: @escaping Handler
+    ) throws(SystemError) -> Token {
         let token = state.withLock { $0.add(handler, descriptor: descriptor, isPersistent: true, deadline: nil).token }
         do {
             try control(EPOLL_CTL_ADD, descriptor, token: token, events: interest.events)

@@ -54,7 +54,11 @@ package struct DescriptorLane: Sendable {
                 for number in received + numbers.prefix(result >= 0 ? room : 0) { close(number) }
                 throw SystemError(code: result < 0 ? error : EBADMSG, operation: "receiving descriptors")
             }
-            if tag == ticket { received += numbers.prefix(room) } else { for number in numbers.prefix(room) { close(number) } }
+            if tag == ticket {
+                received += numbers.prefix(room)
+            } else {
+                for number in numbers.prefix(room) { close(number) }
+            }
         }
         descriptors += received
     }

@@ -52,6 +52,8 @@ package final class RingFile: Sendable {
         try AvailableMemory.require(range.count)
         var result = posix_fallocate(file.number, range.lowerBound, range.count)
         while result == EINTR { result = posix_fallocate(file.number, range.lowerBound, range.count) }
-        guard result == 0 else { throw SystemError(code: result, operation: "allocating \(range.count) bytes of shared memory") }
+        guard result == 0 else {
+            throw SystemError(code: result, operation: "allocating \(range.count) bytes of shared memory")
+        }
     }
 }

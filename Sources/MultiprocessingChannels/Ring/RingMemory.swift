@@ -41,7 +41,9 @@ final class RingMemory: @unchecked Sendable {
     }
 
     deinit {
-        for mapping in later.withLock({ $0 }) { munmap(UnsafeMutableRawPointer(bitPattern: mapping.address), mapping.size) }
+        for mapping in later.withLock({ $0 }) {
+            munmap(UnsafeMutableRawPointer(bitPattern: mapping.address), mapping.size)
+        }
         munmap(base, Self.firstWindow)
     }
 
@@ -73,8 +75,16 @@ final class RingMemory: @unchecked Sendable {
         }
     }
 
-    private static func map(_ file: RingFile, _ offset: Int, _ size: Int) throws(SystemError) -> UnsafeMutableRawPointer {
-        let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED | Int32(MAP_NORESERVE), file.descriptor, offset)
+    private static func map(_ file: RingFile, _ offset: Int, _ size: Int) throws(SystemError) -> UnsafeMutableRawPointer
+    {
+        let address = mmap(
+            nil,
+            size,
+            PROT_READ | PROT_WRITE,
+            MAP_SHARED | Int32(MAP_NORESERVE),
+            file.descriptor,
+            offset
+        )
         guard let address, address != MAP_FAILED else { throw SystemError("mapping \(size) bytes of a channel") }
         return address
     }

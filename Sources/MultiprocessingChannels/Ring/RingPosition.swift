@@ -25,7 +25,9 @@ package struct RingPosition: Hashable, Sendable {
 
     /// Creates a position; `lap` and `sequence` are reduced to their bits.
     package init(offset: Int, lap: Int, sequence: Int) {
-        word = UInt64(UInt32(truncatingIfNeeded: offset)) | UInt64(lap & 15) << 32 | UInt64(sequence & Self.largestCount) << 36
+        word =
+            UInt64(UInt32(truncatingIfNeeded: offset)) | UInt64(lap & 15) << 32 | UInt64(sequence & Self.largestCount)
+            << 36
     }
 
     /// Where it is, in units from the ring's start.

@@ -62,23 +62,26 @@ struct ConnectionTests {
     }
 
     @Test func `a peer that closes its end gives the end of file at once`() async throws {
-        let (here, there) = try Connection.pipe()
-        try await there.send(1)
-        there.close()
-        there.close()
-        #expect(there.isClosed)
-        #expect(throws: ConnectionError.self) { try here.send(2) }
-        #expect(try await here.receive(Int.self) == 1)
-        await #expect { try await here.receive(Int.self) } throws: { ($0 as? ConnectionError)?.code == .endOfFile }
-        await #expect { try await there.receive(Int.self) } throws: { ($0 as? ConnectionError)?.code == .closed }
+        // In a process of its own: another test could fork this one while the end is open.
+        try await ChildProcess.run(timeout: .seconds(60)) {
+            let (here, there) = try Connection.pipe()
+            try await there.send(1)
+            there.close()
+            there.close()
+            try check(there.isClosed)
+            try await checkCode(.endOfFile) { try await here.send(2) }
+            try checkEqual(try await here.receive(Int.self), 1)
+            try await checkCode(.endOfFile) { try await here.receive(Int.self) }
+            try await checkCode(.closed) { try await there.receive(Int.self) }
 
-        // While somebody waits.
-        let (left, right) = try Connection.pipe()
-        let task = Task { try await left.receive(Int.self) }
-        let thread = try onThreadAsync { try right.receive(Int.self) }
-        right.close()
-        await #expect { try await task.value } throws: { ($0 as? ConnectionError)?.code == .endOfFile }
-        #expect { try thread.get() } throws: { ($0 as? ConnectionError)?.code == .closed }
+            // While somebody waits.
+            let (left, right) = try Connection.pipe()
+            let task = Task { try await left.receive(Int.self) }
+            let thread = try onThreadAsync { try right.receive(Int.self) }
+            right.close()
+            try await checkCode(.endOfFile) { try await task.value }
+            try await checkCode(.closed) { try thread.get() }
+        }
     }
 
     @Test func `a peer that stops reading makes send wait, then time out, and memory does not grow`() throws {
@@ -127,20 +130,23 @@ struct ConnectionTests {
     }
 
     @Test func `poll tells whether something can be received, and takes nothing`() async throws {
-        let (here, there) = try Connection.pipe()
-        #expect(try await !there.poll())
-        #expect(try await !there.poll(timeout: .milliseconds(10)))
-        #expect(try await !there.poll(timeout: .seconds(-1)))
-        try await here.send(1)
-        #expect(try await there.poll())
-        #expect(try await there.poll(timeout: nil))
-        #expect(try await there.receive(Int.self) == 1)
-        let waiting = Task { try await there.poll(timeout: .seconds(30)) }
-        try await here.send(2)
-        #expect(try await waiting.value)
-        here.close()
-        #expect(try await there.receive(Int.self) == 2)
-        #expect(try await there.poll())
+        // In a process of its own: another test could fork this one while the end is open.
+        try await ChildProcess.run(timeout: .seconds(60)) {
+            let (here, there) = try Connection.pipe()
+            try await checkEqual(there.poll(), false)
+            try await checkEqual(there.poll(timeout: .milliseconds(10)), false)
+            try await checkEqual(there.poll(timeout: .seconds(-1)), false)
+            try await here.send(1)
+            try await checkEqual(there.poll(), true)
+            try await checkEqual(there.poll(timeout: nil), true)
+            try await checkEqual(there.receive(Int.self), 1)
+            let waiting = Task { try await there.poll(timeout: .seconds(30)) }
+            try await here.send(2)
+            try await checkEqual(waiting.value, true)
+            here.close()
+            try await checkEqual(there.receive(Int.self), 2)
+            try await checkEqual(there.poll(), true)
+        }
     }
 
     @Test func `connections, queues and locks travel through connections`() async throws {
@@ -196,6 +202,16 @@ struct ConnectionTests {
             try await group.waitForAll()
         }
     }
+}
+
+/// Throws unless `body` throws a `ConnectionError` with `code`.
+private func checkCode<R>(_ code: ConnectionError.Code, line: Int = #line, _ body: () async throws -> R) async throws {
+    do {
+        _ = try await body()
+    } catch let error as ConnectionError where error.code == code {
+        return
+    }
+    throw CheckFailed(description: "line \(line): not \(code)")
 }
 
 /// Throws unless `body` throws the end of file.

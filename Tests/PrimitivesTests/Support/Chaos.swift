@@ -2,6 +2,7 @@
 
 import CMultiprocessing
 import Glibc
+import Laboratory
 import MultiprocessingPrimitives
 
 /// Where a worker is, as it says in shared memory.

@@ -1,34 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CMultiprocessing
-import Glibc
-import MultiprocessingPrimitives
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
 
 /// What went wrong in a laboratory, in words.
-struct LaboratoryFailure: Error, CustomStringConvertible {
-    let description: String
+package struct LaboratoryFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    /// Creates a failure with its description.
+    package init(description: String) {
+        self.description = description
+    }
 }
 
 /// A forked, single-threaded process in which a test may fork and kill as it likes.
 ///
 /// Forking a test process with its many threads is done once for each test, and the child uses no task. What happens in it comes back as text.
-enum Laboratory {
+package enum Laboratory {
     /// The longest time a laboratory may take, in seconds; it is killed then.
     private static let limit: UInt32 = 55
 
-    /// Runs `body` in a new process and throws what went wrong there.
-    static func run(_ body: () throws -> Void) throws {
+    /// Runs `body` in a new process and throws what went wrong there; the task is suspended until then.
+    ///
+    /// A test that blocked its thread as long would starve all tests that run beside it: there are as many threads for tasks as processors.
+    package static func run(_ body: () throws -> Void) async throws {
         var ends: [Int32] = [-1, -1]
         guard mp_pipe(&ends) == 0 else { throw SystemError("making a pipe") }
         let pid = mp_fork()
         guard pid >= 0 else { throw SystemError("forking") }
         if pid == 0 { serve(ends[1], body) }
         close(ends[1])
-        defer { close(ends[0]) }
+        let readEnd = ends[0]
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            do {
+                try Thread.start(name: "mp-laboratory") {
+                    continuation.resume(with: Result { try waitForEnd(of: pid, readEnd) })
+                }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// Blocks until the process has ended and throws what it reported.
+    private static func waitForEnd(of pid: Int32, _ readEnd: Int32) throws {
+        defer { close(readEnd) }
         var report: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
-            let count = read(ends[0], &buffer, buffer.count)
+            let count = read(readEnd, &buffer, buffer.count)
             guard count > 0 else { break }
             report += buffer[..<count]
         }
@@ -43,6 +64,9 @@ enum Laboratory {
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
+        // Other tests' descriptors: an end of theirs would stay open as long as the laboratory.
+        mp_close_range(3, UInt32(report) - 1)
+        mp_close_range(UInt32(report) + 1, UInt32.max)
         alarm(limit)
         do {
             try body()
@@ -63,7 +87,7 @@ enum Laboratory {
     }
 
     /// The lines of a file of /proc.
-    static func lines(of path: String) throws -> [Substring] {
+    package static func lines(of path: String) throws -> [Substring] {
         let file = try OwnedDescriptor(checking: open(path, O_RDONLY), "opening \(path)")
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
@@ -77,14 +101,16 @@ enum Laboratory {
 }
 
 /// A forked process that runs `body` and exits with 0, or with 1 when `body` throws.
-struct ForkedProcess {
-    let pid: Int32
+package struct ForkedProcess {
+    package let pid: Int32
 
-    init(_ body: () throws -> Void) throws {
+    package init(_ body: () throws -> Void) throws {
         pid = mp_fork()
         guard pid >= 0 else { throw SystemError("forking") }
         guard pid == 0 else { return }
         alarm(50)
+        // A laboratory that failed leaves its workers behind.
+        mp_die_with_parent()
         do {
             try body()
             _exit(0)
@@ -95,21 +121,21 @@ struct ForkedProcess {
 
     /// Waits for the end of the process; its wait status.
     @discardableResult
-    func join() throws -> Int32 {
+    package func join() throws -> Int32 {
         var status: Int32 = 0
         guard waitpid(pid, &status, 0) == pid else { throw SystemError("waiting for a process") }
         return status
     }
 
     /// Ends the process at once, wherever it is, and waits until it is gone.
-    func destroy() throws {
+    package func destroy() throws {
         kill(pid, SIGKILL)
         try join()
     }
 }
 
 /// Whether the process sleeps in the kernel (state S in /proc/PID/stat).
-func isAsleep(_ pid: Int32) -> Bool {
+package func isAsleep(_ pid: Int32) -> Bool {
     guard let line = try? Laboratory.lines(of: "/proc/\(pid)/stat").first, let end = line.lastIndex(of: ")") else {
         return false
     }
@@ -117,7 +143,7 @@ func isAsleep(_ pid: Int32) -> Bool {
 }
 
 /// Looks until `condition` holds; throws after ten seconds.
-func waitFor(_ what: String, _ condition: () -> Bool) throws {
+package func waitFor(_ what: String, _ condition: () -> Bool) throws {
     let deadline = Deadline(timeout: .seconds(10))
     while !condition() {
         guard !deadline.hasPassed else { throw LaboratoryFailure(description: "waited in vain for: \(what)") }
@@ -126,19 +152,19 @@ func waitFor(_ what: String, _ condition: () -> Bool) throws {
 }
 
 /// Throws unless `condition` holds.
-func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
+package func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
     guard condition else { throw LaboratoryFailure(description: what()) }
 }
 
 /// A generator of pseudo-random numbers that gives the same ones for the same seed (splitmix64).
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) {
+    package init(seed: UInt64) {
         state = seed
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
