@@ -124,6 +124,16 @@ public final class Connection: Codable, Sendable {
     /// told each other, and with a key proved, what they run.
     public var isSameProgram: Bool { link.isSameProgram }
 
+    /// A descriptor that is readable when something can be received, at the end of file as well: for the poll(2) or epoll(7) of the user's own event loop. It is this object's and stays open as long as that
+    /// lives; nobody may read from it or close it.
+    ///
+    /// It may be readable when another thread or process was faster: receive with a timeout of zero, or ask `poll()`, which also makes it unreadable again.
+    ///
+    /// - Throws: `ConnectionError`: `closed`, `notReadable`. `SystemError` when descriptors are short.
+    public var descriptor: Int32 {
+        get throws { try link.readableDescriptor() }
+    }
+
     // MARK: - Outcomes
 
     /// Throws unless a message was sent.

@@ -4,7 +4,7 @@ internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 
 /// What carries a connection's messages: shared memory on one machine, a stream between machines. Nothing above knows which.
-protocol ConnectionLink: AnyObject, Sendable {
+protocol ConnectionLink: AnyObject, WaitTarget {
     /// Buffers for the messages of this end.
     var buffers: MessageBuffers { get }
     /// Whether this end can receive.
@@ -33,19 +33,8 @@ protocol ConnectionLink: AnyObject, Sendable {
 
     /// Whether the other end is a process of the same build of the same program, so that functions can be sent.
     var isSameProgram: Bool { get }
-    /// A descriptor of this process that is readable whenever a receive is worth a try.
+    /// A descriptor of this process that is readable whenever something can be received; it stays open as long as the link lives.
     func readableDescriptor() throws -> Int32
-
-    // For waits on several at once.
-
-    /// Whether something can be received now, or the end of it learned; takes no lock and nothing else.
-    var isReady: Bool { get }
-    /// Adds a notice that is posted when something may have come.
-    func add(_ notice: Notice) throws
-    /// Takes a notice back.
-    func remove(_ notice: Notice)
-    /// Marks that somebody waits for the notice, and returns whether that may have been missed: then look again soon.
-    func markWaiting() -> Bool
 }
 
 extension ConnectionLink {

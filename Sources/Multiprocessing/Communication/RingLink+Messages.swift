@@ -19,22 +19,26 @@ extension RingLink: ConnectionLink {
 
     func receive(into message: IncomingMessage, until deadline: Deadline) throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
         return endIfGone(outcome, ring)
     }
 
     func receive(into message: IncomingMessage, until deadline: Deadline) async throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try await inboundTasks?.take(into: message, until: deadline) ?? .shut, ring)
     }
 
     func poll(until deadline: Deadline) throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try ring.wait(until: deadline), ring)
     }
 
     func poll(until deadline: Deadline) async throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try await inboundTasks?.waitForItem(until: deadline) ?? .shut, ring)
     }
 
@@ -54,7 +58,7 @@ extension RingLink: ConnectionLink {
         inboundTasks?.remove(notice)
     }
 
-    func readableDescriptor() throws -> Int32 { -1 }
+    func checkWaitable() throws { _ = try ringToReceive() }
 
     func markWaiting() -> Bool {
         inbound?.markWaitingForItems()

@@ -43,6 +43,7 @@ final class RingLink: Sendable {
     let outboundTasks: RingTasks?
     let inboundTasks: RingTasks?
     let buffers = MessageBuffers()
+    let ready = ReadyDescriptor()
     private let watch = LazyWatch()
     private let closed = Atomic<Bool>(false)
 

@@ -151,6 +151,8 @@ final class RingTasks: Sendable {
     private let joiners = Turn()
     private let waiting = NoticeList()
     private let watch = LazyWatch()
+    /// Called whenever something may have changed.
+    private let hook = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// Creates the place where tasks wait for `ring`; the caller keeps `bell` open.
     init(_ ring: Ring, bell: Int32) {
@@ -166,6 +168,18 @@ final class RingTasks: Sendable {
     /// Lets all waiting tasks look again.
     func wake() {
         waiting.post()
+        hook.withLock { $0 }?()
+    }
+
+    /// Calls `body` from now on whenever something may have changed; it must not block.
+    func callWhenWoken(_ body: @escaping @Sendable () -> Void) throws {
+        hook.withLock { $0 = body }
+        try watchBell()
+    }
+
+    /// Lets the reactor listen to the bell.
+    private func watchBell() throws {
+        try watch.make(bell, for: .written) { [weak self] _ in self?.wake() }
     }
 
     /// Puts a message, suspending the task while there is no room.
@@ -224,7 +238,7 @@ final class RingTasks: Sendable {
 
     /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
     func add(_ notice: Notice) throws {
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        try watchBell()
         waiting.add(notice)
     }
 
@@ -250,7 +264,7 @@ final class RingTasks: Sendable {
         let reactor = try Runtime.shared().reactor
         guard try await turn.begin(until: deadline, on: reactor) else { return .timedOut }
         defer { turn.end() }
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        try watchBell()
         while true {
             let notice = waiting.add()
             defer { waiting.remove(notice) }

@@ -12,25 +12,33 @@
 //       32     32   random bytes
 
 /// What one end of a connection says of itself.
-struct Greeting: Hashable, Sendable {
+package struct Greeting: Hashable, Sendable {
     /// Which end it is.
-    enum Role: UInt8, Sendable {
+    package enum Role: UInt8, Sendable {
         case listener = 1
         case connector = 2
     }
 
-    static let size = 64
-    static let magic: [UInt8] = Array("mpconn".utf8) + [0, 1]
+    /// The bytes of a greeting.
+    package static let size = 64
+    /// What it begins with.
+    package static let magic: [UInt8] = Array("mpconn".utf8) + [0, 1]
 
-    var role: Role
-    var hasKey: Bool
-    var carriesDescriptors: Bool
-    var build: UInt64
-    var messageLimit: UInt64
-    var nonce: [UInt8]
+    /// Which end says it.
+    package var role: Role
+    /// Whether it has a key.
+    package var hasKey: Bool
+    /// Whether it takes descriptors.
+    package var carriesDescriptors: Bool
+    /// The identity of its program's build.
+    package var build: UInt64
+    /// The largest message that it receives, in bytes.
+    package var messageLimit: UInt64
+    /// Random bytes.
+    package var nonce: [UInt8]
 
     /// The bytes to send.
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes = Self.magic
         bytes.append(role.rawValue)
         bytes.append((hasKey ? 1 : 0) | (carriesDescriptors ? 2 : 0))
@@ -41,7 +49,8 @@ struct Greeting: Hashable, Sendable {
         return bytes + nonce
     }
 
-    init(role: Role, hasKey: Bool, carriesDescriptors: Bool, build: UInt64, messageLimit: Int, nonce: [UInt8]) {
+    /// Creates a greeting.
+    package init(role: Role, hasKey: Bool, carriesDescriptors: Bool, build: UInt64, messageLimit: Int, nonce: [UInt8]) {
         self.role = role
         self.hasKey = hasKey
         self.carriesDescriptors = carriesDescriptors
@@ -51,7 +60,7 @@ struct Greeting: Hashable, Sendable {
     }
 
     /// Reads what came; nil when it is no greeting.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.size, Array(bytes[..<8]) == Self.magic, let role = Role(rawValue: bytes[8]),
             bytes[9] & ~3 == 0, bytes[10..<16].allSatisfy({ $0 == 0 })
         else { return nil }

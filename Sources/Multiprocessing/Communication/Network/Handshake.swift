@@ -63,10 +63,7 @@ final class Handshake: Sendable {
         self.deadline = deadline
         self.reactor = reactor
         own = wishes.greeting(as: role, carriesDescriptors: carriesDescriptors)
-        let authenticate = wishes.key.map { key -> HandshakeStateMachine.Authenticate in
-            { (message) throws(ConnectionError) in try MessageAuthentication.code(for: message, key: key.bytes) }
-        }
-        state = Mutex(State(machine: HandshakeStateMachine(own: own, authenticate: authenticate), completion: completion))
+        state = Mutex(State(machine: HandshakeStateMachine(own: own, key: wishes.key), completion: completion))
         StreamSocket.prepare(self.socket, family: family)
     }
 

@@ -11,12 +11,9 @@
 // the key by connecting. Every message has one size: nothing is allocated by what a stranger says.
 
 /// One end's part of a handshake.
-struct HandshakeStateMachine {
-    /// Makes an authentication code.
-    typealias Authenticate = @Sendable ([UInt8]) throws(ConnectionError) -> [UInt8]
-
+package struct HandshakeStateMachine {
     /// What is to be done after bytes came.
-    enum Action {
+    package enum Action {
         /// Send this, which may be nothing, and go on receiving.
         case proceed(send: [UInt8])
         /// Send this; then the connection stands, and this is the other end.
@@ -36,23 +33,23 @@ struct HandshakeStateMachine {
     private static let label = Array("multiprocessing connection 1 proof of ".utf8)
 
     private let own: Greeting
-    private let authenticate: Authenticate?
+    private let key: AuthenticationKey?
     private var state = State.greeting
     private var received: [UInt8] = []
 
     /// Creates the part of the end that says `own`.
     ///
-    /// - Parameter authenticate: Makes codes by this end's key; nil without one.
-    init(own: Greeting, authenticate: Authenticate?) {
+    /// - Parameter key: This end's key; nil without one.
+    package init(own: Greeting, key: AuthenticationKey?) {
         self.own = own
-        self.authenticate = authenticate
+        self.key = key
     }
 
     /// What is sent before anything is received.
-    var opening: [UInt8] { own.bytes }
+    package var opening: [UInt8] { own.bytes }
 
     /// How many more bytes the next step needs; never read more.
-    var wanted: Int {
+    package var wanted: Int {
         switch state {
         case .greeting: Greeting.size - received.count
         case .proof: Self.proofSize - received.count
@@ -62,7 +59,7 @@ struct HandshakeStateMachine {
     }
 
     /// Takes bytes that came, at most `wanted`.
-    mutating func receive(_ bytes: some Sequence<UInt8>) -> Action {
+    package mutating func receive(_ bytes: some Sequence<UInt8>) -> Action {
         received += bytes
         do throws(ConnectionError) {
             switch state {
@@ -77,7 +74,7 @@ struct HandshakeStateMachine {
     }
 
     /// Takes the end of the stream.
-    mutating func receiveEnd() -> ConnectionError {
+    package mutating func receiveEnd() -> ConnectionError {
         state = .ended
         return ConnectionError(.handshakeFailed, "the other end closed the connection during the handshake")
     }
@@ -97,7 +94,7 @@ struct HandshakeStateMachine {
         if let refusal = refusal(of: peer) { return fail(.authenticationFailed, refusal) }
         received = []
         switch own.role {
-        case _ where authenticate == nil:
+        case _ where key == nil:
             state = .ended
             return .finish(send: [], peer: peer)
         case .listener:
@@ -141,9 +138,10 @@ struct HandshakeStateMachine {
 
     /// The proof that the end with `role` has the key.
     private func proof(of role: Greeting.Role, _ peer: Greeting) throws(ConnectionError) -> [UInt8] {
-        guard let authenticate else { throw ConnectionError(.authenticationFailed, "there is no authentication key") }
+        guard let key else { throw ConnectionError(.authenticationFailed, "there is no authentication key") }
         let (listener, connector) = own.role == .listener ? (own, peer) : (peer, own)
-        return try authenticate(Self.label + [role.rawValue] + listener.bytes + connector.bytes)
+        let message = Self.label + [role.rawValue] + listener.bytes + connector.bytes
+        return try MessageAuthentication.code(for: message, key: key.bytes)
     }
 
     private mutating func fail(_ code: ConnectionError.Code, _ message: String, send: [UInt8] = []) -> Action {

@@ -103,6 +103,8 @@ extension StreamLink: ConnectionLink {
 
     func markWaiting() -> Bool { false }
 
+    func checkWaitable() throws { try checkUsable() }
+
     func readableDescriptor() throws -> Int32 {
         try checkUsable()
         return socket.number
