@@ -32,10 +32,14 @@ let package = Package(
             dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
             swiftSettings: settings
         ),
-        .target(name: "MultiprocessingWireCoding", dependencies: ["CMultiprocessing"], swiftSettings: settings),
+        .target(
+            name: "MultiprocessingWireCoding",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
         .target(
             name: "MultiprocessingFunctions",
-            dependencies: ["CMultiprocessing", "MultiprocessingWireCoding"],
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
             swiftSettings: settings
         ),
         .target(

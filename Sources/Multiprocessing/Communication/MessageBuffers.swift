@@ -133,7 +133,7 @@ final class IncomingMessage: @unchecked Sendable {
 
 /// Keeps one buffer of each kind between calls, so that their memory stays warm.
 ///
-/// Without a `Mutex`, whose holder the standard library knows by a number that changes in a forked child.
+/// Without a lock, which a forked child could find held by a thread that it does not have.
 final class MessageBuffers: Sendable {
     /// Why messages can carry no handles; nil if they can.
     private let refusal: String?

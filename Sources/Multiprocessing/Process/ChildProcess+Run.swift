@@ -181,7 +181,7 @@ private struct Run {
 
 /// Listens to a child's link until that is closed, which it may be long before the child ends: a closed link stays readable for good.
 private final class LinkWatch: Sendable {
-    private let token = Mutex<Reactor.Token?>(nil)
+    private let token = PlainMutex<Reactor.Token?>(nil)
 
     func begin(_ process: LaunchedProcess, _ reactor: Reactor) throws(SystemError) {
         let begun = try reactor.watch(process.linkNumber) { [self] _ in

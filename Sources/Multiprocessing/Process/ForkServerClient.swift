@@ -19,7 +19,7 @@ final class ForkServerClient: Sendable {
     final class Waiter: Sendable {
         let notice = Notice()
         /// Nil in it: ask again.
-        let answer = Mutex<Result<Spare?, ProcessError>?>(nil)
+        let answer = PlainMutex<Result<Spare?, ProcessError>?>(nil)
 
         func give(_ result: Result<Spare?, ProcessError>) {
             answer.withLock { $0 = result }
@@ -34,13 +34,13 @@ final class ForkServerClient: Sendable {
         var preloads: [[UInt8]] = []
     }
 
-    private let state: Mutex<State>
+    private let state: PlainMutex<State>
     private let reactor: Reactor
 
     /// Creates the client of a server that is started at the first need.
     init(reactor: Reactor, spares: Int) {
         self.reactor = reactor
-        state = Mutex(State(machine: ForkServerStateMachine(target: spares)))
+        state = PlainMutex(State(machine: ForkServerStateMachine(target: spares)))
     }
 
     // MARK: - Taking a child

@@ -31,9 +31,9 @@ final class LaunchedProcess: Sendable {
     let answered = Notice()
     private let link: Link
     /// Held while a message is taken from the link and noted, so that they are noted in order.
-    private let record = Mutex(Record())
+    private let record = PlainMutex(Record())
     /// The outcome of reaping an own child: nil before it, nil in it when somebody else did.
-    private let reaped = Mutex<ExitStatus??>(nil)
+    private let reaped = PlainMutex<ExitStatus??>(nil)
 
     /// Takes over the descriptors of a child.
     init(processIdentifier: Int32, isOwnChild: Bool, pidfd: consuming OwnedDescriptor, link: consuming Link) {

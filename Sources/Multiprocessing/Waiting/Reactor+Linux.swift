@@ -45,7 +45,7 @@ final class Reactor: Sendable {
         fileprivate let value: UInt64
     }
 
-    private let state = Mutex(ReactorStateMachine<Handler>())
+    private let state = PlainMutex(ReactorStateMachine<Handler>())
     private let epoll: OwnedDescriptor
     private let bell: OwnedDescriptor
 

@@ -28,9 +28,9 @@ package final class ForkLocal<Value: Sendable>: Sendable {
     }
 
     deinit {
-        // Relaxed: nobody else is left. A value of a parent is left as it is.
-        guard let found = box.load(ordering: .relaxed) else { return }
-        if found._withUnsafeGuaranteedRef({ $0.generation }) == mp_fork_generation() { found.release() }
+        // Relaxed: nobody else is left. A value of the parent's is not this process's to end.
+        guard let last = box.load(ordering: .relaxed) else { return }
+        if last._withUnsafeGuaranteedRef({ $0.generation }) == mp_fork_generation() { last.release() }
     }
 
     /// This process's value.

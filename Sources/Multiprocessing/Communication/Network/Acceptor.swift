@@ -25,7 +25,7 @@ final class Acceptor: Sendable {
     private let wishes: Handshake.Wishes
     private let handshakeTimeout: Duration
     private let reactor: Reactor
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
     private let waiting = NoticeList()
     /// The process that made it, by forks.
     private let generation = mp_fork_generation()

@@ -18,7 +18,7 @@ final class ConnectionAttempt: Sendable {
     private let wishes: Handshake.Wishes
     private let deadline: Deadline
     private let reactor: Reactor
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// Posted when there is a result.
     let notice = Notice()

@@ -41,7 +41,7 @@ final class Handshake: Sendable {
     private let own: Greeting
     private let deadline: Deadline
     private let reactor: Reactor
-    private let state: Mutex<State>
+    private let state: PlainMutex<State>
 
     /// Prepares the handshake over a connected socket, which becomes its own.
     ///
@@ -63,7 +63,7 @@ final class Handshake: Sendable {
         self.deadline = deadline
         self.reactor = reactor
         own = wishes.greeting(as: role, carriesDescriptors: carriesDescriptors)
-        state = Mutex(State(machine: HandshakeStateMachine(own: own, key: wishes.key), completion: completion))
+        state = PlainMutex(State(machine: HandshakeStateMachine(own: own, key: wishes.key), completion: completion))
         StreamSocket.prepare(self.socket, family: family)
     }
 

@@ -26,7 +26,7 @@ public final class Listener: Sendable {
 
     let acceptor: Acceptor
     private let file: SocketFile?
-    private let last = Mutex<Address?>(nil)
+    private let last = PlainMutex<Address?>(nil)
 
     /// Starts listening.
     ///

@@ -7,7 +7,7 @@ internal import Synchronization
 /// A wait for a descriptor of the caller's.
 final class DescriptorTarget: WaitTarget {
     private let number: Int32
-    private let tokens = Mutex<[ObjectIdentifier: (token: Reactor.Token, reactor: Reactor)]>([:])
+    private let tokens = PlainMutex<[ObjectIdentifier: (token: Reactor.Token, reactor: Reactor)]>([:])
 
     init(_ number: Int32) {
         self.number = number

@@ -20,7 +20,7 @@ final class ReadyDescriptor: Sendable {
         var isDue = false
     }
 
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// The number of the process, by forks, in which it was made, plus 1.
     private let madeIn = Atomic<UInt32>(0)
@@ -97,6 +97,8 @@ extension RingLink {
 
     /// Makes the descriptor readable if there is something to receive, and sees to it that it will be when there is.
     private func showReadiness() {
+        // A forked copy has the parent's descriptor, which is not for it to write to.
+        guard ready.isMade else { return }
         let mayMissMark = markWaiting()
         if isReady {
             ready.fill()
