@@ -15,33 +15,19 @@ package enum BoundCall {
 
 /// A function that came from another process.
 package struct ReceivedFunction {
+    /// Whether it has to be awaited.
+    package let isAsync: Bool
     private let bindArguments: (inout WireReader, [CodingUserInfoKey: Any]) throws -> BoundCall
 
     /// Reads a function that `PortableFunction` wrote.
     ///
     /// - Throws: `FunctionNotPortable` for damaged bytes and other builds, and what decoding the captures throws.
     package init(from reader: inout WireReader, userInfo: [CodingUserInfoKey: Any]) throws {
-        guard try reader.read(UInt64.self) == Images.build else {
-            throw FunctionNotPortable(.otherBuild, "the function was sent by another build of this program")
-        }
-        let shape = FunctionShape(rawValue: try reader.read(UInt8.self))
-        guard shape.isSubset(of: .all) else { throw FunctionNotPortable.corrupt("unknown shape of function") }
-        let count = try reader.readVarint()
-        guard count <= 256, count == 0 || !shape.contains(.isClosure) else {
-            throw FunctionNotPortable.corrupt("wrong number of arguments")
-        }
-
-        var references = ReferenceReader()
-        references.bind(UInt64(shape.rawValue))
-        references.bind(count)
-        var types: [any Portable.Type] = []
-        for _ in 0..<count { types.append(try Self.readPortableType(&references, &reader)) }
-        let result = shape.contains(.hasResult) ? try Self.readPortableType(&references, &reader) : nil
-        var decoder = FunctionDecoder(references: references, userInfo: userInfo)
-        let words = try decoder.decode(from: &reader)
+        let parts = try FunctionParts(from: &reader, userInfo: userInfo)
+        isAsync = parts.shape.contains(.isAsync)
         // Without the space the brackets are an operator, and the formatter takes the space away.
         // swift-format-ignore
-        bindArguments = Self.build(TypeList< >(), types[...], result, shape, words)
+        bindArguments = Self.build(TypeList< >(), parts.arguments[...], parts.result, parts.shape, parts.words)
     }
 
     /// Decodes the arguments of one call.
@@ -49,17 +35,6 @@ package struct ReceivedFunction {
     /// - Throws: what decoding throws.
     package func bind(argumentsFrom reader: inout WireReader, userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
         try bindArguments(&reader, userInfo)
-    }
-
-    private static func readPortableType(
-        _ references: inout ReferenceReader,
-        _ reader: inout WireReader
-    ) throws -> any Portable.Type {
-        let type = try references.readType(from: &reader)
-        guard let portable = type as? any Portable.Type else {
-            throw FunctionNotPortable.corrupt("\(type) is not Codable")
-        }
-        return portable
     }
 
     // MARK: - From types as values to types

@@ -28,9 +28,19 @@ enum ForkLock {
 
     /// Calls `body` on one of this package's own threads, at a time when no fork takes place: whatever locks it takes, its own or the loader's, are free in every copy.
     static func withGate<R>(_ body: () throws -> R) rethrows -> R {
-        pthread_mutex_lock(gate)
-        defer { pthread_mutex_unlock(gate) }
+        enterGate()
+        defer { leaveGate() }
         return try body()
+    }
+
+    /// As the beginning of `withGate`, for a thread that is always behind the gate but for the system call it sleeps in: between two calls it may be in the runtime's locks at any instruction.
+    static func enterGate() {
+        pthread_mutex_lock(gate)
+    }
+
+    /// Undoes `enterGate`.
+    static func leaveGate() {
+        pthread_mutex_unlock(gate)
     }
 
     /// Notes a descriptor that tells others of this process' end by being closed, and that a copy of this process must therefore not keep.

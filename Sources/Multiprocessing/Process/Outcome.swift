@@ -51,16 +51,26 @@ enum Outcome {
     ) throws -> R {
         let userInfo = message.userInfo
         return try message.withReader { reader in
-            if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
-            let typeName = try reader.readString()
-            let text = try reader.readString()
-            if try reader.read(UInt8.self) == 1 {
-                var payload = WireReader(try reader.readLengthPrefixedBytes())
-                // An error that cannot be rebuilt is still told, in words.
-                if let error = try? readPayload(&payload) { throw error }
-            }
-            throw RemoteError(typeName: typeName, message: text, processName: processName)
+            try read(from: &reader, userInfo, processName: processName, result: result)
         }
+    }
+
+    /// Reads an outcome where `reader` stands.
+    static func read<R>(
+        from reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        processName: String,
+        result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
+        if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
+        let typeName = try reader.readString()
+        let text = try reader.readString()
+        if try reader.read(UInt8.self) == 1 {
+            var payload = WireReader(try reader.readLengthPrefixedBytes())
+            // An error that cannot be rebuilt is still told, in words.
+            if let error = try? readPayload(&payload) { throw error }
+        }
+        throw RemoteError(typeName: typeName, message: text, processName: processName)
     }
 
     private static func readPayload(_ reader: inout WireReader) throws -> (any Error)? {

@@ -32,6 +32,14 @@ struct ProcessIdentity: Sendable {
 
     private static let childCount = Atomic<Int>(0)
 
+    private static let poolNumber = Atomic<Int>(0)
+
+    /// Counts the pools of this process, from 1.
+    static func nextPoolNumber() -> Int {
+        // Relaxed: only has to be unique.
+        poolNumber.add(1, ordering: .relaxed).newValue
+    }
+
     /// Returns the number of the next child of this process, from 1.
     static func nextChildNumber() -> Int {
         childCount.add(1, ordering: .relaxed).newValue  // only has to be unique

@@ -59,7 +59,11 @@ final class Reactor: Sendable {
         )
         bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
         try control(EPOLL_CTL_ADD, bell.number, token: 0, oneShot: false)
-        try Thread.start(name: "mp-reactor") { self.run() }
+        // Never freed: the thread may still be about to wake this one when it goes on.
+        let isReady = SharedWord(.allocate(capacity: 1))
+        isReady.initialize(0)
+        try Thread.start(name: "mp-reactor") { self.run(isReady) }
+        while isReady.load() == 0 { _ = isReady.wait(while: 0, until: .never) }
     }
 
     // MARK: - Waits
@@ -162,20 +166,26 @@ final class Reactor: Sendable {
 
     // MARK: - The thread
 
-    private func run() -> Never {
-        var events = [epoll_event](repeating: epoll_event(), count: 64)
+    /// - Parameter isReady: Set once a fork of this process finds the thread behind the gate or asleep, whatever it does.
+    private func run(_ isReady: SharedWord) -> Never {
+        let room: Int32 = 64
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Int(room))
+        isReady.exchange(1)
+        isReady.wake(1)
+        ForkLock.enterGate()
         while true {
             let earliest = state.withLock { $0.earliestDeadline }
             let timeout = earliest.map { Deadline(nanoseconds: $0).pollTimeout } ?? -1
-            let count = epoll_wait(epoll.number, &events, Int32(events.count), timeout)
-            ForkLock.withGate {
-                for event in events.prefix(Int(max(0, count))) {
-                    if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
-                }
-                for expired in state.withLock({ $0.expire(now: mp_now()) }) {
-                    if let descriptor = expired.descriptor { forget(descriptor) }
-                    expired.handler(.deadline)
-                }
+            let descriptor = epoll.number
+            ForkLock.leaveGate()
+            let count = epoll_wait(descriptor, events, room, timeout)
+            ForkLock.enterGate()
+            for event in UnsafeBufferPointer(start: events, count: Int(max(0, count))) {
+                if event.data.u64 == 0 { silence() } else { deliver(event.data.u64) }
+            }
+            for expired in state.withLock({ $0.expire(now: mp_now()) }) {
+                if let descriptor = expired.descriptor { forget(descriptor) }
+                expired.handler(.deadline)
             }
         }
     }

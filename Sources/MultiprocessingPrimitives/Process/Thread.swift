@@ -5,9 +5,6 @@ internal import Glibc
 
 /// Threads of this package's own: detached, small, and deaf to signals, which are the program's.
 package enum Thread {
-    /// The room for a thread that only waits and hands on.
-    private static let stackSize = 256 * 1024
-
     /// What a new thread is to run.
     private final class Body {
         let run: @Sendable () -> Void
@@ -19,8 +16,13 @@ package enum Thread {
 
     /// Starts a thread named `name` (at most 15 bytes are shown) that runs `body`.
     ///
+    /// - Parameter stackSize: In bytes; without it enough for a thread that only waits and hands on.
     /// - Throws: `SystemError` when the system gives no further thread.
-    package static func start(name: StaticString, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    package static func start(
+        name: StaticString,
+        stackSize: Int = 256 * 1024,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }

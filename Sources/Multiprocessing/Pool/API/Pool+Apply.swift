@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+extension Pool {
+    // MARK: - Functions with a result
+
+    /// Calls `function` with `arguments` in a worker, blocks until it has returned, and returns its result.
+    ///
+    /// - Throws: what the function throws, as its own type where that is `Codable`, else as `RemoteError`; ``WorkerLost`` when its worker died; `TimeoutError` when it took longer than `options` allow;
+    ///   `FunctionNotPortable` and what encoding throws, before anything is done; ``PoolError``.
+    @available(*, noasync)
+    public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) throws -> R,
+        _ arguments: repeat each A
+    ) throws -> R {
+        try result(PortableFunction(function), options, Callbacks(), arguments: repeat each arguments).get()
+    }
+
+    /// Calls `function` with `arguments` in a worker and returns its result, without blocking a thread. Cancelling the task ends the call.
+    public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) throws -> R,
+        _ arguments: repeat each A
+    ) async throws -> R {
+        try await result(PortableFunction(function), options, Callbacks(), arguments: repeat each arguments).value
+    }
+
+    /// Calls the asynchronous `function` with `arguments` in a worker and returns its result. Cancelling the task ends the call.
+    public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ arguments: repeat each A
+    ) async throws -> R {
+        try await result(PortableFunction(function), options, Callbacks(), arguments: repeat each arguments).value
+    }
+
+    /// Calls `function` with `arguments` in a worker; the result is there later.
+    ///
+    /// - Parameters:
+    ///   - onSuccess: Called with the result on the pool's own thread; it should be quick, since all callbacks of the pool are called there, one after the other.
+    ///   - onFailure: Called with the error instead.
+    public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        onSuccess: (@Sendable (R) -> Void)? = nil,
+        onFailure: (@Sendable (any Error) -> Void)? = nil,
+        _ function: @escaping @Sendable (repeat each A) throws -> R,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<R> {
+        let result: AsyncResult<R> = try result(
+            PortableFunction(function),
+            options,
+            Callbacks(onSuccess: onSuccess, onFailure: onFailure),
+            arguments: repeat each arguments
+        )
+        core.leaveToThread()
+        return result
+    }
+
+    /// Calls the asynchronous `function` with `arguments` in a worker; the result is there later.
+    public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        onSuccess: (@Sendable (R) -> Void)? = nil,
+        onFailure: (@Sendable (any Error) -> Void)? = nil,
+        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<R> {
+        let result: AsyncResult<R> = try result(
+            PortableFunction(function),
+            options,
+            Callbacks(onSuccess: onSuccess, onFailure: onFailure),
+            arguments: repeat each arguments
+        )
+        core.leaveToThread()
+        return result
+    }
+
+    // MARK: - Functions without a result
+
+    /// Calls `function` with `arguments` in a worker and blocks until it has returned.
+    @available(*, noasync)
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func apply<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) throws -> Void,
+        _ arguments: repeat each A
+    ) throws {
+        try procedure(PortableFunction(procedure: function), options, Callbacks(), arguments: repeat each arguments)
+            .get()
+    }
+
+    /// Calls `function` with `arguments` in a worker, without blocking a thread. Cancelling the task ends the call.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func apply<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) throws -> Void,
+        _ arguments: repeat each A
+    ) async throws {
+        try await procedure(
+            PortableFunction(procedure: function),
+            options,
+            Callbacks(),
+            arguments: repeat each arguments
+        ).value
+    }
+
+    /// Calls the asynchronous `function` with `arguments` in a worker. Cancelling the task ends the call.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func apply<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ arguments: repeat each A
+    ) async throws {
+        try await procedure(
+            PortableFunction(procedure: function),
+            options,
+            Callbacks(),
+            arguments: repeat each arguments
+        ).value
+    }
+
+    /// Calls `function` with `arguments` in a worker; that it has returned is known later.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func applyAsync<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        onSuccess: (@Sendable () -> Void)? = nil,
+        onFailure: (@Sendable (any Error) -> Void)? = nil,
+        _ function: @escaping @Sendable (repeat each A) throws -> Void,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<Void> {
+        let result = try procedure(
+            PortableFunction(procedure: function),
+            options,
+            Callbacks(calling: onSuccess, onFailure),
+            arguments: repeat each arguments
+        )
+        core.leaveToThread()
+        return result
+    }
+
+    /// Calls the asynchronous `function` with `arguments` in a worker; that it has returned is known later.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func applyAsync<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        onSuccess: (@Sendable () -> Void)? = nil,
+        onFailure: (@Sendable (any Error) -> Void)? = nil,
+        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<Void> {
+        let result = try procedure(
+            PortableFunction(procedure: function),
+            options,
+            Callbacks(calling: onSuccess, onFailure),
+            arguments: repeat each arguments
+        )
+        core.leaveToThread()
+        return result
+    }
+
+    // MARK: - Submitting
+
+    private func result<each A: Codable & Sendable, R: Codable & Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ callbacks: Callbacks<R>,
+        arguments: repeat each A
+    ) throws -> AsyncResult<R> {
+        try submit(function, options, callbacks, Self.block(repeat each arguments)) { reader, userInfo in
+            try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
+        }
+    }
+
+    private func procedure<each A: Codable & Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ callbacks: Callbacks<Void>,
+        arguments: repeat each A
+    ) throws -> AsyncResult<Void> {
+        try submit(function, options, callbacks, Self.block(repeat each arguments)) { _, _ in }
+    }
+
+    /// Encodes the arguments of one call.
+    private static func block<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> TaskInput.Block {
+        let block = TaskInput.Block()
+        try block.append(isPrefixed: false) { writer, userInfo in
+            repeat try WireCoding.encode(each arguments, into: &writer, userInfo: userInfo)
+        }
+        return block
+    }
+
+    private func submit<R: Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ callbacks: Callbacks<R>,
+        _ block: TaskInput.Block,
+        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> AsyncResult<R> {
+        let job = PoolJob(
+            try core.functions.function(function, isMapping: false),
+            options,
+            failsFast: true,
+            isElementwise: false
+        )
+        job.take(block)
+        let result = AsyncResult(core, job) { job in
+            guard let answer = job.answers.first else { throw PoolError(.engine, "a call has ended without an answer") }
+            return try job.read(answer, decode)
+        }
+        result.call(callbacks)
+        try core.submit(job, isComplete: true)
+        return result
+    }
+}
+
+/// What is to be called with the outcome of a call.
+struct Callbacks<R: Sendable>: Sendable {
+    var onSuccess: (@Sendable (R) -> Void)?
+    var onFailure: (@Sendable (any Error) -> Void)?
+}
+
+extension Callbacks where R == Void {
+    /// Callbacks of a call without a result.
+    init(calling onSuccess: (@Sendable () -> Void)?, _ onFailure: (@Sendable (any Error) -> Void)?) {
+        var wrapped: (@Sendable (R) -> Void)?
+        if let onSuccess { wrapped = { _ in onSuccess() } }
+        self.init(onSuccess: wrapped, onFailure: onFailure)
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+extension Pool {
+    // MARK: - map
+
+    /// Calls `function` for each of `items` in the workers, blocks until all are done, and returns the results in the order of the items.
+    ///
+    /// - Parameters:
+    ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - function: Called once for each item.
+    /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others, of which no more are begun; ``WorkerLost``; `TimeoutError`;
+    ///   `FunctionNotPortable` and what encoding throws; ``PoolError``.
+    @available(*, noasync)
+    public func map<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T) throws -> R
+    ) throws -> [R] {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).get()
+    }
+
+    /// Calls `function` for each of `items` in the workers and returns the results in the order of the items, without blocking a thread. Cancelling the task ends the calls.
+    public func map<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T) throws -> R
+    ) async throws -> [R] {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).value
+    }
+
+    /// Calls the asynchronous `function` for each of `items` in the workers, and returns the results in the order of the items. Cancelling the task ends the calls.
+    public func map<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T) async throws -> R
+    ) async throws -> [R] {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).value
+    }
+
+    // MARK: - map with a context
+
+    /// As `map`, with a value that every call gets and that is sent once to each worker.
+    @available(*, noasync)
+    public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        with context: C,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T, C) throws -> R
+    ) throws -> [R] {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).get()
+    }
+
+    /// As `map`, with a value that every call gets and that is sent once to each worker.
+    public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        with context: C,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T, C) throws -> R
+    ) async throws -> [R] {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).value
+    }
+
+    /// As `map`, with a value that every call gets and that is sent once to each worker.
+    public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        with context: C,
+        chunkSize: Int? = nil,
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (T, C) async throws -> R
+    ) async throws -> [R] {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).value
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// Processes that call functions: as many at the same time as there are workers, each call safe from the others' crashes.
+///
+/// ```swift
+/// try withPool(processes: 4) { pool in
+///     try pool.map([1, 2, 3, 4, 5], square)  // [1, 4, 9, 16, 25]
+/// }
+/// ```
+///
+/// A worker that dies fails the call it was at, with ``WorkerLost``, and is replaced; everything else goes on. Functions, arguments and results are encoded and decoded on the thread of whoever calls.
+///
+/// A pool can be used by any number of threads and tasks, and inside the workers of another pool. It ends its workers when it is dropped; `close()` and `join()` let them finish first.
+public final class Pool: Sendable {
+    let core: PoolCore
+
+    /// Makes a pool and starts its workers.
+    ///
+    /// - Parameters:
+    ///   - processes: How many workers; nil: ``availableCPUCount``.
+    ///   - maxTasksPerChild: A worker that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
+    ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
+    ///   - startMethod: How workers come to be.
+    ///   - initializer: Called in each worker before its first task.
+    /// - Throws: `PoolError` for numbers below 1; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
+    public convenience init(
+        processes: Int? = nil,
+        maxTasksPerChild: Int? = nil,
+        maxMemoryPerChild: Int? = nil,
+        startMethod: StartMethod = .default,
+        initializer: (@Sendable () throws -> Void)? = nil
+    ) throws {
+        var specification = WorkerSpecification(count: try Self.checked(processes ?? availableCPUCount, "processes"))
+        specification.maximumTasks = try maxTasksPerChild.map { try Self.checked($0, "maxTasksPerChild") }
+        specification.maximumMemory = try maxMemoryPerChild.map { try Self.checked($0, "maxMemoryPerChild") }
+        specification.startMethod = startMethod
+        specification.name = "Pool\(ProcessIdentity.nextPoolNumber())"
+        if let initializer {
+            specification.initializer = try FunctionTable().function(
+                PortableFunction(action: initializer),
+                isMapping: false
+            )
+        }
+        try self.init(LocalEngine(), specification)
+    }
+
+    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification) throws {
+        core = try PoolCore(engine, specification)
+    }
+
+    private static func checked(_ number: Int, _ name: String) throws -> Int {
+        guard number >= 1 else { throw PoolError(.invalidArgument, "\(name) is \(number), and must be at least 1") }
+        return number
+    }
+
+    deinit {
+        core.terminate()
+    }
+
+    // MARK: - The end
+
+    /// Accepts no further calls. Those that were made are done; then the workers end. Returns at once.
+    public func close() {
+        core.close()
+    }
+
+    /// Ends the workers and fails every call that has no outcome yet with `PoolError` (`terminated`). Returns at once.
+    public func terminate() {
+        core.terminate()
+    }
+
+    /// Blocks until all workers have ended, after `close()` or `terminate()`.
+    ///
+    /// - Throws: `PoolError` (`stillRunning`) before either.
+    @available(*, noasync)
+    public func join() throws {
+        try core.checkJoinable()
+        _ = core.gone.wait(until: .never)
+    }
+
+    /// Suspends until all workers have ended, after `close()` or `terminate()`.
+    ///
+    /// - Throws: `PoolError` (`stillRunning`) before either; `CancellationError`.
+    public func join() async throws {
+        try core.checkJoinable()
+        _ = try await core.gone.wait(until: .never, on: Runtime.shared().reactor)
+    }
+
+    // MARK: - What it is doing
+
+    /// What the pool has done and is doing, at this moment.
+    public var statistics: PoolStatistics { core.statistics }
+
+    /// How many workers there are to be. Workers too many end after what they are doing; new ones are started at once.
+    public func resize(processes: Int) throws {
+        let count = try Self.checked(processes, "processes")
+        core.withLock { core.session.scale(to: count) }
+        core.ensureThread()
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Makes a pool, calls `body` with it, and terminates it and waits for its end on the way out, whether `body` returns or throws.
+///
+/// - Parameter processes: How many workers; nil: ``availableCPUCount``.
+/// - Throws: what making the pool throws, and what `body` throws.
+@available(*, noasync)
+public func withPool<R>(processes: Int? = nil, _ body: (Pool) throws -> R) throws -> R {
+    let pool = try Pool(processes: processes)
+    defer {
+        pool.terminate()
+        // Cannot throw once it is terminated, but in a copy of this process, which has nothing to wait for.
+        try? pool.join()
+    }
+    return try body(pool)
+}
+
+/// Makes a pool, calls `body` with it, and terminates it and waits for its end on the way out, whether `body` returns or throws.
+///
+/// - Parameter processes: How many workers; nil: ``availableCPUCount``.
+/// - Throws: what making the pool throws, and what `body` throws.
+public func withPool<R>(
+    processes: Int? = nil,
+    isolation: isolated (any Actor)? = #isolation,
+    _ body: (Pool) async throws -> sending R
+) async throws -> sending R {
+    let pool = try Pool(processes: processes)
+    do {
+        let result = try await body(pool)
+        pool.terminate()
+        await pool.core.waitUntilGone()
+        return result
+    } catch {
+        pool.terminate()
+        await pool.core.waitUntilGone()
+        throw error
+    }
+}

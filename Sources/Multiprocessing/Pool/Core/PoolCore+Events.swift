@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import MultiprocessingPrimitives
+
+extension PoolCore: EngineEvents {
+    func finished(_ ticket: UInt64, _ result: ResultEnvelope) {
+        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        let resolution = machine.finished(id, threw: result.threw, nanoseconds: result.nanoseconds)
+        guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
+        // The last of a job that is answered piece by piece says nothing more.
+        if pieces.isEmpty {
+            drop(result)
+        } else if result.threw, job.rules.isElementwise {
+            store(pieces, result, in: job)
+        } else {
+            job.store(pieces, result)
+        }
+        settle(job, hasEnded)
+    }
+
+    /// Every piece that is left failed for the same reason.
+    private func store(_ pieces: Range<Int>, _ result: ResultEnvelope, in job: PoolJob) {
+        for piece in pieces { job.store(piece..<piece + 1, result) }
+    }
+
+    func answered(_ ticket: UInt64, piece: Int, _ result: ResultEnvelope) {
+        let resolution = machine.answered(PoolStateMachine<PoolJob>.AttemptID(number: ticket))
+        guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
+        job.store(pieces, result)
+        settle(job, hasEnded)
+    }
+
+    func lost(_ ticket: UInt64, _ loss: Loss) {
+        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        let begun: Bool
+        let error: any Error
+        switch loss {
+        case .notBegun:
+            begun = false
+            error = CancellationError()
+        case .worker(let lost):
+            begun = true
+            error = lost
+        case .timedOut:
+            begun = true
+            let limit = machine.attempts[id].flatMap { machine.jobs[$0.job]?.owner.options.timeout }
+            error = TimeoutError(operation: "a task of a pool", timeout: limit ?? .zero)
+        case .engine(let reason):
+            begun = true
+            error = PoolError(.engine, reason)
+        }
+        guard case .deliver(let job, let pieces, let hasEnded) = machine.lost(id, begun: begun) else { return }
+        if job.rules.isElementwise {
+            for piece in pieces { job.store(piece..<piece + 1, failure: error) }
+        } else if !pieces.isEmpty {
+            job.store(pieces, failure: error)
+        }
+        settle(job, hasEnded)
+    }
+
+    func broke(_ error: any Error) {
+        guard breakdown == nil else { return }
+        breakdown = error
+        for key in machine.jobs.keys {
+            guard let job = machine.jobs[key]?.owner else { continue }
+            job.fail(PoolError(.workersFail, "the pool has given up starting workers: \(error)"))
+            give(up: job, kill: false)
+        }
+    }
+
+    /// Goes on after an answer.
+    private func settle(_ job: PoolJob, _ hasEnded: Bool) {
+        if hasEnded {
+            complete(job)
+        } else if job.hasFailed {
+            give(up: job, kill: false)
+        } else {
+            tellReaders(job)
+        }
+    }
+
+    private func tellReaders(_ job: PoolJob) {
+        if job.isReadAsItGoes { tell(job) }
+    }
+
+    /// Closes what came with an answer that nobody waits for.
+    private func drop(_ result: ResultEnvelope) {
+        for number in result.descriptors { Glibc.close(number) }
+    }
+}

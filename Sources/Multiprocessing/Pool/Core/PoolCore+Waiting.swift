@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingPrimitives
+
+extension PoolCore {
+    /// Blocks until `isReady`, asked under the lock, or the deadline; returns whether it was ready.
+    ///
+    /// - Parameter job: Whose answers can make it so; nil where something else does, which then has to post a follower.
+    func wait(for job: PoolJob?, until deadline: Deadline, _ isReady: () -> Bool) -> Bool {
+        while true {
+            switch withLock({ step(job, deadline, isReady) }) {
+            case .ready(let isReady, let successor):
+                successor ? thread.wake() : ()
+                return isReady
+            case .lead:
+                session.wait(until: deadline)
+                withLock {
+                    isLed = false
+                    advance()
+                }
+            case .follow(let notice):
+                _ = notice.wait(until: deadline)
+                withLock {
+                    followers.removeAll { $0 === notice }
+                    job?.waiters.removeAll { $0 === notice }
+                }
+            }
+        }
+    }
+
+    private enum Step {
+        case ready(Bool, wakesThread: Bool)
+        case lead
+        case follow(Notice)
+    }
+
+    private func step(_ job: PoolJob?, _ deadline: Deadline, _ isReady: () -> Bool) -> Step {
+        let isOver = isReady()
+        if isOver || deadline.hasPassed { return .ready(isOver, wakesThread: passOn()) }
+        if !isLed {
+            isLed = true
+            return .lead
+        }
+        let notice = Notice()
+        followers.append(notice)
+        job?.waiters.append(notice)
+        return .follow(notice)
+    }
+
+    /// Sees to it that somebody leads if there is something to wait for. Returns whether that is the pool's thread, to be woken.
+    private func passOn() -> Bool {
+        wakeThreadUnlessLed = false
+        guard !isLed else { return false }
+        if let follower = followers.popLast() {
+            notices.append(follower)
+            return false
+        }
+        return machine.running > 0 || machine.waiting > 0
+    }
+
+    /// Suspends until `isReady`, asked under the lock, or the deadline; returns whether it was ready.
+    ///
+    /// - Throws: `CancellationError` as soon as the task is cancelled; `SystemError` when this process cannot wait.
+    func wait(for job: PoolJob, until deadline: Deadline, _ isReady: () -> Bool) async throws -> Bool {
+        let reactor = try Runtime.shared().reactor
+        while true {
+            let notice: Notice? = withLock {
+                if isReady() { return nil }
+                let notice = Notice()
+                job.waiters.append(notice)
+                return notice
+            }
+            guard let notice else { return true }
+            leaveToThread()
+            defer { withLock { job.waiters.removeAll { $0 === notice } } }
+            guard try await notice.wait(until: deadline, on: reactor) else { return withLock(isReady) }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pool behind the public types: the state machine and the engine's session under one lock, and who waits.
+//
+// There is no thread between a caller and its result where none is needed: a thread that blocks for a result collects the results of all meanwhile (it leads), and passes that on when it has its own. Only where nobody blocks
+// does the pool's own thread lead. One thread leads at a time (leader and followers, Schmidt et al. 2000).
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+internal import Synchronization
+
+/// A pool's state and the only place where it is locked.
+///
+/// `@unchecked Sendable` is safe because everything that changes is used inside `withLock` only.
+final class PoolCore: EngineHost, @unchecked Sendable {
+    /// The life of a pool.
+    enum Phase {
+        case running
+        /// No more calls; what was submitted is done.
+        case closing
+        case terminated
+    }
+
+    private let lock = Mutex<Void>(())
+    private let madeIn = mp_fork_generation()
+    var machine = PoolStateMachine<PoolJob>()
+    private var openedSession: (any EngineSession)?
+    var phase = Phase.running
+    /// Why there are no workers any more.
+    var breakdown: (any Error)?
+    /// Bytes of arguments that were submitted and not settled.
+    var pendingBytes = 0
+    /// Whether a thread waits for results.
+    var isLed = false
+    /// Threads that wait for their own result while another leads.
+    var followers: [Notice] = []
+    /// To be posted once the lock is released.
+    var notices: [Notice] = []
+    /// To be called by the pool's thread.
+    var callbacks: [@Sendable () -> Void] = []
+    let thread = PoolThread()
+    let functions = FunctionTable()
+    let limits: Limits
+    /// Happens when nothing is left of the pool.
+    let gone = Notice()
+
+    /// How much may wait.
+    struct Limits: Sendable {
+        var tasks = 1 << 20
+        var bytes = 1 << 30
+    }
+
+    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification, _ limits: Limits = Limits()) throws {
+        self.limits = limits
+        openedSession = try engine.open(specification, host: self)
+        session.maintain()
+    }
+
+    /// Where the tasks run.
+    var session: any EngineSession {
+        guard let openedSession else { preconditionFailure("a pool has a session from its start on") }
+        return openedSession
+    }
+
+    // MARK: - The lock
+
+    func withLock<R>(_ body: () throws -> R) rethrows -> R {
+        var posted: [Notice] = []
+        defer { for notice in posted { notice.post() } }
+        return try lock.withLock { _ in
+            defer { swap(&posted, &notices) }
+            return try body()
+        }
+    }
+
+    func engineChanged() {
+        openedSession?.wake()
+        thread.wake()
+    }
+
+    /// Throws in a copy of the process that made the pool: the workers are the other one's.
+    func checkProcess() throws {
+        guard mp_fork_generation() == madeIn else {
+            throw PoolError(
+                .otherProcess,
+                "this pool belongs to the process that this one was forked from; make one here"
+            )
+        }
+    }
+
+    // MARK: - Submitting
+
+    /// Throws unless calls are accepted; under the lock.
+    func checkRunning() throws {
+        if let breakdown { throw PoolError(.workersFail, "the pool has given up starting workers: \(breakdown)") }
+        switch phase {
+        case .running: return
+        case .closing: throw PoolError(.notRunning, "the pool was closed")
+        case .terminated: throw PoolError(.notRunning, "the pool was terminated")
+        }
+    }
+
+    /// Adds a job, and starts with the pieces it has.
+    func submit(_ job: PoolJob, isComplete: Bool) throws {
+        try checkProcess()
+        try withLock {
+            try checkRunning()
+            job.id = machine.add(job, job.rules)
+            pendingBytes += job.inputBytes
+            addPieces(of: job, job.input.count, isLast: isComplete)
+            startThreadIfNeeded()
+        }
+    }
+
+    /// Adds a block of pieces to a job; false when it has ended meanwhile.
+    ///
+    /// - Parameter singly: Whether pieces are handed out one by one from now on, since each has descriptors of its own.
+    func append(_ block: TaskInput.Block?, to job: PoolJob, isLast: Bool, singly: Bool = false) -> Bool {
+        withLock {
+            guard !job.isEnded else { return false }
+            if singly { machine.handOutSingly(job.id) }
+            let before = job.input.count
+            if let block {
+                job.input.append(block)
+                job.inputBytes += block.writer.count
+                pendingBytes += block.writer.count
+            }
+            addPieces(of: job, job.input.count - before, isLast: isLast)
+            return !job.isEnded
+        }
+    }
+
+    private func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
+        if machine.addPieces(count, to: job.id, isLast: isLast) { complete(job) }
+        dispatch()
+        if !isLed, machine.running > 0 || machine.waiting > 0 { wakeThreadUnlessLed = true }
+    }
+
+    /// Whether the pool's thread has to lead unless the caller does.
+    var wakeThreadUnlessLed = false
+
+    /// Lets the pool's thread lead, for a caller that does not wait.
+    func leaveToThread() {
+        let isNeeded = withLock {
+            defer { wakeThreadUnlessLed = false }
+            return !isLed && wakeThreadUnlessLed
+        }
+        if isNeeded { thread.wake() }
+    }
+
+    // MARK: - Handing out
+
+    /// Hands out what the session takes; under the lock.
+    func dispatch() {
+        handOut()
+        guard machine.waiting == 0, machine.running > 1 else { return }
+        session.rebalance(self)
+        if machine.waiting > 0 { handOut() }
+    }
+
+    private func handOut() {
+        while machine.waiting > 0, session.wantsTasks, let next = machine.next(parallelism: session.parallelism) {
+            guard let job = machine.jobs[next.job]?.owner else { continue }
+            session.submit(
+                TaskEnvelope(
+                    ticket: next.attempt.number,
+                    function: job.function,
+                    input: job.input,
+                    pieces: next.pieces,
+                    attempt: next.number,
+                    isElementwise: job.rules.isElementwise,
+                    timeout: job.options.timeout
+                )
+            )
+        }
+    }
+
+    /// Takes what has happened, and goes on; under the lock.
+    func advance() {
+        session.poll(self)
+        dispatch()
+    }
+
+    // MARK: - Ends
+
+    /// Notes that a job has ended; under the lock.
+    func complete(_ job: PoolJob) {
+        guard !job.isEnded else { return }
+        job.end()
+        pendingBytes -= job.inputBytes
+        tell(job)
+        closeIfDone()
+        if let onEnd = job.onEnd {
+            job.onEnd = nil
+            callbacks.append(onEnd)
+            engineChanged()
+        }
+    }
+
+    /// Lets those look again who wait for a job.
+    func tell(_ job: PoolJob) {
+        guard !job.waiters.isEmpty else { return }
+        notices += job.waiters
+        job.waiters = []
+    }
+
+    /// Ends a job whatever of it is under way; under the lock.
+    func give(up job: PoolJob, kill: Bool) {
+        guard let attempts = machine.end(job: job.id) else { return }
+        for attempt in attempts { session.cancel(attempt.number, kill: kill) }
+        complete(job)
+        dispatch()
+    }
+}

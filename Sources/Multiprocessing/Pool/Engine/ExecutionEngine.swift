@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam between a pool and where its tasks run. Above it are jobs, results, retries and priorities; below it workers, whatever they are: processes of this machine, threads, or one day machines elsewhere. What holds
+// on both sides of it:
+//
+//   - A task is a function and bytes. Nothing may depend on memory or descriptors that a worker inherited.
+//   - Every attempt that was accepted gets exactly one outcome, finished or lost. An outcome that comes twice or too late is dropped above.
+//   - Retries are the pool's alone.
+//   - Time limits are durations, measured where the task runs.
+//   - Initializers run again in each replacement worker; the number of workers is a target, not a fact.
+//
+// A pool calls its session under one lock, and the session calls back under the same.
+
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// Where the tasks of pools run.
+protocol ExecutionEngine: Sendable {
+    /// Opens a place for one pool's tasks.
+    ///
+    /// - Throws: what keeps it from having workers.
+    func open(_ specification: WorkerSpecification, host: any EngineHost) throws -> any EngineSession
+}
+
+/// What a pool wants of its workers.
+struct WorkerSpecification: Sendable {
+    /// How many.
+    var count: Int
+    /// Each is replaced after so many attempts.
+    var maximumTasks: Int?
+    /// Each is replaced once it has so many bytes in memory.
+    var maximumMemory: Int?
+    /// How they are started, where that is a question.
+    var startMethod = StartMethod.default
+    /// Called in each before its first task.
+    var initializer: TaskFunction?
+    /// The name of the pool, in names of workers.
+    var name = "Pool"
+}
+
+/// The pool, as its engine sees it.
+protocol EngineHost: AnyObject, Sendable {
+    /// Calls `body` under the pool's lock.
+    func withLock<R>(_ body: () throws -> R) rethrows -> R
+    /// Says, without the lock, that `poll` has something to tell, or `maintain` something to do.
+    func engineChanged()
+}
+
+/// What happened, told by `EngineSession.poll`.
+protocol EngineEvents: AnyObject {
+    /// An attempt has finished. The bytes are valid during the call, unless there is a lease.
+    func finished(_ ticket: UInt64, _ result: ResultEnvelope)
+    /// A piece of an attempt that is answered piece by piece.
+    func answered(_ ticket: UInt64, piece: Int, _ result: ResultEnvelope)
+    /// An attempt was lost.
+    func lost(_ ticket: UInt64, _ loss: Loss)
+    /// There will be no workers any more, for this reason.
+    func broke(_ error: any Error)
+}
+
+/// A place for the tasks of one pool. Everything but `wait`, `wake` and `maintain` is called under the pool's lock.
+protocol EngineSession: AnyObject, Sendable {
+    /// How many tasks can run at once.
+    var parallelism: Int { get }
+    /// Whether `submit` takes another task.
+    var wantsTasks: Bool { get }
+    /// Takes an attempt. Its outcome comes through `poll`.
+    func submit(_ task: TaskEnvelope)
+    /// Gives back what was read ahead and not begun where a worker has nothing to do, when the pool has nothing else to hand out.
+    func rebalance(_ events: any EngineEvents)
+    /// Takes an attempt back if it was not begun, and with `kill` ends it if it was. The outcome comes through `poll` all the same.
+    func cancel(_ ticket: UInt64, kill: Bool)
+    /// Changes how many workers there are to be.
+    func scale(to count: Int)
+    /// Tells what has happened.
+    func poll(_ events: any EngineEvents)
+    /// Whether there is work for `maintain`.
+    var needsMaintenance: Bool { get }
+    /// When `maintain` is to be called next even if nothing happens.
+    var maintenanceDeadline: Deadline { get }
+    /// Begins the end: `drain` lets workers finish what they have; otherwise they are told to end, and made to.
+    func close(drain: Bool)
+    /// Whether nothing is left of any worker.
+    var isEmpty: Bool { get }
+    /// How many workers were lost.
+    var restarts: Int { get }
+    /// What is known of each worker.
+    var statistics: [PoolStatistics.Worker] { get }
+
+    /// Starts and replaces workers; may block. Called by one thread at a time, without the lock.
+    func maintain()
+    /// Blocks until `poll` may have something to tell. Called by one thread at a time, without the lock.
+    func wait(until deadline: Deadline)
+    /// Ends a wait.
+    func wake()
+}
+
+/// A function as bytes, with the context it is called with if it has one.
+final class TaskFunction: Sendable {
+    /// Stands for it, in one pool.
+    let number: UInt32
+    /// Whether it is called for arrays of elements.
+    let isMapping: Bool
+    /// What it was encoded to.
+    let bytes: [UInt8]
+    /// The descriptors of handles it captures.
+    let descriptors: [Int32]
+    /// What keeps them open.
+    private let owner: SendableBox<CarriedDescriptors>
+
+    init(number: UInt32, isMapping: Bool, bytes: [UInt8], _ carried: CarriedDescriptors) {
+        self.number = number
+        self.isMapping = isMapping
+        self.bytes = bytes
+        descriptors = carried.numbers
+        owner = SendableBox(carried)
+    }
+}
+
+/// Carries something that is not changed any more.
+///
+/// `@unchecked Sendable` is safe because whoever makes one gives up what is in it.
+struct SendableBox<Value>: @unchecked Sendable {
+    let value: Value
+
+    init(_ value: Value) {
+        self.value = value
+    }
+}
+
+/// An attempt at some pieces of a job.
+struct TaskEnvelope {
+    /// Stands for the attempt, in this process and for good.
+    let ticket: UInt64
+    let function: TaskFunction
+    /// The arguments.
+    let input: TaskInput
+    let pieces: Range<Int>
+    /// How often they were tried before.
+    let attempt: Int
+    /// Whether pieces are answered one by one.
+    let isElementwise: Bool
+    /// The longest time for a piece.
+    let timeout: Duration?
+}
+
+/// What came back for an attempt or a piece of it.
+struct ResultEnvelope {
+    /// The result, or the error.
+    let bytes: UnsafeRawBufferPointer
+    /// What keeps the bytes where they are; nil when they have to be copied before the call returns.
+    let lease: (any AnyObject & Sendable)?
+    /// The descriptors of handles in it.
+    let descriptors: [Int32]
+    /// Whether it is an error.
+    let threw: Bool
+    /// How long it took.
+    let nanoseconds: Int64
+    /// Who says so.
+    let worker: String
+}
+
+/// How an attempt was lost.
+enum Loss {
+    /// Nobody had begun with it.
+    case notBegun
+    /// Its worker is gone.
+    case worker(WorkerLost)
+    /// It took longer than it may.
+    case timedOut
+    /// The answer made no sense.
+    case engine(String)
+}

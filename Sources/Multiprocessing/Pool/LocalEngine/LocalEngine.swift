@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingPrimitives
+
+/// Runs tasks in processes of this machine, started by this package.
+struct LocalEngine: ExecutionEngine {
+    func open(_ specification: WorkerSpecification, host: any EngineHost) throws -> any EngineSession {
+        try LocalSession(specification, host: host)
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The workers of one pool. Each has a lane of its own in either direction, so that no worker can hold up another; whoever waits for results waits for the doorbell that all of them ring.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// Worker processes and what they are given.
+///
+/// `@unchecked Sendable` is safe because everything that changes is used under the pool's lock, but for `watched` (see there).
+final class LocalSession: EngineSession, @unchecked Sendable {
+    /// So many starts may fail one after the other before the pool gives up.
+    static let maximumFailures = 4
+
+    let specification: WorkerSpecification
+    unowned let host: any EngineHost
+    let doorbell: Doorbell
+    /// How many workers there are to be.
+    var target: Int
+    /// All that have not ended, and those that have and were not dealt with.
+    var workers: [LocalWorker] = []
+    /// Workers without a task, the one that finished last at the end; its caches are warm.
+    var idle: [LocalWorker] = []
+    /// Workers whose process has ended.
+    var ended: [LocalWorker] = []
+    /// The numbers of workers given out.
+    var lastNumber = 0
+    /// Starts in a row that failed, and why.
+    var failures = 0
+    var failure: (any Error)?
+    var nextStart = Deadline.passed
+    var isClosing = false
+    var isDraining = false
+    var isBroken = false
+    var restarts = 0
+    /// Attempts whose time is limited: looked at together.
+    var timers: Reactor.Token?
+    var timerDeadline = Deadline.never
+    /// Tasks that could not be written: for want of memory or descriptors, or of room where there is no error.
+    var unwritten: [(ticket: UInt64, error: SystemError?)] = []
+
+    /// The workers whose lanes the one who waits looks at; replaced as a whole.
+    private let watched = Mutex<[LocalWorker]>([])
+
+    init(_ specification: WorkerSpecification, host: any EngineHost) throws {
+        self.specification = specification
+        self.host = host
+        target = specification.count
+        doorbell = try Doorbell()
+    }
+
+    // MARK: - Tasks
+
+    var parallelism: Int { max(target, 1) }
+
+    var wantsTasks: Bool {
+        guard !isBroken else { return false }
+        return idle.contains(where: \.canTakeFirst) || workers.contains(where: \.canTakeMore)
+    }
+
+    func submit(_ task: TaskEnvelope) {
+        guard let worker = choose() else {
+            preconditionFailure("a task was submitted to workers that want none")
+        }
+        do {
+            guard try give(task, to: worker) else {
+                worker.isFull = true
+                unwritten.append((task.ticket, nil))
+                return host.engineChanged()
+            }
+        } catch {
+            unwritten.append((task.ticket, error))
+            return host.engineChanged()
+        }
+        if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
+    }
+
+    /// The worker for the next task: one that is idle, or else the one with the least to do of those that read ahead.
+    private func choose() -> LocalWorker? {
+        while let worker = idle.popLast() {
+            worker.isListedIdle = false
+            if worker.canTakeFirst { return worker }
+        }
+        var best: LocalWorker?
+        for worker in workers where worker.canTakeMore {
+            if best.map({ worker.outstanding.count < $0.outstanding.count }) ?? true { best = worker }
+        }
+        return best
+    }
+
+    /// Writes a task into a worker's lane; false when it is full.
+    private func give(_ task: TaskEnvelope, to worker: LocalWorker) throws(SystemError) -> Bool {
+        if !worker.known.contains(task.function.number) {
+            guard try define(task.function, in: worker) else { return false }
+        }
+        var flags: WorkerRecordFlags = task.function.isMapping ? .mapping : []
+        if task.isElementwise { flags.insert(.elementwise) }
+        if task.timeout != nil { flags.insert(.timed) }
+        let last = UInt64(task.function.number) | UInt64(task.pieces.count) << 32
+        let written = try worker.write(
+            WorkerRecordKind.task,
+            flags,
+            ticket: task.ticket,
+            length: task.input.size(of: task.pieces),
+            descriptors: task.input.descriptors(of: task.pieces),
+            last: last
+        ) { task.input.copy(task.pieces, to: $0) }
+        guard let written else { return false }
+        worker.tasks.publishAndWake()
+        worker.given += 1
+        worker.outstanding.append(
+            LocalWorker.Outstanding(
+                ticket: task.ticket,
+                record: written.record,
+                segment: written.segment,
+                envelope: task
+            )
+        )
+        if let timeout = task.timeout { armTimer(Deadline(timeout: timeout)) }
+        return true
+    }
+
+    /// Sends a function before the first task with it.
+    private func define(_ function: TaskFunction, in worker: LocalWorker) throws(SystemError) -> Bool {
+        let written = try worker.write(
+            WorkerRecordKind.definition,
+            function.isMapping ? .mapping : [],
+            ticket: UInt64(function.number),
+            length: function.bytes.count,
+            descriptors: function.descriptors,
+            last: 0
+        ) { target in
+            function.bytes.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
+            }
+        }
+        guard let written else { return false }
+        // The worker decodes it before it answers the task that follows; until then the segment is lent, with the task's.
+        if let segment = written.segment { worker.definitionSegments.append(segment) }
+        try worker.remember(function.number)
+        return true
+    }
+
+    func rebalance(_ events: any EngineEvents) {
+        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty else { return }
+        guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
+        else { return }
+        // The newer half of what waits there; what the worker takes meanwhile it keeps.
+        var rest = laden.outstanding.count / 2
+        for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
+            guard entry.record.revoke() else { break }
+            laden.markRevoked(entry.ticket)
+            events.lost(entry.ticket, .notBegun)
+            rest -= 1
+        }
+    }
+
+    func cancel(_ ticket: UInt64, kill: Bool) {
+        guard let worker = workers.first(where: { $0.outstanding.all.contains { $0.ticket == ticket } }) else { return }
+        guard let entry = worker.outstanding.all.first(where: { $0.ticket == ticket }) else { return }
+        if entry.record.revoke() {
+            worker.markRevoked(ticket)
+        } else if kill {
+            end(worker)
+        }
+    }
+
+    /// Ends a worker that hangs, or whose task nobody wants any more.
+    func end(_ worker: LocalWorker) {
+        if worker.phase != .ended { worker.phase = .retiring }
+        try? worker.process?.signal(SIGKILL)
+    }
+
+    // MARK: - Waiting
+
+    func wait(until deadline: Deadline) {
+        let watched = watched.withLock { $0 }
+        doorbell.wait(until: deadline) { watched.contains(where: \.hasResults) || changed.load(ordering: .acquiring) }
+        changed.store(false, ordering: .releasing)
+    }
+
+    /// Whether something besides results has happened since the last wait.
+    private let changed = Atomic<Bool>(false)
+
+    func wake() {
+        // Releasing: pairs with the acquiring load in `wait`.
+        changed.store(true, ordering: .releasing)
+        doorbell.ring()
+    }
+
+    /// Notes which workers there are, for the one who waits.
+    func workersChanged() {
+        watched.withLock { $0 = workers }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a pool has done and what it is doing, at one moment.
+public struct PoolStatistics: Sendable, CustomStringConvertible {
+    /// One worker.
+    public struct Worker: Sendable {
+        /// Its name.
+        public let name: String
+        /// Its process id; nil while it is being started, and for threads.
+        public let processIdentifier: Int32?
+        /// The tasks (chunks of a map) that it has finished.
+        public let tasks: Int
+        /// How long it was at work.
+        public let busy: Duration
+        /// The memory it had after its last task, in bytes.
+        public let resident: Int
+        /// Whether it has a task now.
+        public let isBusy: Bool
+    }
+
+    /// The workers there are.
+    public let workers: [Worker]
+    /// Tasks that wait.
+    public let waiting: Int
+    /// Tasks that workers have.
+    public let running: Int
+    /// Workers that ended when they should not have, and were replaced.
+    public let restarts: Int
+
+    /// A table with a line for each worker.
+    public var description: String {
+        func pad(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(0, width - text.count)) + text
+        }
+        var lines = ["worker                       pid    tasks      busy   memory"]
+        for worker in workers {
+            let seconds = Double(worker.busy.components.seconds) + Double(worker.busy.components.attoseconds) / 1e18
+            let name = worker.name + String(repeating: " ", count: max(1, 22 - worker.name.count))
+            let pid = pad(worker.processIdentifier.map { "\($0)" } ?? "-", 10)
+            let busy = pad("\((seconds * 1000).rounded() / 1000) s", 10)
+            let memory = pad("\(worker.resident >> 20) MiB", 9)
+            lines.append("\(name)\(pid)\(pad("\(worker.tasks)", 9))\(busy)\(memory)\(worker.isBusy ? "  busy" : "")")
+        }
+        lines.append("\(running) running, \(waiting) waiting, \(restarts) workers lost")
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How the tasks of a call are to be treated.
+public struct TaskOptions: Hashable, Sendable {
+    /// How long a call of the function may take, from its begin in the worker; then its worker is ended and replaced, and the call fails with `TimeoutError` or is tried again. Nil: for ever.
+    public var timeout: Duration?
+    /// How often a call is tried again whose worker was lost or that took too long. It may have done a part of its work each time.
+    public var retries: Int
+    /// Whether a call that threw is tried again as well.
+    public var retriesErrors: Bool
+    /// Tasks of calls with a higher priority are begun first.
+    public var priority: Int
+
+    /// Creates options; without arguments those of a call that names none.
+    public init(timeout: Duration? = nil, retries: Int = 0, retriesErrors: Bool = false, priority: Int = 0) {
+        self.timeout = timeout
+        self.retries = retries
+        self.retriesErrors = retriesErrors
+        self.priority = priority
+    }
+}
