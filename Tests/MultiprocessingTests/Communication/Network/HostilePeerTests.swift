@@ -189,12 +189,12 @@ struct HostilePeerTests {
             let address = listener.address
             var generator = Seeded(seed: isUnix ? 21 : 22)
             var complete = 0
-            for _ in 0..<60 {
+            for _ in 0..<40 {
                 let child = ChildProcess {
                     let connection = try Connection.connect(to: address, authenticationKey: "k")
                     var number = 0
                     while true {
-                        try connection.send([Int](repeating: number, count: number % 7 == 0 ? 300_000 : number % 50))
+                        try connection.send([Int](repeating: number, count: number % 7 == 0 ? 60_000 : number % 50))
                         number += 1
                     }
                 }
@@ -205,7 +205,7 @@ struct HostilePeerTests {
                 while true {
                     do {
                         let values = try connection.receive([Int].self)
-                        try check(values.count == (number % 7 == 0 ? 300_000 : number % 50))
+                        try check(values.count == (number % 7 == 0 ? 60_000 : number % 50))
                         try check(values.allSatisfy { $0 == number }, "torn")
                     } catch let error as ConnectionError {
                         try checkEqual(error.code, .endOfFile)
@@ -219,7 +219,7 @@ struct HostilePeerTests {
                 try child.join()
                 try child.close()
             }
-            try check(complete > 60)
+            try check(complete > 40)
         }
     }
 }
