@@ -96,7 +96,9 @@ final class IncomingMessage: @unchecked Sendable {
         if let target, buffer.count <= target.count {
             count = buffer.count
             isInTarget = true
-            if let source = buffer.memory { target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: count)) }
+            if let source = buffer.memory {
+                target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: count))
+            }
             buffer.count = 0
             return
         }

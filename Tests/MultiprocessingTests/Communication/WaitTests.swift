@@ -41,10 +41,13 @@ struct WaitTests {
                 ([1], { try client.send(2) }, { try checkEqual(try stream.receive(Int.self), 2) }),
                 ([2], { _ = try Connection.connect(to: listener.address) }, { _ = try listener.accept() }),
                 ([3], { try queue.put(4) }, { try checkEqual(try queue.get(), 4) }),
-                ([4], { _ = write(raw.writeEnd, "x", 1) }, {
-                    var byte: UInt8 = 0
-                    try checkEqual(read(raw.readEnd, &byte, 1), 1)
-                }),
+                (
+                    [4], { _ = write(raw.writeEnd, "x", 1) },
+                    {
+                        var byte: UInt8 = 0
+                        try checkEqual(read(raw.readEnd, &byte, 1), 1)
+                    }
+                ),
             ]
             for round in 0..<10 {
                 for (expected, make, take) in steps {
@@ -130,7 +133,9 @@ struct WaitTests {
     }
 
     @Test(arguments: [true, false])
-    func `a connection's descriptor is readable when something can be received, again and again`(isStream: Bool) async throws {
+    func `a connection's descriptor is readable when something can be received, again and again`(
+        isStream: Bool
+    ) async throws {
         try await isolated {
             let (here, there) = try isStream ? streamPairBlocking() : Connection.pipe()
             let other = try isStream ? here : copy(here)

@@ -67,7 +67,7 @@ extension Connection {
     ) throws -> Connection {
         do {
             if let link = try attempt.result() { return Connection(link) }
-        } catch where !deadline.hasPassed {
+        } catch  where !deadline.hasPassed {
             throw error
         } catch {
             // Whatever step it was at: the time was up.

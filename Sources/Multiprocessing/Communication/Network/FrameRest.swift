@@ -19,7 +19,12 @@ final class FrameRest: Sendable {
     ///
     /// - Parameter completion: Called once, when the rest is sent or nobody receives it any more.
     /// - Throws: `SystemError` when descriptors are short.
-    init(_ frame: OutgoingFrame, _ socket: Int32, on reactor: Reactor, completion: @escaping @Sendable () -> Void) throws {
+    init(
+        _ frame: OutgoingFrame,
+        _ socket: Int32,
+        on reactor: Reactor,
+        completion: @escaping @Sendable () -> Void
+    ) throws {
         self.socket = try OwnedDescriptor(checking: mp_duplicate(socket), "sending the rest of a message")
         bytes = frame.rest
         self.reactor = reactor

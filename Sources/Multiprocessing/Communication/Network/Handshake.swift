@@ -97,7 +97,14 @@ final class Handshake: Sendable {
                 switch event {
                 case .readable: receive()
                 case .deadline:
-                    end(.failure(ConnectionError(.handshakeFailed, "the other end did not do its part of the handshake in time")))
+                    end(
+                        .failure(
+                            ConnectionError(
+                                .handshakeFailed,
+                                "the other end did not do its part of the handshake in time"
+                            )
+                        )
+                    )
                 }
             }
             let hasEnded = state.withLock { state in

@@ -87,7 +87,9 @@ package struct HandshakeStateMachine {
             return fail(.handshakeFailed, "the other end speaks another protocol, or another version of this one")
         }
         guard received.count == Greeting.size else { return .proceed(send: []) }
-        guard let peer = Greeting(received) else { return fail(.handshakeFailed, "the other end sent a damaged greeting") }
+        guard let peer = Greeting(received) else {
+            return fail(.handshakeFailed, "the other end sent a damaged greeting")
+        }
         guard peer.role != own.role else {
             return fail(.handshakeFailed, "the other end is a \(own.role) as well, not a counterpart of one")
         }
@@ -110,7 +112,8 @@ package struct HandshakeStateMachine {
     private func refusal(of peer: Greeting) -> String? {
         switch (own.hasKey, peer.hasKey, own.role) {
         case (true, false, .listener): "a connector gave no authentication key where the listener has one"
-        case (true, false, .connector): "the listener has no authentication key, and so cannot prove that it is the right one"
+        case (true, false, .connector):
+            "the listener has no authentication key, and so cannot prove that it is the right one"
         case (false, true, .listener): "a connector gave an authentication key where the listener has none"
         case (false, true, .connector): "the listener asks for an authentication key, and none was given"
         default: nil
@@ -129,7 +132,8 @@ package struct HandshakeStateMachine {
 
     private mutating func receiveVerdict(of peer: Greeting) throws(ConnectionError) -> Action {
         guard received.count == 1 + Self.proofSize else { return .proceed(send: []) }
-        guard received[0] == 1, MessageAuthentication.areEqual(Array(received[1...]), try proof(of: .listener, peer)) else {
+        guard received[0] == 1, MessageAuthentication.areEqual(Array(received[1...]), try proof(of: .listener, peer))
+        else {
             return fail(.authenticationFailed, "the listener has another authentication key")
         }
         state = .ended

@@ -14,7 +14,9 @@ struct SocketAddress: Sendable {
     /// Copies an address of `size` bytes.
     init(copying address: UnsafePointer<sockaddr>, size: socklen_t) {
         let count = min(Int(size), MemoryLayout<sockaddr_storage>.size)
-        withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: count)) }
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: count))
+        }
         self.size = socklen_t(count)
     }
 
@@ -98,7 +100,11 @@ extension SocketAddress {
     ///
     /// - Parameter isToListen: Whether an empty host means all addresses of this machine.
     /// - Throws: `ConnectionError` (`invalidAddress`).
-    static func resolve(_ address: Address, isToListen: Bool = false, isNumeric: Bool = false) throws(ConnectionError)
+    static func resolve(
+        _ address: Address,
+        isToListen: Bool = false,
+        isNumeric: Bool = false
+    ) throws(ConnectionError)
         -> [SocketAddress]
     {
         switch address.value {
@@ -106,7 +112,10 @@ extension SocketAddress {
         case .abstract(let name): return [try SocketAddress(unix: [0] + Array(name.utf8))]
         case .tcp(let host, let port):
             guard (0...65535).contains(port), isToListen || port != 0 else {
-                throw ConnectionError(.invalidAddress, "\(port) is no port to \(isToListen ? "listen at" : "connect to")")
+                throw ConnectionError(
+                    .invalidAddress,
+                    "\(port) is no port to \(isToListen ? "listen at" : "connect to")"
+                )
             }
             var hints = addrinfo()
             hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -114,7 +123,8 @@ extension SocketAddress {
             var list: UnsafeMutablePointer<addrinfo>?
             let error = getaddrinfo(host, String(port), &hints, &list)
             guard error == 0 else {
-                let reason = error == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(error))
+                let reason =
+                    error == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(error))
                 throw ConnectionError(.invalidAddress, "looking up '\(host)': \(reason)")
             }
             defer { freeaddrinfo(list) }

@@ -55,7 +55,8 @@ extension StreamLink {
         try checkUsable()
         guard bytes.count <= terms.sendLimit else { return nil }
         guard descriptors.count <= Int(MP_MAXIMUM_DESCRIPTORS) else {
-            let text = "a message has \(descriptors.count) descriptors where at most \(MP_MAXIMUM_DESCRIPTORS) can go along"
+            let text =
+                "a message has \(descriptors.count) descriptors where at most \(MP_MAXIMUM_DESCRIPTORS) can go along"
             throw ConnectionError(.messageTooLong, text)
         }
         return OutgoingFrame(bytes, descriptors)

@@ -47,7 +47,8 @@ final class StreamLink: Sendable {
         self.socket = socket
         self.terms = terms
         buffers = MessageBuffers(
-            refusal: terms.carriesDescriptors ? nil : "cannot be sent through this connection, which carries no descriptors"
+            refusal: terms.carriesDescriptors
+                ? nil : "cannot be sent through this connection, which carries no descriptors"
         )
         users = ForkLocal { StreamUsers() }
         guard users.value.wake >= 0 else { throw SystemError("making an event descriptor") }
@@ -91,7 +92,10 @@ final class StreamLink: Sendable {
     func checkUsable() throws(ConnectionError) {
         if isClosed { throw ConnectionError(.closed, "this handle of the connection was closed") }
         if isBroken {
-            throw ConnectionError(.invalidMessage, "what came from the other end before was no message: the connection is over")
+            throw ConnectionError(
+                .invalidMessage,
+                "what came from the other end before was no message: the connection is over"
+            )
         }
     }
 

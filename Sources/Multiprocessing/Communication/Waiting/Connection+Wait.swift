@@ -52,7 +52,8 @@ extension Connection {
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: What is ready; nothing when the time is up.
     /// - Throws: As the `wait` for things of several types; `CancellationError`.
-    public static func wait<Object: Waitable>(for objects: [Object], timeout: Duration? = nil) async throws -> [Object] {
+    public static func wait<Object: Waitable>(for objects: [Object], timeout: Duration? = nil) async throws -> [Object]
+    {
         try await MultipleWait(objects).run(until: Deadline(timeout: timeout)).map { objects[$0] }
     }
 }

@@ -98,7 +98,9 @@ struct HandshakeTests {
     }
 
     @Test func `other keys, and missing ones, are errors that say so at both ends`() {
-        for (listenerKey, connectorKey) in [("a", "b"), ("a", nil), (nil, "b"), ("", nil), ("a", "")] as [(String?, String?)] {
+        for (listenerKey, connectorKey) in [("a", "b"), ("a", nil), (nil, "b"), ("", nil), ("a", "")]
+            as [(String?, String?)]
+        {
             let (listener, connector) = talk(
                 listenerKey.map { AuthenticationKey($0) },
                 connectorKey.map { AuthenticationKey($0) }

@@ -82,7 +82,9 @@ struct HostilePeerTests {
         }
     }
 
-    @Test func `descriptors that are said and do not come, or come unsaid, break the connection and are closed`() async throws {
+    @Test func `descriptors that are said and do not come, or come unsaid, break the connection and are closed`()
+        async throws
+    {
         let path = socketPath()
         try await isolated {
             let listener = try Listener(address: .unix(path: path))
@@ -91,7 +93,10 @@ struct HostilePeerTests {
                 peer.greet(carriesDescriptors: true)
                 let connection = try listener.accept()
                 let bytes = Self.head(1, descriptors: round == 0 ? 2 : round == 1 ? 0 : 1) + [1]
-                let numbers = [Int32](repeating: peer.descriptor, count: round == 0 ? 0 : round == 1 ? 3 : round == 2 ? 253 : 1)
+                let numbers = [Int32](
+                    repeating: peer.descriptor,
+                    count: round == 0 ? 0 : round == 1 ? 3 : round == 2 ? 253 : 1
+                )
                 _ = mp_send(peer.descriptor, bytes, bytes.count, nil, 0, numbers, numbers.count, 0)
                 if round == 3 {
                     try checkEqual(try connection.receiveBytes(), [1])
@@ -163,13 +168,19 @@ struct HostilePeerTests {
             var generator = Seeded(seed: 12)
             for _ in 0..<200 {
                 let peer = try RawSocket.connected(to: listener.address)
-                peer.send((0..<Int.random(in: 1...300, using: &generator)).map { _ in .random(in: .min ... .max, using: &generator) })
+                peer.send(
+                    (0..<Int.random(in: 1...300, using: &generator)).map { _ in
+                        .random(in: .min ... .max, using: &generator)
+                    }
+                )
                 peer.endSending()
                 try check(peer.readToEnd(most: 64))
             }
             let mute = try RawSocket.listening()
             for _ in 0..<100 {
-                let bytes = (0..<Int.random(in: 0...200, using: &generator)).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+                let bytes = (0..<Int.random(in: 0...200, using: &generator)).map { _ in
+                    UInt8.random(in: .min ... .max, using: &generator)
+                }
                 let connecting = try onThreadAsync { try Connection.connect(to: mute.address, authenticationKey: "k") }
                 let peer = try mute.accepted()
                 peer.send(bytes)
@@ -185,7 +196,10 @@ struct HostilePeerTests {
     @Test(arguments: [true, false])
     func `peers killed in the middle of frames leave whole messages and then the end`(isUnix: Bool) async throws {
         try await isolated {
-            let listener = try Listener(address: isUnix ? nil : .tcp(host: "127.0.0.1", port: 0), authenticationKey: "k")
+            let listener = try Listener(
+                address: isUnix ? nil : .tcp(host: "127.0.0.1", port: 0),
+                authenticationKey: "k"
+            )
             let address = listener.address
             var generator = Seeded(seed: isUnix ? 21 : 22)
             var complete = 0

@@ -14,11 +14,17 @@ func isCode(_ code: ConnectionError.Code) -> (any Error) -> Bool {
 
 @Suite(.timeLimit(.minutes(2)))
 struct ListenerTests {
-    @Test(arguments: ["127.0.0.1:0", "[::1]:0", "localhost:0", "@multiprocessing-", "/tmp/multiprocessing-"], [true, false])
+    @Test(
+        arguments: ["127.0.0.1:0", "[::1]:0", "localhost:0", "@multiprocessing-", "/tmp/multiprocessing-"],
+        [true, false]
+    )
     func `processes find each other at every kind of address`(kind: String, hasKey: Bool) async throws {
         try await isolated {
             let key: AuthenticationKey? = hasKey ? "secret" : nil
-            let listener = try Listener(address: Address(kind.hasSuffix("-") ? "\(kind)\(getpid())" : kind), authenticationKey: key)
+            let listener = try Listener(
+                address: Address(kind.hasSuffix("-") ? "\(kind)\(getpid())" : kind),
+                authenticationKey: key
+            )
             let place = listener.address
             try check(place.port != 0, "\(place)")
             try check(listener.lastAccepted == nil)
@@ -89,16 +95,23 @@ struct ListenerTests {
         #expect(unlink(path) == 0)
     }
 
-    @Test func `a key that is wrong or missing is a clear error on both sides, and the listener goes on`() async throws {
+    @Test func `a key that is wrong or missing is a clear error on both sides, and the listener goes on`() async throws
+    {
         for (listenerKey, key) in [("right", "wrong"), ("right", nil), (nil, "right")] as [(String?, String?)] {
             let listener = try Listener(
                 address: .tcp(host: "127.0.0.1", port: 0),
                 authenticationKey: listenerKey.map { AuthenticationKey($0) }
             )
             let accepting = Task { try await listener.accept() }
-            await #expect(performing: {
-                try await Connection.connect(to: listener.address, authenticationKey: key.map { AuthenticationKey($0) })
-            }, throws: isCode(.authenticationFailed))
+            await #expect(
+                performing: {
+                    try await Connection.connect(
+                        to: listener.address,
+                        authenticationKey: key.map { AuthenticationKey($0) }
+                    )
+                },
+                throws: isCode(.authenticationFailed)
+            )
             await #expect(performing: { try await accepting.value }, throws: isCode(.authenticationFailed))
             let right = listenerKey.map { AuthenticationKey($0) }
             let connection = try await Connection.connect(to: listener.address, authenticationKey: right)
@@ -147,7 +160,9 @@ struct ListenerTests {
         let gone = try Listener(address: .tcp(host: "127.0.0.1", port: 0))
         let address = gone.address
         gone.close()
-        await #expect { try await Connection.connect(to: address) } throws: { ($0 as? SystemError)?.code == ECONNREFUSED }
+        await #expect { try await Connection.connect(to: address) } throws: {
+            ($0 as? SystemError)?.code == ECONNREFUSED
+        }
         await #expect(throws: SystemError.self) { try await Connection.connect(to: .unix(path: "/nowhere/at.all")) }
 
         let mute = try RawSocket.listening()
@@ -220,7 +235,9 @@ struct ListenerTests {
         }
     }
 
-    @Test func `connections that nobody accepts wait, in bounds, and see the end when the listener closes`() async throws {
+    @Test func `connections that nobody accepts wait, in bounds, and see the end when the listener closes`()
+        async throws
+    {
         try await isolated {
             let listener = try Listener()
             let first = try (0..<128).map { _ in try Connection.connect(to: listener.address) }

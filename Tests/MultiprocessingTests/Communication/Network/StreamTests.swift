@@ -86,7 +86,9 @@ struct StreamTests {
     }
 
     @Test(arguments: [false, true])
-    func `a peer that stops reading makes send wait, then time out, and what was begun comes whole`(isAsync: Bool) async throws {
+    func `a peer that stops reading makes send wait, then time out, and what was begun comes whole`(
+        isAsync: Bool
+    ) async throws {
         let (here, there) = try await streamPair()
         let block = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
         var sent = 0
@@ -128,10 +130,14 @@ struct StreamTests {
         #expect(try await there.receiveBytes() == block)
     }
 
-    @Test func `a message larger than the other end takes is an error of the sender, and nothing is sent`() async throws {
+    @Test func `a message larger than the other end takes is an error of the sender, and nothing is sent`() async throws
+    {
         let (here, there) = try await streamPair(maximumMessageSize: 1000)
         try await here.sendBytes([UInt8](repeating: 1, count: 1000))
-        await #expect(performing: { try await here.sendBytes([UInt8](repeating: 1, count: 1001)) }, throws: isCode(.messageTooLong))
+        await #expect(
+            performing: { try await here.sendBytes([UInt8](repeating: 1, count: 1001)) },
+            throws: isCode(.messageTooLong)
+        )
         try await here.sendBytes([2])
         #expect(try await there.receiveBytes().count == 1000)
         #expect(try await there.receiveBytes() == [2])
