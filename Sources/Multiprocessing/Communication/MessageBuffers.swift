@@ -15,8 +15,12 @@ final class OutgoingMessage: @unchecked Sendable {
     /// Memory that is kept for the next message, in bytes.
     static let keptCapacity = 4 << 20
 
-    init() {
-        userInfo = [CarriedDescriptors.userInfoKey: carried]
+    /// Creates an empty message.
+    ///
+    /// - Parameter refusal: Why it can carry no handles; nil if it can.
+    init(refusal: String? = nil) {
+        userInfo =
+            refusal.map { [HandleNotPortable.refusalKey: $0] } ?? [CarriedDescriptors.userInfoKey: carried]
     }
 
     /// Encodes `value` as the message.
@@ -96,6 +100,22 @@ final class IncomingMessage: @unchecked Sendable {
         if let memory, let source = bytes.baseAddress { memcpy(memory, source, bytes.count) }
     }
 
+    /// Takes the bytes that `buffer` holds, by an exchange of memory, and descriptors that are this message's then.
+    func take(_ buffer: inout ReceiveBuffer, descriptors: [Int32]) {
+        self.descriptors = descriptors
+        if let target, buffer.count <= target.count {
+            count = buffer.count
+            isInTarget = true
+            if let source = buffer.memory {
+                target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: count))
+            }
+            buffer.count = 0
+            return
+        }
+        count = buffer.count
+        buffer.exchange(&memory, &capacity)
+    }
+
     /// The bytes.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
 
@@ -136,8 +156,14 @@ final class IncomingMessage: @unchecked Sendable {
 ///
 /// Without a lock, which a forked child could find held by a thread that it does not have.
 final class MessageBuffers: Sendable {
+    /// Why messages can carry no handles; nil if they can.
+    private let refusal: String?
     private let outgoing = Atomic<Unmanaged<OutgoingMessage>?>(nil)
     private let incoming = Atomic<Unmanaged<IncomingMessage>?>(nil)
+
+    init(refusal: String? = nil) {
+        self.refusal = refusal
+    }
 
     deinit {
         // Relaxed: nobody else is left.
@@ -164,7 +190,7 @@ final class MessageBuffers: Sendable {
     /// An empty buffer, to be given back.
     func takeOutgoing() -> OutgoingMessage {
         // Acquiring, here and below: pairs with the release in `giveBack` of whoever used it last.
-        outgoing.exchange(nil, ordering: .acquiring)?.takeRetainedValue() ?? OutgoingMessage()
+        outgoing.exchange(nil, ordering: .acquiring)?.takeRetainedValue() ?? OutgoingMessage(refusal: refusal)
     }
 
     /// An empty buffer, to be given back.

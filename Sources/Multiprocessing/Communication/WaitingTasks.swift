@@ -27,16 +27,7 @@ final class Turn: Sendable {
     ///
     /// - Throws: `CancellationError` as soon as the task is cancelled.
     func begin(until deadline: Deadline, on reactor: Reactor) async throws -> Bool {
-        let notice = state.value.fields.withLock { state -> Notice? in
-            guard state.isTaken else {
-                state.isTaken = true
-                return nil
-            }
-            let notice = Notice()
-            state.queue.append(notice)
-            return notice
-        }
-        guard let notice else { return true }
+        guard let notice = queueUp() else { return true }
         do {
             if try await notice.wait(until: deadline, on: reactor) { return true }
         } catch {
@@ -45,6 +36,27 @@ final class Turn: Sendable {
         }
         giveUp(notice)
         return false
+    }
+
+    /// Waits for the caller's turn, blocking the thread; false when the deadline came before.
+    func begin(until deadline: Deadline) -> Bool {
+        guard let notice = queueUp() else { return true }
+        if notice.wait(until: deadline) { return true }
+        giveUp(notice)
+        return false
+    }
+
+    /// Takes a free turn, or a place in the queue for it.
+    private func queueUp() -> Notice? {
+        state.value.fields.withLock { state -> Notice? in
+            guard state.isTaken else {
+                state.isTaken = true
+                return nil
+            }
+            let notice = Notice()
+            state.queue.append(notice)
+            return notice
+        }
     }
 
     /// Passes the turn on.
@@ -79,8 +91,8 @@ final class NoticeList: Sendable {
     private let notices = ForkLocal { Notices() }
 
     /// Adds a notice that the next `post` posts.
-    func add() -> Notice {
-        let notice = Notice()
+    @discardableResult
+    func add(_ notice: Notice = Notice()) -> Notice {
         notices.value.list.withLock { $0.append(notice) }
         return notice
     }
@@ -150,6 +162,13 @@ final class RingTasks: Sendable {
     private let joiners = Turn()
     private let waiting: NoticeList
     private let watch: LazyWatch
+    /// Called whenever something may have changed.
+    private let hook: Hook
+
+    /// A place for what is to be called.
+    private final class Hook: Sendable {
+        let body = PlainMutex<(@Sendable () -> Void)?>(nil)
+    }
 
     /// Creates the place where tasks wait for `ring`; the caller keeps `bell` open.
     ///
@@ -159,6 +178,7 @@ final class RingTasks: Sendable {
         self.bell = bell
         waiting = other?.waiting ?? NoticeList()
         watch = other?.watch ?? LazyWatch()
+        hook = other?.hook ?? Hook()
     }
 
     /// Ends the watch, before the bell is closed.
@@ -169,6 +189,18 @@ final class RingTasks: Sendable {
     /// Lets all waiting tasks look again.
     func wake() {
         waiting.post()
+        hook.body.withLock { $0 }?()
+    }
+
+    /// Calls `body` from now on whenever something may have changed; it must not block.
+    func callWhenWoken(_ body: @escaping @Sendable () -> Void) throws {
+        hook.body.withLock { $0 = body }
+        try watchBell()
+    }
+
+    /// Lets the reactor listen to the bell.
+    private func watchBell() throws {
+        try watch.make(bell, for: .written) { [weak self] _ in self?.wake() }
     }
 
     /// Puts a message, suspending the task while there is no room.
@@ -226,9 +258,9 @@ final class RingTasks: Sendable {
     }
 
     /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
-    func addNotice() throws -> Notice {
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
-        return waiting.add()
+    func add(_ notice: Notice) throws {
+        try watchBell()
+        waiting.add(notice)
     }
 
     /// Takes a notice back.
@@ -253,7 +285,7 @@ final class RingTasks: Sendable {
         let reactor = try Runtime.shared().reactor
         guard try await turn.begin(until: deadline, on: reactor) else { return .timedOut }
         defer { turn.end() }
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        try watchBell()
         while true {
             let notice = waiting.add()
             defer { waiting.remove(notice) }
