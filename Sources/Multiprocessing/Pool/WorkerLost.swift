@@ -14,10 +14,20 @@ public struct WorkerLost: Error, Hashable, Sendable, Codable, CustomStringConver
     public let message: String?
     /// Where it crashed, innermost call first.
     public let backtrace: [String]
+    /// How many workers the task has cost, this one included; more than one only where it was tried again. Such a task most likely kills every worker.
+    public private(set) var count = 1
+
+    /// The same, of the worker that was the last of `count`.
+    func counted(_ count: Int) -> WorkerLost {
+        var lost = self
+        lost.count = count
+        return lost
+    }
 
     /// Which worker ended, how, and its last words.
     public var description: String {
         var text = "the worker \(workerName) (pid \(processIdentifier)) \(status)"
+        if count > 1 { text += ", after \(count - 1) other\(count > 2 ? "s" : "") that had the same task" }
         if let message { text += ": \(message)" }
         for frame in backtrace.prefix(12) { text += "\n    at \(frame)" }
         return text

@@ -6,6 +6,15 @@ internal import MultiprocessingPrimitives
 extension PoolCore: EngineEvents {
     func finished(_ ticket: UInt64, _ result: ResultEnvelope) {
         let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        if !result.threw, let attempt = machine.attempts[id], !attempt.rest.isEmpty,
+            machine.jobs[attempt.job]?.rules.isElementwise == true
+        {
+            drop(result)
+            return lost(
+                ticket,
+                .engine("\(result.worker) answered \(attempt.answered) of \(attempt.pieces.count) elements")
+            )
+        }
         let resolution = machine.finished(id, threw: result.threw, nanoseconds: result.nanoseconds)
         guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
         // The last of a job that is answered piece by piece says nothing more.
@@ -25,7 +34,13 @@ extension PoolCore: EngineEvents {
     }
 
     func answered(_ ticket: UInt64, piece: Int, _ result: ResultEnvelope) {
-        let resolution = machine.answered(PoolStateMachine<PoolJob>.AttemptID(number: ticket))
+        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        guard let attempt = machine.attempts[id] else { return drop(result) }
+        guard attempt.answered == piece, !attempt.rest.isEmpty else {
+            drop(result)
+            return lost(ticket, .engine("\(result.worker) answered element \(piece) after \(attempt.answered)"))
+        }
+        let resolution = machine.answered(id, threw: result.threw)
         guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
         job.store(pieces, result)
         settle(job, hasEnded)
@@ -33,24 +48,27 @@ extension PoolCore: EngineEvents {
 
     func lost(_ ticket: UInt64, _ loss: Loss) {
         let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
-        let begun: Bool
+        let guilt: PoolStateMachine<PoolJob>.Guilt
         let error: any Error
         switch loss {
         case .notBegun:
-            begun = false
+            guilt = .none
             error = CancellationError()
+        case .nextInLine(let lost):
+            guilt = .suspected
+            error = lost.counted(1 + (machine.attempts[id].map { $0.number + $0.suspicions } ?? 0))
         case .worker(let lost):
-            begun = true
-            error = lost
+            guilt = .begun
+            error = lost.counted(1 + (machine.attempts[id].map { $0.number + $0.suspicions } ?? 0))
         case .timedOut:
-            begun = true
+            guilt = .begun
             let limit = machine.attempts[id].flatMap { machine.jobs[$0.job]?.owner.options.timeout }
             error = TimeoutError(operation: "a task of a pool", timeout: limit ?? .zero)
         case .engine(let reason):
-            begun = true
+            guilt = .begun
             error = PoolError(.engine, reason)
         }
-        guard case .deliver(let job, let pieces, let hasEnded) = machine.lost(id, begun: begun) else { return }
+        guard case .deliver(let job, let pieces, let hasEnded) = machine.lost(id, guilt) else { return }
         if job.rules.isElementwise {
             for piece in pieces { job.store(piece..<piece + 1, failure: error) }
         } else if !pieces.isEmpty {

@@ -18,6 +18,9 @@ extension PoolCore {
                     isLed = false
                     advance()
                 }
+            case .run:
+                session.runTask(for: .blocking)
+                withLock { advance() }
             case .follow(let notice):
                 _ = notice.wait(until: deadline)
                 withLock {
@@ -31,13 +34,17 @@ extension PoolCore {
     private enum Step {
         case ready(Bool, wakesThread: Bool)
         case lead
+        /// Carry out a task, and look again.
+        case run
         case follow(Notice)
     }
 
     private func step(_ job: PoolJob?, _ deadline: Deadline, _ isReady: () -> Bool) -> Step {
         let isOver = isReady()
         if isOver || deadline.hasPassed { return .ready(isOver, wakesThread: passOn()) }
-        if !isLed {
+        if capabilities.runsOnCallers {
+            if session.hasTask(for: .blocking) { return .run }
+        } else if !isLed {
             isLed = true
             return .lead
         }

@@ -42,6 +42,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     let thread = PoolThread()
     let functions = FunctionTable()
     let limits: Limits
+    /// What the place can do where the tasks run.
+    let capabilities: EngineCapabilities
     /// Happens when nothing is left of the pool.
     let gone = Notice()
 
@@ -53,6 +55,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification, _ limits: Limits = Limits()) throws {
         self.limits = limits
+        capabilities = engine.capabilities
+        try capabilities.check(specification)
         openedSession = try engine.open(specification, host: self)
         session.maintain()
     }
@@ -104,6 +108,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Adds a job, and starts with the pieces it has.
     func submit(_ job: PoolJob, isComplete: Bool) throws {
         try checkProcess()
+        try capabilities.check(job.function.descriptors)
+        try capabilities.check(job.input.descriptors)
         try withLock {
             if !isLed, session.hasNews { session.poll(self) }
             // After the news, which may be that there will be no workers any more.
@@ -146,6 +152,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     /// Lets the pool's thread lead, for a caller that waits without a thread.
     func leaveToThread() {
+        if capabilities.runsOnCallers { return runTasks(for: .passing) }
         let isNeeded = withLock {
             guard !isLed else { return false }
             needsLeader = true
@@ -156,7 +163,17 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     /// Sees to it that the pool's thread looks soon, for a caller that does not wait.
     func leaveToThreadSoon() {
+        if capabilities.runsOnCallers { return runTasks(for: .passing) }
         if withLock({ !isLed }) { thread.wakeSoon() }
+    }
+
+    /// Carries out tasks on the thread of the caller, where they run there.
+    private func runTasks(for caller: EngineCaller) {
+        while withLock({ session.hasTask(for: caller) }) {
+            session.runTask(for: caller)
+            withLock { advance() }
+        }
+        thread.wake()
     }
 
     // MARK: - Handing out

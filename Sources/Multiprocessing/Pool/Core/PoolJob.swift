@@ -20,6 +20,7 @@ final class PoolJob: @unchecked Sendable {
         enum Place {
             case copied(Range<Int>, threw: Bool)
             case leased(UnsafeRawBufferPointer, any AnyObject & Sendable, threw: Bool)
+            case values([any Sendable])
             case failed(any Error)
         }
     }
@@ -75,7 +76,12 @@ final class PoolJob: @unchecked Sendable {
     /// Keeps what came back.
     func store(_ pieces: Range<Int>, _ result: ResultEnvelope) {
         let place: Answer.Place
-        if let lease = result.lease {
+        if let outcome = result.outcome {
+            switch outcome {
+            case .values(let values): place = .values(values)
+            case .failed(let error): place = .failed(error)
+            }
+        } else if let lease = result.lease {
             place = .leased(result.bytes, lease, threw: result.threw)
         } else {
             let start = bytes.count
@@ -129,6 +135,15 @@ final class PoolJob: @unchecked Sendable {
         try bytes.withUnsafeBytes { try Self.read(answer, $0, body) }
     }
 
+    /// The values of an answer that was not encoded; throws the error that the answer is.
+    func values(of answer: Answer) throws -> [any Sendable] {
+        switch answer.place {
+        case .values(let values): return values
+        case .failed(let error): throw error
+        case .copied, .leased: throw PoolError(.engine, "a result that was to stay as it is was encoded")
+        }
+    }
+
     /// Calls `body` with a reader of an answer whose copied bytes are in `bytes`.
     static func read<R>(
         _ answer: Answer,
@@ -139,6 +154,7 @@ final class PoolJob: @unchecked Sendable {
         let threw: Bool
         switch answer.place {
         case .failed(let error): throw error
+        case .values: throw PoolError(.engine, "a result that was to be encoded is not")
         case .copied(let range, let failed):
             part = UnsafeRawBufferPointer(rebasing: bytes[range])
             threw = failed

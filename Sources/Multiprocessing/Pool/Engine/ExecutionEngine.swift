@@ -16,6 +16,8 @@ internal import MultiprocessingWireCoding
 
 /// Where the tasks of pools run.
 protocol ExecutionEngine: Sendable {
+    /// What it can do.
+    var capabilities: EngineCapabilities { get }
     /// Opens a place for one pool's tasks.
     ///
     /// - Throws: what keeps it from having workers.
@@ -95,6 +97,26 @@ protocol EngineSession: AnyObject, Sendable {
     func wait(until deadline: Deadline)
     /// Ends a wait.
     func wake()
+
+    /// Whether there is a task that `caller` may carry out itself, where tasks run on the threads of callers.
+    func hasTask(for caller: EngineCaller) -> Bool
+    /// Carries out such a task on the current thread. Called without the lock, by any number of threads.
+    func runTask(for caller: EngineCaller)
+}
+
+extension EngineSession {
+    func hasTask(for caller: EngineCaller) -> Bool { false }
+    func runTask(for caller: EngineCaller) {}
+}
+
+/// Who offers its thread.
+enum EngineCaller {
+    /// A thread that blocks for a result.
+    case blocking
+    /// A thread that does not, or must not; it may be one of Swift's own.
+    case passing
+    /// The pool's own thread.
+    case poolThread
 }
 
 /// A function as bytes, with the context it is called with if it has one.
@@ -105,6 +127,8 @@ final class TaskFunction: Sendable {
     let isMapping: Bool
     /// What it was encoded to.
     let bytes: [UInt8]
+    /// The function itself, where nothing is encoded.
+    let direct: DirectFunction?
     /// The descriptors of handles it captures.
     let descriptors: [Int32]
     /// What keeps them open.
@@ -114,8 +138,19 @@ final class TaskFunction: Sendable {
         self.number = number
         self.isMapping = isMapping
         self.bytes = bytes
+        direct = nil
         descriptors = carried.numbers
         owner = SendableBox(carried)
+    }
+
+    /// A function that is called with values as they are.
+    init(_ direct: DirectFunction) {
+        self.direct = direct
+        number = 0
+        isMapping = false
+        bytes = []
+        descriptors = []
+        owner = SendableBox(CarriedDescriptors())
     }
 }
 
@@ -160,12 +195,16 @@ struct ResultEnvelope {
     let nanoseconds: Int64
     /// Who says so.
     let worker: String
+    /// What came back, where nothing is encoded.
+    var outcome: DirectOutcome?
 }
 
 /// How an attempt was lost.
 enum Loss {
     /// Nobody had begun with it.
     case notBegun
+    /// Its worker is gone, and it would have been the next there: perhaps the worker died of reading it.
+    case nextInLine(WorkerLost)
     /// Its worker is gone.
     case worker(WorkerLost)
     /// It took longer than it may.

@@ -18,6 +18,8 @@ final class TaskInput: @unchecked Sendable {
         private(set) var descriptors: [Int32] = []
         /// Where each piece ends; not filled as long as there is one piece.
         private var ends: [Int] = []
+        /// The values of the pieces, where nothing is encoded.
+        private(set) var values: [any Sendable] = []
         /// What keeps the descriptors open.
         private var carried: CarriedDescriptors?
 
@@ -44,6 +46,12 @@ final class TaskInput: @unchecked Sendable {
             if count == 1 { return }
             if count == 2 { ends.append(start) }
             ends.append(writer.count)
+        }
+
+        /// Adds a piece that is not encoded.
+        func append(_ value: any Sendable) {
+            values.append(value)
+            count += 1
         }
 
         /// The bytes of some of its pieces.
@@ -74,6 +82,9 @@ final class TaskInput: @unchecked Sendable {
         count += block.count
     }
 
+    /// The descriptors beside all pieces.
+    var descriptors: [Int32] { only?.descriptors ?? blocks.flatMap(\.block.descriptors) }
+
     /// The bytes of `pieces`.
     func size(of pieces: Range<Int>) -> Int {
         if let only { return only.bytes(of: pieces).count }
@@ -88,6 +99,19 @@ final class TaskInput: @unchecked Sendable {
         var numbers: [Int32] = []
         forEach(pieces) { block, _ in numbers += block.descriptors }
         return numbers
+    }
+
+    /// The values of `pieces`, where nothing is encoded.
+    func values(of pieces: Range<Int>) -> [any Sendable] {
+        if let only { return Array(only.values[pieces]) }
+        var values: [any Sendable] = []
+        var piece = pieces.lowerBound
+        for (first, block) in blocks where first + block.count > piece && first < pieces.upperBound {
+            let end = min(pieces.upperBound, first + block.count)
+            values += block.values[piece - first..<end - first]
+            piece = end
+        }
+        return values
     }
 
     /// Copies the bytes of `pieces` to `target`.

@@ -163,6 +163,7 @@ extension LocalSession {
         collect(from: worker, events)
         let wasStarting =
             worker.phase == .starting || worker.phase == .ready && !worker.hasAnswered && hasNotServed(worker)
+        let wasReady = worker.phase == .ready
         let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty
         worker.phase = .ended
         workers.removeAll { $0 === worker }
@@ -175,14 +176,17 @@ extension LocalSession {
             Log.write(.warning, "\(lost)")
         }
         if wasStarting { noteFailedStart(lost) }
+        // What it dies of before it takes a task, such as a function that traps when it is decoded, is laid to the first one. A worker that was told to end has done nothing of the kind.
+        var isFirst = wasReady
         while let entry = worker.outstanding.popFirst() {
             // A revoked one has been given back already.
             if entry.isRevoked { continue }
             if worker.tasks.isReleased(entry.end) || entry.record.isTaken {
                 events.lost(entry.ticket, entry.loss ?? .worker(lost))
             } else {
-                events.lost(entry.ticket, .notBegun)
+                events.lost(entry.ticket, isFirst ? .nextInLine(lost) : .notBegun)
             }
+            isFirst = false
         }
         try? worker.child?.close()
         worker.process = nil

@@ -11,6 +11,9 @@
 
 /// The state of a pool's jobs. `Owner` is whoever is told of a job's fate; opaque here.
 struct PoolStateMachine<Owner> {
+    /// So often pieces may be next in line at a worker that dies; after that they are taken for the cause. A function that cannot be decoded without a crash is never begun, and would end workers for ever.
+    static var mostSuspicions: Int { 5 }
+
     typealias JobID = Slab<Job>.Key
     typealias AttemptID = Slab<Attempt>.Key
 
@@ -30,6 +33,15 @@ struct PoolStateMachine<Owner> {
         var isElementwise = false
     }
 
+    /// Pieces that are not new.
+    struct Tried {
+        var pieces: Range<Int>
+        /// The attempts they had.
+        var attempts: Int
+        /// How often their worker died when they were next in line.
+        var suspicions: Int
+    }
+
     /// A job.
     struct Job {
         let owner: Owner
@@ -38,8 +50,8 @@ struct PoolStateMachine<Owner> {
         var available = 0
         /// The first that was never handed out.
         var next = 0
-        /// Handed out and given back, with the number of attempts they had.
-        var returned: [(pieces: Range<Int>, attempts: Int)] = []
+        /// Handed out and given back. The one that came back last goes out first.
+        var returned: [Tried] = []
         /// How many pieces have their outcome.
         var settled = 0
         /// Whether no more pieces come.
@@ -61,8 +73,13 @@ struct PoolStateMachine<Owner> {
         let pieces: Range<Int>
         /// How often these pieces were tried before.
         let number: Int
+        /// How often their worker died when they were next in line.
+        let suspicions: Int
         /// How many of them were answered one by one.
         var answered = 0
+
+        /// Those that were not.
+        var rest: Range<Int> { pieces.lowerBound + answered..<pieces.upperBound }
     }
 
     /// What to hand out.
@@ -106,13 +123,14 @@ struct PoolStateMachine<Owner> {
         return removeIfSettled(id)
     }
 
+    /// Puts a job with waiting pieces into the queue of its priority: behind all others, or in front if it had its turn before.
     private mutating func enqueue(_ id: JobID, inFront: Bool = false) {
         guard let job = jobs[id], !job.isQueued, job.hasWaiting else { return }
         jobs[id]?.isQueued = true
         let priority = job.rules.priority
         if let index = queues.firstIndex(where: { $0.priority <= priority }) {
             if queues[index].priority != priority { queues.insert((priority, FIFO()), at: index) }
-            queues[index].jobs.append(id)
+            if inFront { queues[index].jobs.prepend(id) } else { queues[index].jobs.append(id) }
         } else {
             queues.append((priority, FIFO()))
             queues[queues.count - 1].jobs.append(id)
@@ -139,7 +157,9 @@ struct PoolStateMachine<Owner> {
                 queues[0].jobs.popFirst()
                 jobs[id]?.isQueued = false
             }
-            let attempt = attempts.insert(Attempt(job: id, pieces: taken.pieces, number: taken.attempts))
+            let attempt = attempts.insert(
+                Attempt(job: id, pieces: taken.pieces, number: taken.attempts, suspicions: taken.suspicions)
+            )
             jobs[id]?.attempts += 1
             waiting -= taken.pieces.count
             running += taken.pieces.count
@@ -148,23 +168,24 @@ struct PoolStateMachine<Owner> {
         return nil
     }
 
-    private mutating func take(from id: JobID, _ parallelism: Int) -> (pieces: Range<Int>, attempts: Int)? {
+    private mutating func take(from id: JobID, _ parallelism: Int) -> Tried? {
         guard let job = jobs[id] else { return nil }
         let most = attemptSize(job, parallelism)
-        if let returned = job.returned.last {
+        if var returned = job.returned.last {
             let pieces = returned.pieces
-            let count = min(most, pieces.count)
-            if count == pieces.count {
+            let middle = pieces.lowerBound + min(most, pieces.count)
+            if middle == pieces.upperBound {
                 jobs[id]?.returned.removeLast()
             } else {
-                jobs[id]?.returned[job.returned.count - 1].pieces = pieces.lowerBound + count..<pieces.upperBound
+                jobs[id]?.returned[job.returned.count - 1].pieces = middle..<pieces.upperBound
             }
-            return (pieces.lowerBound..<pieces.lowerBound + count, returned.attempts)
+            returned.pieces = pieces.lowerBound..<middle
+            return returned
         }
         guard job.next < job.available else { return nil }
         let end = min(job.next + most, job.available)
         defer { jobs[id]?.next = end }
-        return (job.next..<end, 0)
+        return Tried(pieces: job.next..<end, attempts: 0, suspicions: 0)
     }
 
     /// How many pieces to hand out together: for the desired time, but never so many that others would stand idle at the end (guided self-scheduling, Polychronopoulos and Kuck 1987).
@@ -188,14 +209,18 @@ struct PoolStateMachine<Owner> {
         case retried
     }
 
-    /// An element of an attempt was answered.
-    mutating func answered(_ id: AttemptID) -> Resolution {
-        guard let attempt = attempts[id], attempt.answered < attempt.pieces.count, let job = jobs[attempt.job] else {
-            return .stale
-        }
+    /// The next piece of an attempt was answered by itself: returned, or thrown if `threw`.
+    mutating func answered(_ id: AttemptID, threw: Bool) -> Resolution {
+        guard let attempt = attempts[id], attempt.answered < attempt.pieces.count, let job = jobs[attempt.job],
+            job.rules.isElementwise
+        else { return .stale }
         let piece = attempt.pieces.lowerBound + attempt.answered
         attempts[id]?.answered += 1
         running -= 1
+        if threw, mayRetryError(attempt, job) {
+            giveBack(piece..<piece + 1, of: attempt, attempts: attempt.number + 1)
+            return .retried
+        }
         jobs[attempt.job]?.settled += 1
         // The attempt itself is still to be heard of, so the job has not ended.
         return .deliver(job.owner, piece..<piece + 1, jobEnded: false)
@@ -205,56 +230,74 @@ struct PoolStateMachine<Owner> {
     mutating func finished(_ id: AttemptID, threw: Bool, nanoseconds: Int64) -> Resolution {
         guard let attempt = end(id), let job = jobs[attempt.job] else { return .stale }
         if !threw { learn(attempt.job, nanoseconds, attempt.pieces.count) }
-        if threw, job.rules.retriesErrors, attempt.number < job.rules.retries {
-            giveBack(attempt.pieces, of: attempt.job, attempts: attempt.number + 1)
+        if threw, !attempt.rest.isEmpty, mayRetryError(attempt, job) {
+            giveBack(attempt.rest, of: attempt, attempts: attempt.number + 1)
             return .retried
         }
-        return settle(attempt, from: attempt.answered, job)
+        return settle(attempt.rest, of: attempt, job)
+    }
+
+    private func mayRetryError(_ attempt: Attempt, _ job: Job) -> Bool {
+        job.rules.retriesErrors && attempt.number < job.rules.retries
+    }
+
+    /// How an attempt was lost, as far as it matters here.
+    enum Guilt {
+        /// Nothing of it was begun: it waits again.
+        case none
+        /// Its worker died with it next in line: it waits again, some times.
+        case suspected
+        /// Its worker was at it.
+        case begun
     }
 
     /// An attempt was lost.
-    ///
-    /// - Parameter begun: Whether its worker had begun with it; otherwise it simply waits again.
-    mutating func lost(_ id: AttemptID, begun: Bool) -> Resolution {
+    mutating func lost(_ id: AttemptID, _ guilt: Guilt) -> Resolution {
         guard let attempt = end(id), let job = jobs[attempt.job] else { return .stale }
-        let rest = attempt.pieces.lowerBound + attempt.answered..<attempt.pieces.upperBound
-        if !begun {
-            giveBack(rest, of: attempt.job, attempts: attempt.number)
-            return .retried
-        }
-        guard !rest.isEmpty else { return settle(attempt, from: attempt.answered, job) }
+        let rest = attempt.rest
+        guard !rest.isEmpty else { return settle(rest, of: attempt, job) }
         // One by one, it is known which piece was at work; the ones behind it have no part in it.
-        if job.rules.isElementwise, rest.count > 1 {
-            giveBack(rest.lowerBound + 1..<rest.upperBound, of: attempt.job, attempts: attempt.number)
-        }
-        let guilty = job.rules.isElementwise ? rest.lowerBound..<min(rest.lowerBound + 1, rest.upperBound) : rest
-        if attempt.number < job.rules.retries {
-            giveBack(guilty, of: attempt.job, attempts: attempt.number + 1)
+        let guilty = job.rules.isElementwise ? rest.prefix(1) : rest
+        switch guilt {
+        case .none:
+            giveBack(rest, of: attempt, attempts: attempt.number)
+            return .retried
+        case .suspected where attempt.suspicions < Self.mostSuspicions:
+            giveBack(rest, of: attempt, attempts: attempt.number, suspicions: attempt.suspicions + 1)
+            return .retried
+        case .suspected, .begun:
+            giveBack(guilty.upperBound..<rest.upperBound, of: attempt, attempts: attempt.number)
+            guard attempt.number < job.rules.retries else { return settle(guilty, of: attempt, job) }
+            giveBack(guilty, of: attempt, attempts: attempt.number + 1)
             return .retried
         }
-        jobs[attempt.job]?.settled += guilty.count
-        return .deliver(job.owner, guilty, jobEnded: removeIfSettled(attempt.job))
     }
 
-    private mutating func settle(_ attempt: Attempt, from answered: Int, _ job: Job) -> Resolution {
-        let rest = attempt.pieces.lowerBound + answered..<attempt.pieces.upperBound
-        jobs[attempt.job]?.settled += rest.count
-        return .deliver(job.owner, rest, jobEnded: removeIfSettled(attempt.job))
+    private mutating func settle(_ pieces: Range<Int>, of attempt: Attempt, _ job: Job) -> Resolution {
+        jobs[attempt.job]?.settled += pieces.count
+        return .deliver(job.owner, pieces, jobEnded: removeIfSettled(attempt.job))
     }
 
     /// Takes an attempt off the books.
     private mutating func end(_ id: AttemptID) -> Attempt? {
         guard let attempt = attempts.remove(id) else { return nil }
-        running -= attempt.pieces.count - attempt.answered
+        running -= attempt.rest.count
         if jobs.contains(attempt.job) { jobs[attempt.job]?.attempts -= 1 }
         return attempt
     }
 
-    private mutating func giveBack(_ pieces: Range<Int>, of id: JobID, attempts: Int) {
-        guard !pieces.isEmpty, jobs.contains(id) else { return }
-        jobs[id]?.returned.append((pieces, attempts))
+    /// Lets pieces of an attempt wait again.
+    private mutating func giveBack(
+        _ pieces: Range<Int>,
+        of attempt: Attempt,
+        attempts: Int,
+        suspicions: Int? = nil
+    ) {
+        guard !pieces.isEmpty else { return }
+        let tried = Tried(pieces: pieces, attempts: attempts, suspicions: suspicions ?? attempt.suspicions)
+        jobs[attempt.job]?.returned.append(tried)
         waiting += pieces.count
-        enqueue(id)
+        enqueue(attempt.job, inFront: true)
     }
 
     private mutating func learn(_ id: JobID, _ nanoseconds: Int64, _ pieces: Int) {

@@ -98,6 +98,16 @@ struct FIFO<Element> {
         elements.append(element)
     }
 
+    /// Lets one in at the front, in constant time if one has gone out there before; otherwise in linear time.
+    mutating func prepend(_ element: Element) {
+        if head > 0 {
+            head -= 1
+            elements[head] = element
+        } else {
+            elements.insert(element, at: 0)
+        }
+    }
+
     /// Takes the one that came in last.
     mutating func popLast() -> Element? {
         guard !isEmpty else { return nil }

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads share one queue in front of them; each takes the next attempt when it has nothing to do. A thread cannot be ended from outside: one whose task was given up is left to itself, its place is taken by a new one, and
+// it ends when it comes back.
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// The threads of one pool and what they are given.
+///
+/// `@unchecked Sendable` is safe because everything that changes is in `state`. Its lock is taken inside the pool's, never the other way round.
+final class ThreadSession: EngineSession, @unchecked Sendable {
+    /// As much as the main thread has.
+    private static let stackSize = 8 << 20
+
+    /// What the pool is to be told.
+    private enum News {
+        case answered(UInt64, Int, LocalAnswer, String)
+        case finished(UInt64, LocalAnswer, Int64, String)
+        case lost(UInt64, Loss)
+        case broke(any Error)
+    }
+
+    private struct State {
+        var queue = FIFO<LocalTask>()
+        var workers: [ThreadWorker] = []
+        var idle: [ThreadWorker] = []
+        var news: [News] = []
+        var target: Int
+        var isClosing = false
+        var starts = StartFailures()
+        var restarts = 0
+        var lastNumber = 0
+        /// Nanoseconds that an attempt takes, as far as is known.
+        var taskTime: Double?
+        var timer: Reactor.Token?
+        var timerDeadline = Deadline.never
+
+        /// How many threads are there, or on their way, that have nothing to do.
+        var free: Int { workers.count { $0.task == nil } }
+
+        /// How many attempts may wait in the queue, so that no thread waits for the pool: none that take long, since others may become more urgent.
+        var depth: Int {
+            guard let taskTime else { return 0 }
+            return workers.count * min(63, Int(400_000 / max(taskTime, 1)))
+        }
+    }
+
+    private let specification: WorkerSpecification
+    private let state: Mutex<State>
+    /// Wakes whoever waits for news.
+    private let bell = PoolThread()
+    /// Whether something besides news has happened since the last wait.
+    private let changed = Atomic<Bool>(false)
+    private weak var host: (any EngineHost)?
+
+    init(_ specification: WorkerSpecification, host: any EngineHost) {
+        self.specification = specification
+        self.host = host
+        state = Mutex(State(target: specification.count))
+    }
+
+    // MARK: - Tasks
+
+    var parallelism: Int { state.withLock { max(1, $0.target) } }
+
+    var wantsTasks: Bool {
+        state.withLock { !$0.starts.isOver && !$0.isClosing && $0.queue.count < $0.free + $0.depth }
+    }
+
+    func submit(_ task: TaskEnvelope) {
+        let local = LocalTask(task)
+        let worker = state.withLock { state in
+            state.queue.append(local)
+            return state.idle.popLast()
+        }
+        worker?.bell.wake()
+    }
+
+    func rebalance(_ events: any EngineEvents) {}
+
+    func cancel(_ ticket: UInt64, kill: Bool) {
+        state.withLock { state in
+            if state.queue.contains(where: { $0.ticket == ticket }) {
+                var rest = FIFO<LocalTask>()
+                for task in state.queue.all where task.ticket != ticket { rest.append(task) }
+                state.queue = rest
+                state.news.append(.lost(ticket, .notBegun))
+            } else if kill, let worker = state.workers.first(where: { $0.task?.ticket == ticket }) {
+                state.news.append(.lost(ticket, .engine("the call was cancelled")))
+                abandon(worker, &state)
+            }
+        }
+        bell.wake()
+    }
+
+    /// Gives up a thread and what it is at.
+    private func abandon(_ worker: ThreadWorker, _ state: inout State) {
+        worker.isAbandoned = true
+        worker.task?.cancel()
+        state.workers.removeAll { $0 === worker }
+        state.idle.removeAll { $0 === worker }
+        if !state.isClosing { state.restarts += 1 }
+    }
+
+    // MARK: - A thread's life
+
+    private enum Step {
+        case run(LocalTask)
+        case sleep
+        case end
+    }
+
+    private func serve(_ worker: ThreadWorker) {
+        let runner = TaskRunner()
+        if let initializer = specification.initializer {
+            do {
+                try runner.initialize(initializer)
+            } catch {
+                return failed(worker, error)
+            }
+        }
+        state.withLock { $0.starts.succeeded() }
+        while true {
+            let ticket = worker.bell.ticket
+            switch state.withLock({ next(worker, &$0) }) {
+            case .run(let task): run(task, on: worker, runner)
+            case .sleep: worker.bell.sleep(ticket, until: .never)
+            case .end:
+                host?.engineChanged()
+                return bell.wake()
+            }
+            guard state.withLock({ _ in !worker.isAbandoned }) else { return }
+        }
+    }
+
+    private func next(_ worker: ThreadWorker, _ state: inout State) -> Step {
+        if worker.isAbandoned { return .end }
+        state.idle.removeAll { $0 === worker }
+        let isWorn = specification.maximumTasks.map { worker.finished >= $0 } ?? false
+        if isWorn || state.workers.count > state.target {
+            state.workers.removeAll { $0 === worker }
+            return .end
+        }
+        if let task = state.queue.popFirst() {
+            worker.task = task
+            return .run(task)
+        }
+        if state.isClosing {
+            state.workers.removeAll { $0 === worker }
+            return .end
+        }
+        state.idle.append(worker)
+        return .sleep
+    }
+
+    private func run(_ task: LocalTask, on worker: ThreadWorker, _ runner: TaskRunner) {
+        let start = mp_now()
+        let answer = runner.run(task) { piece, answer in
+            guard let answer else { return begin(piece, task, worker) }
+            return post(worker) { state in
+                worker.since = mp_now()
+                state.news.append(.answered(task.ticket, piece, answer, worker.name))
+            }
+        }
+        let time = max(1, mp_now() - start)
+        _ = post(worker) { state in
+            worker.task = nil
+            worker.finished += 1
+            worker.busy += time
+            state.taskTime = state.taskTime.map { ($0 * 3 + Double(time)) / 4 } ?? Double(time)
+            state.news.append(.finished(task.ticket, answer, time, worker.name))
+        }
+    }
+
+    /// Notes that a piece begins; false when nobody wants it any more.
+    private func begin(_ piece: Int, _ task: LocalTask, _ worker: ThreadWorker) -> Bool {
+        let isWanted = state.withLock { _ in
+            worker.piece = piece
+            worker.since = mp_now()
+            return !worker.isAbandoned
+        }
+        if isWanted, let timeout = task.timeout { armTimer(Deadline(timeout: timeout)) }
+        return isWanted
+    }
+
+    /// Changes the state unless the thread was given up, and tells whoever waits. Returns whether it was not.
+    private func post(_ worker: ThreadWorker, _ change: (inout State) -> Void) -> Bool {
+        let isWanted = state.withLock { state in
+            if !worker.isAbandoned { change(&state) }
+            return !worker.isAbandoned
+        }
+        if isWanted { bell.wake() }
+        return isWanted
+    }
+
+    private func failed(_ worker: ThreadWorker, _ error: any Error) {
+        Log.write(.warning, "the initializer of \(worker.name) has failed: \(error)")
+        state.withLock { state in
+            state.workers.removeAll { $0 === worker }
+            if !worker.isAbandoned, !state.isClosing, state.starts.failed(error) { state.news.append(.broke(error)) }
+        }
+        bell.wake()
+        host?.engineChanged()
+    }
+
+    // MARK: - Time limits
+
+    /// Sees to it that somebody looks at the calls under way no later than `deadline`.
+    private func armTimer(_ deadline: Deadline) {
+        guard let reactor = try? Runtime.shared().reactor else { return }
+        state.withLock { state in
+            guard state.timer == nil || deadline < state.timerDeadline else { return }
+            if let timer = state.timer { reactor.cancel(timer) }
+            state.timerDeadline = deadline
+            state.timer = reactor.waitUntil(deadline) { [weak self] _ in self?.checkTimes() }
+        }
+    }
+
+    /// Gives up threads whose call has taken too long.
+    private func checkTimes() {
+        let next = state.withLock { state in
+            state.timer = nil
+            state.timerDeadline = .never
+            let now = mp_now()
+            var next = Deadline.never
+            for worker in state.workers {
+                guard let task = worker.task, let timeout = task.timeout else { continue }
+                let end = worker.since &+ (Deadline(timeout: timeout).nanoseconds &- now)
+                if end <= now {
+                    state.news.append(.lost(task.ticket, .timedOut))
+                    abandon(worker, &state)
+                } else {
+                    next = min(next, Deadline(nanoseconds: end))
+                }
+            }
+            return next
+        }
+        if !next.isNever { armTimer(next) }
+        bell.wake()
+        host?.engineChanged()
+    }
+
+    // MARK: - News
+
+    var hasNews: Bool { state.withLock { !$0.news.isEmpty } }
+
+    func poll(_ events: any EngineEvents) {
+        let news = state.withLock { state in
+            defer { state.news = [] }
+            return state.news
+        }
+        for item in news {
+            switch item {
+            case .answered(let ticket, let piece, let answer, let worker):
+                answer.withEnvelope(nanoseconds: 0, worker: worker) { events.answered(ticket, piece: piece, $0) }
+            case .finished(let ticket, let answer, let time, let worker):
+                answer.withEnvelope(nanoseconds: time, worker: worker) { events.finished(ticket, $0) }
+            case .lost(let ticket, let loss): events.lost(ticket, loss)
+            case .broke(let error): events.broke(error)
+            }
+        }
+    }
+
+    func wait(until deadline: Deadline) {
+        let ticket = bell.ticket
+        // Acquiring: pairs with the releasing store in `wake`.
+        if !hasNews, !changed.load(ordering: .acquiring) { bell.sleep(ticket, until: deadline) }
+        changed.store(false, ordering: .releasing)
+    }
+
+    func wake() {
+        changed.store(true, ordering: .releasing)
+        bell.wake()
+    }
+
+    // MARK: - Threads come and go
+
+    func scale(to count: Int) {
+        let idle = state.withLock { state in
+            state.target = count
+            return state.workers.count > count ? state.idle : []
+        }
+        for worker in idle { worker.bell.wake() }
+    }
+
+    var needsMaintenance: Bool { state.withLock { Self.needsThread($0) && $0.starts.next.hasPassed } }
+
+    var maintenanceDeadline: Deadline { state.withLock { Self.needsThread($0) ? $0.starts.next : .never } }
+
+    private static func needsThread(_ state: State) -> Bool {
+        !state.isClosing && !state.starts.isOver && state.workers.count < state.target
+    }
+
+    func maintain() {
+        while needsMaintenance {
+            let worker = state.withLock { state in
+                state.lastNumber += 1
+                let worker = ThreadWorker("\(specification.name)Thread-\(state.lastNumber)")
+                state.workers.append(worker)
+                return worker
+            }
+            do {
+                try Thread.start(name: "mp-worker", stackSize: Self.stackSize) { [self] in serve(worker) }
+            } catch {
+                return failed(worker, error)
+            }
+            // It can be given tasks from now on.
+            host?.engineChanged()
+        }
+    }
+
+    func close(drain: Bool) {
+        let workers = state.withLock { state in
+            state.isClosing = true
+            let workers = state.workers
+            if !drain {
+                state.queue = FIFO()
+                for worker in workers where worker.task != nil { abandon(worker, &state) }
+            }
+            return workers
+        }
+        for worker in workers { worker.bell.wake() }
+        bell.wake()
+    }
+
+    var isEmpty: Bool { state.withLock { $0.workers.isEmpty } }
+
+    var restarts: Int { state.withLock { $0.restarts } }
+
+    var statistics: [PoolStatistics.Worker] {
+        state.withLock { state in
+            state.workers.map { worker in
+                PoolStatistics.Worker(
+                    name: worker.name,
+                    processIdentifier: nil,
+                    tasks: worker.finished,
+                    busy: .nanoseconds(worker.busy),
+                    resident: 0,
+                    isBusy: worker.task != nil
+                )
+            }
+        }
+    }
+}

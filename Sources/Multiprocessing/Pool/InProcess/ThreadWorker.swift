@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingPrimitives
+
+/// One thread of a pool.
+///
+/// `@unchecked Sendable` is safe because what changes is used under the session's lock only.
+final class ThreadWorker: @unchecked Sendable {
+    let name: String
+    /// Wakes it.
+    let bell = PoolThread()
+    /// What it is at, the piece of it, and since when.
+    var task: LocalTask?
+    var piece = 0
+    var since: Int64 = 0
+    /// Whether its initializer has returned.
+    var isReady = false
+    /// Whether nobody waits for it any more: it hangs in a task that was given up. It ends once it comes back.
+    var isAbandoned = false
+    var finished = 0
+    var busy: Int64 = 0
+
+    init(_ name: String) {
+        self.name = name
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A call of `map` and its relatives on threads, before it is submitted. Items and results stay what they are.
+struct DirectMapping<T: Sendable, R: Sendable> {
+    private let core: PoolCore
+    private let job: PoolJob
+    /// How many items are in a piece; nil: it follows from how many there are.
+    private let pieceSize: Int?
+
+    /// Prepares a job of a synchronous function.
+    init(
+        _ pool: ThreadPool,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        isElementwise: Bool = false,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) throws {
+        try self.init(pool.core, chunkSize, options, isElementwise, .sync { try Self.items($0).map(function) })
+    }
+
+    /// Prepares a job of an asynchronous function.
+    init(
+        _ pool: ThreadPool,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        isElementwise: Bool = false,
+        _ function: @escaping @Sendable (T) async throws -> R
+    ) throws {
+        try self.init(
+            pool.core,
+            chunkSize,
+            options,
+            isElementwise,
+            .async { piece in
+                var results: [R] = []
+                for item in try Self.items(piece) { results.append(try await function(item)) }
+                return results
+            }
+        )
+    }
+
+    private init(
+        _ core: PoolCore,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ isElementwise: Bool,
+        _ function: DirectFunction
+    ) throws {
+        if let chunkSize, chunkSize < 1 {
+            throw PoolError(.invalidArgument, "chunkSize is \(chunkSize), and must be at least 1")
+        }
+        self.core = core
+        let singly = isElementwise || options.timeout != nil
+        pieceSize = singly ? 1 : chunkSize
+        job = PoolJob(
+            TaskFunction(function),
+            options,
+            failsFast: !isElementwise,
+            isElementwise: singly,
+            mostPieces: singly ? chunkSize ?? .max : chunkSize == nil ? .max : 1
+        )
+    }
+
+    private static func items(_ piece: any Sendable) throws -> [T] {
+        guard let items = piece as? [T] else { throw PoolError(.engine, "a piece of a map has other items") }
+        return items
+    }
+
+    // MARK: - Submitting
+
+    /// Submits the items; all results come together.
+    func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
+        let count = items.count
+        let result = AsyncResult(core, job) { job in try Self.results(of: job, count: count) }
+        result.call(callbacks)
+        try submit(items)
+        return result
+    }
+
+    /// Submits the items; each has an outcome of its own.
+    func runEach(_ items: some Collection<T>) throws -> AsyncResult<[Result<R, any Error>]> {
+        let count = items.count
+        let result = AsyncResult(core, job) { job in try Self.outcomes(of: job, count: count) }
+        try submit(items)
+        return result
+    }
+
+    /// Large pieces cost little each, small ones can be shared out evenly.
+    private func size(for count: Int) -> Int {
+        pieceSize ?? max(1, min(1024, count / (core.session.parallelism * 64)))
+    }
+
+    private func submit(_ items: some Collection<T>) throws {
+        let size = core.withLock { self.size(for: items.count) }
+        let block = TaskInput.Block()
+        var index = items.startIndex
+        while index != items.endIndex {
+            let end = items.index(index, offsetBy: size, limitedBy: items.endIndex) ?? items.endIndex
+            block.append(Array(items[index..<end]))
+            index = end
+        }
+        if block.count > 0 { job.take(block) }
+        try core.submit(job, isComplete: true)
+    }
+
+    // MARK: - Results
+
+    private static func values(_ job: PoolJob, _ answer: PoolJob.Answer) throws -> [R] {
+        try job.values(of: answer).flatMap { value in
+            guard let results = value as? [R] else { throw PoolError(.engine, "a piece of a map has other results") }
+            return results
+        }
+    }
+
+    /// Puts the answers together in the order of the items.
+    private static func results(of job: PoolJob, count: Int) throws -> [R] {
+        var results: [R] = []
+        results.reserveCapacity(count)
+        for answer in job.answers.sorted(by: { $0.pieces.lowerBound < $1.pieces.lowerBound }) {
+            results += try values(job, answer)
+        }
+        guard results.count == count else {
+            throw PoolError(.engine, "\(count) items were submitted, and \(results.count) results have come")
+        }
+        return results
+    }
+
+    /// The outcome of each item, in their order.
+    private static func outcomes(of job: PoolJob, count: Int) throws -> [Result<R, any Error>] {
+        var outcomes = [Result<R, any Error>?](repeating: nil, count: count)
+        for answer in job.answers {
+            let outcome = Result { () throws -> R in
+                guard let result = try values(job, answer).first else {
+                    throw PoolError(.engine, "an item has no result")
+                }
+                return result
+            }
+            for piece in answer.pieces where piece < count { outcomes[piece] = outcome }
+        }
+        return try outcomes.map { outcome in
+            guard let outcome else { throw PoolError(.engine, "an item has no outcome") }
+            return outcome
+        }
+    }
+}
