@@ -28,7 +28,7 @@ extension Managed {
         }
         let container = try decoder.singleValueContainer()
         let handle = try container.decode(HandleInMessage.self)
-        var received = ReceivedDescriptors(handle.descriptors.compactMap { carried.take(Int($0)) }, flags: 0)
+        var received = ReceivedDescriptors(handle.descriptors.compactMap { carried.take(Int($0)) })
         guard received.count == 3 else {
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "no descriptors for \(Self.self)")
         }

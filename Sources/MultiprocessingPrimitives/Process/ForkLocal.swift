@@ -49,10 +49,4 @@ package final class ForkLocal<Value: Sendable>: Sendable {
             found = result.original
         }
     }
-
-    deinit {
-        // Relaxed: nobody else is left. Another process's value stays as it is.
-        guard let found = box.load(ordering: .relaxed) else { return }
-        if found._withUnsafeGuaranteedRef({ $0.generation == mp_fork_generation() }) { found.release() }
-    }
 }

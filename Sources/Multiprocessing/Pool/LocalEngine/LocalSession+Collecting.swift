@@ -163,7 +163,7 @@ extension LocalSession {
         collect(from: worker, events)
         let wasStarting =
             worker.phase == .starting || worker.phase == .ready && !worker.hasAnswered && hasNotServed(worker)
-        let wasReady = worker.phase == .ready
+        let wasReady = worker.phase == .ready && !wasStarting
         let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty
         worker.phase = .ended
         workers.removeAll { $0 === worker }
