@@ -67,7 +67,7 @@ private func limitDescriptors(to count: UInt) {
     func `large values go on when tasks with them are cancelled, lost and tried again`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
-            let killer = try Killer(pool, seed: 9, pause: 20_000)
+            let killer = try Killer(pool, seed: 9, pause: 20_000, limit: 100)
             let options = TaskOptions(retries: 100)
             for round in 0..<30 {
                 let numbers = Array(repeating: round, count: 20_000 + 3000 * round)
