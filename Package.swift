@@ -18,10 +18,15 @@ let package = Package(
         .executable(name: "Tour", targets: ["Tour"]),
     ],
     traits: [
-        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log.")
+        .trait(name: "Logging", description: "Lets the package's log go to a logger of swift-log."),
+        .trait(
+            name: "Crypto",
+            description: "Proves the keys of listeners by swift-crypto instead of the system's libcrypto."
+        ),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0")
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.0.0"..<"5.0.0"),
     ],
     targets: [
         // The rooms of the house, lowest first: a room knows only the rooms below it.
@@ -32,10 +37,14 @@ let package = Package(
             dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
             swiftSettings: settings
         ),
-        .target(name: "MultiprocessingWireCoding", dependencies: ["CMultiprocessing"], swiftSettings: settings),
+        .target(
+            name: "MultiprocessingWireCoding",
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            swiftSettings: settings
+        ),
         .target(
             name: "MultiprocessingFunctions",
-            dependencies: ["CMultiprocessing", "MultiprocessingWireCoding"],
+            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding"],
             swiftSettings: settings
         ),
         .target(
@@ -47,6 +56,7 @@ let package = Package(
                 "MultiprocessingWireCoding",
                 "MultiprocessingFunctions",
                 .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
+                .product(name: "Crypto", package: "swift-crypto", condition: .when(traits: ["Crypto"])),
             ],
             // Spans of shared memory are tied to the object that keeps it mapped.
             swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]

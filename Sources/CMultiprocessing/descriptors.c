@@ -77,3 +77,17 @@ ssize_t mp_receive(int socket, void *buffer, size_t capacity, int *fds, size_t *
     if (fd_count != NULL) *fd_count = count;
     return received;
 }
+
+int mp_accept(int socket, struct sockaddr *address, socklen_t *address_size) {
+    int accepted;
+    do accepted = accept4(socket, address, address_size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return accepted;
+}
+
+int64_t mp_peer_user(int socket) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+    return (int64_t)peer.uid;
+}

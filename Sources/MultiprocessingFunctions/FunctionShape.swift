@@ -14,8 +14,13 @@ struct FunctionShape: OptionSet {
     /// It was written with no parameters. (A function over a parameter pack that happens to be empty is called in another way.)
     static let isClosure = FunctionShape(rawValue: 4)
 
-    /// All that there are.
+    /// All that a `ReceivedFunction` can have.
     static let all: FunctionShape = [.isAsync, .hasResult, .isClosure]
+
+    /// It changes a value of any type, its first parameter, in place.
+    static let isMutation = FunctionShape(rawValue: 8)
+    /// It takes nothing and returns a value of any type.
+    static let isMaker = FunctionShape(rawValue: 16)
 }
 
 /// A list of types, as a type.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
+internal import MultiprocessingPrimitives
 
 /// The current table of images, taken anew when something is asked for that it does not have (a library may have been loaded since).
 enum Images {
-    private static let table = Mutex(ImageTable())
+    private static let table = PlainMutex(ImageTable())
 
     /// The identity of the program itself: processes with different ones cannot exchange functions.
     static let build: UInt64 = table.withLock { $0.executable?.identity ?? 0 }

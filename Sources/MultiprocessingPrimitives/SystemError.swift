@@ -22,6 +22,11 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         self.init(code: errno, operation: operation)
     }
 
+    /// Whether something was used up, for now: descriptors, memory, or room in the kernel.
+    package var isShortage: Bool {
+        [EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN, ETOOMANYREFS].contains(code)
+    }
+
     /// The call, the system's own words and the number.
     public var description: String {
         "\(operation): \(String(cString: strerror(code))) (errno \(code))"

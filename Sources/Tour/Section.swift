@@ -23,7 +23,4 @@ struct Section: Sendable {
 /// A part of the package that is still to come.
 enum MissingPart: String {
     case pool = "Pool"
-    case queue = "Queue"
-    case connection = "Connection"
-    case manager = "Manager"
 }

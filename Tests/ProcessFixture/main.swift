@@ -94,6 +94,7 @@ case "preload-fails":
 case "preload-traps":
     try ForkServer.preload { fatalError("in the server") }
     do { try ChildProcess {}.start() } catch { tell("\(error)") }
+case "pool": try runPools(CommandLine.arguments.dropFirst(2).first ?? "")
 case "preload-hangs":
     try ForkServer.preload { sleepForever() }
     try ForkServer.start()

@@ -13,13 +13,17 @@ import sys
 
 
 def main():
+    import channels
     import locks
+    import managers
     import memory
     import pools
     import start
     import wakes
 
-    metrics = start.METRICS | locks.METRICS | wakes.METRICS | memory.METRICS | pools.METRICS
+    metrics = {}
+    for group in (start, locks, managers, wakes, channels, memory, pools):
+        metrics |= group.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

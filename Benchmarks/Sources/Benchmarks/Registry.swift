@@ -7,7 +7,9 @@ enum Registry {
         StartMetrics.all
         + WireCodingMetrics.all
         + LockMetrics.all
+        + ManagerMetrics.all
         + WakeMetrics.all
+        + ChannelMetrics.all
         + ArrayMetrics.all
         + PoolMetrics.all
         + MemoryMetrics.all

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "robust.h"
@@ -145,6 +146,12 @@ ssize_t mp_send(int socket, const void *head, size_t head_size, const void *body
 // Receives one message: at most `capacity` bytes and `*fd_count` descriptors (in: room, out: received; close-on-exec). Returns the bytes received (0: end of
 // file), or -1; a message that does not fit in either respect fails with EMSGSIZE, and its descriptors are closed.
 ssize_t mp_receive(int socket, void *buffer, size_t capacity, int *fds, size_t *fd_count, int flags);
+
+// Takes the next connection that waits at a listening socket; the new descriptor does not block. `address` may be NULL. Fails with EAGAIN when none waits.
+int mp_accept(int socket, struct sockaddr *address, socklen_t *address_size);
+
+// The user of the process that made the other end of a Unix socket, or -1.
+int64_t mp_peer_user(int socket);
 
 // MARK: - Last words (crash.c)
 

@@ -4,40 +4,72 @@ internal import Glibc
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 
-/// How handles that consist of several descriptors travel: as a list of the numbers that stand for them.
+/// How handles that consist of several descriptors travel: as a list of flags, the number of descriptors, the numbers that stand for them, and whatever else there is to know.
 enum ChannelHandle {
     /// Encodes descriptors that `owner` keeps open.
     ///
-    /// - Parameter flags: What else there is to know.
+    /// - Parameters:
+    ///   - flags: What else there is to know.
+    ///   - extra: More of that.
     /// - Throws: `HandleNotPortable` when the encoder carries no descriptors.
     static func encode(
         _ descriptors: [Int32],
         flags: UInt32 = 0,
+        extra: [UInt32] = [],
         owner: AnyObject,
         type: Any.Type,
         to encoder: any Encoder
     ) throws {
         let indices = try descriptors.map { try HandleMemory.index(of: $0, owner: owner, type: type, in: encoder) }
         var container = encoder.singleValueContainer()
-        try container.encode([flags] + indices)
+        try container.encode([flags, UInt32(indices.count)] + indices + extra)
     }
 
-    /// Takes the `count` descriptors of a handle.
+    /// Reads a handle, whose descriptors are still to be taken.
     ///
-    /// - Throws: `HandleNotPortable` when the decoder carries no descriptors, `DecodingError` when there are not as many.
-    static func decode(_ count: Int, type: Any.Type, from decoder: any Decoder) throws -> ReceivedDescriptors {
+    /// - Throws: `HandleNotPortable` when the decoder carries no descriptors, `DecodingError` when it is no handle.
+    static func decode(type: Any.Type, from decoder: any Decoder) throws -> ReceivedHandle {
         guard let carried = decoder.userInfo[CarriedDescriptors.userInfoKey] as? CarriedDescriptors else {
             throw HandleNotPortable(type, "cannot be read by this decoder")
         }
         let container = try decoder.singleValueContainer()
         let numbers = try container.decode([UInt32].self)
-        var received = ReceivedDescriptors(
-            numbers.dropFirst().compactMap { carried.take(Int($0)) },
-            flags: numbers.first ?? 0
+        guard numbers.count >= 2, Int(numbers[1]) <= numbers.count - 2 else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "this is no \(type)")
+        }
+        let indices = numbers[2..<2 + Int(numbers[1])]
+        return ReceivedHandle(
+            flags: numbers[0],
+            extra: Array(numbers[indices.endIndex...]),
+            indices: Array(indices),
+            carried: carried,
+            type: "\(type)",
+            path: container.codingPath
         )
+    }
+}
+
+/// A handle that was received.
+struct ReceivedHandle {
+    /// What else was sent.
+    let flags: UInt32
+    /// More of that.
+    let extra: [UInt32]
+
+    fileprivate let indices: [UInt32]
+    fileprivate let carried: CarriedDescriptors
+    fileprivate let type: String
+    fileprivate let path: [any CodingKey]
+
+    /// Takes the descriptors, which have to be `count`.
+    ///
+    /// - Throws: `DecodingError` when there are not as many.
+    func descriptors(_ count: Int) throws -> ReceivedDescriptors {
+        var received = ReceivedDescriptors(indices.compactMap { carried.take(Int($0)) })
         guard received.count == count else {
             received.closeAll()
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no descriptors for \(type)")
+            let context = DecodingError.Context(codingPath: path, debugDescription: "no descriptors for \(type)")
+            throw DecodingError.dataCorrupted(context)
         }
         return received
     }
@@ -47,12 +79,8 @@ enum ChannelHandle {
 struct ReceivedDescriptors: ~Copyable {
     private var numbers: [Int32]
 
-    /// What else was sent.
-    let flags: UInt32
-
-    init(_ numbers: [Int32], flags: UInt32) {
+    init(_ numbers: [Int32]) {
         self.numbers = numbers
-        self.flags = flags
     }
 
     /// How many are left.

@@ -120,6 +120,20 @@ public final class Connection: Codable, Sendable {
     /// Whether this end can send.
     public var isWritable: Bool { link.isWritable }
 
+    /// Whether the process at the other end runs the same build of the same program, so that functions can be sent to it. True for a pipe; for a connection to or from a ``Listener`` both ends have
+    /// told each other, and with a key proved, what they run.
+    public var isSameProgram: Bool { link.isSameProgram }
+
+    /// A descriptor that is readable when something can be received, at the end of file as well: for the poll(2) or epoll(7) of the user's own event loop. It is this object's and stays open as long as that
+    /// lives; nobody may read from it or close it.
+    ///
+    /// It may be readable when another thread or process was faster: receive with a timeout of zero, or ask `poll()`, which also makes it unreadable again.
+    ///
+    /// - Throws: `ConnectionError`: `closed`, `notReadable`. `SystemError` when descriptors are short.
+    public var descriptor: Int32 {
+        get throws { try link.readableDescriptor() }
+    }
+
     // MARK: - Outcomes
 
     /// Throws unless a message was sent.
@@ -159,7 +173,8 @@ public final class Connection: Codable, Sendable {
 
     /// Opens the end in a process it was sent to.
     public init(from decoder: any Decoder) throws {
-        link = try RingLink(type: Self.self, from: decoder)
+        let handle = try ChannelHandle.decode(type: Self.self, from: decoder)
+        link = handle.flags & StreamLink.flag == 0 ? try RingLink(handle) : try StreamLink(handle)
     }
 
     /// Encodes this end for a process of this program, which then has it too.

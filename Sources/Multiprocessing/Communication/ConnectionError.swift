@@ -15,7 +15,7 @@ public struct ConnectionError: Error, Hashable, Sendable, CustomStringConvertibl
             case authenticationFailed
             case handshakeFailed
             case invalidAddress
-            case handlesNotSupported
+            case authenticationUnavailable
         }
 
         private let value: Value
@@ -40,8 +40,8 @@ public struct ConnectionError: Error, Hashable, Sendable, CustomStringConvertibl
         public static let handshakeFailed = Code(value: .handshakeFailed)
         /// There can be no listener or connection with that address.
         public static let invalidAddress = Code(value: .invalidAddress)
-        /// Handles were sent through a connection between machines.
-        public static let handlesNotSupported = Code(value: .handlesNotSupported)
+        /// There is nothing on this system to prove a key with.
+        public static let authenticationUnavailable = Code(value: .authenticationUnavailable)
 
         /// The code's name.
         public var description: String { value.rawValue }

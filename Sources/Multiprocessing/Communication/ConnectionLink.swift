@@ -4,7 +4,7 @@ internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 
 /// What carries a connection's messages: shared memory on one machine, a stream between machines. Nothing above knows which.
-protocol ConnectionLink: AnyObject, Sendable {
+protocol ConnectionLink: AnyObject, WaitTarget {
     /// Buffers for the messages of this end.
     var buffers: MessageBuffers { get }
     /// Whether this end can receive.
@@ -31,14 +31,10 @@ protocol ConnectionLink: AnyObject, Sendable {
     /// Encodes this end for another process.
     func encode(type: Any.Type, to encoder: any Encoder) throws
 
-    // For waits on several at once.
-
-    /// Adds a notice that is posted when something may have come.
-    func addNotice() throws -> Notice
-    /// Takes a notice back.
-    func remove(_ notice: Notice)
-    /// Marks that somebody waits for the notice, and returns whether that may have been missed: then look again soon.
-    func markWaiting() -> Bool
+    /// Whether the other end is a process of the same build of the same program, so that functions can be sent.
+    var isSameProgram: Bool { get }
+    /// A descriptor of this process that is readable whenever something can be received; it stays open as long as the link lives.
+    func readableDescriptor() throws -> Int32
 }
 
 extension ConnectionLink {

@@ -15,13 +15,27 @@ final class OutgoingMessage: @unchecked Sendable {
     /// Memory that is kept for the next message, in bytes.
     static let keptCapacity = 4 << 20
 
-    init() {
-        userInfo = [CarriedDescriptors.userInfoKey: carried]
+    /// Creates an empty message.
+    ///
+    /// - Parameter refusal: Why it can carry no handles; nil if it can.
+    init(refusal: String? = nil) {
+        userInfo =
+            refusal.map { [HandleNotPortable.refusalKey: $0] } ?? [CarriedDescriptors.userInfoKey: carried]
     }
 
     /// Encodes `value` as the message.
     func encode<T: Encodable>(_ value: T) throws {
         try WireCoding.encode(value, into: &writer, userInfo: userInfo)
+    }
+
+    /// Adds what `body` writes; it gets the coders' `userInfo` as well.
+    func write<R>(_ body: (inout WireWriter, [CodingUserInfoKey: Any]) throws -> R) rethrows -> R {
+        try body(&writer, userInfo)
+    }
+
+    /// Attaches a descriptor that `owner` keeps open.
+    func attach(_ number: Int32, owner: AnyObject) {
+        _ = carried.attach(number, owner: owner)
     }
 
     /// Adds bytes as they are.
@@ -86,6 +100,22 @@ final class IncomingMessage: @unchecked Sendable {
         if let memory, let source = bytes.baseAddress { memcpy(memory, source, bytes.count) }
     }
 
+    /// Takes the bytes that `buffer` holds, by an exchange of memory, and descriptors that are this message's then.
+    func take(_ buffer: inout ReceiveBuffer, descriptors: [Int32]) {
+        self.descriptors = descriptors
+        if let target, buffer.count <= target.count {
+            count = buffer.count
+            isInTarget = true
+            if let source = buffer.memory {
+                target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: count))
+            }
+            buffer.count = 0
+            return
+        }
+        count = buffer.count
+        buffer.exchange(&memory, &capacity)
+    }
+
     /// The bytes.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
 
@@ -97,6 +127,15 @@ final class IncomingMessage: @unchecked Sendable {
         let carried = CarriedDescriptors(received: descriptors)
         descriptors = []
         return try WireCoding.decode(type, from: bytes, userInfo: [CarriedDescriptors.userInfoKey: carried])
+    }
+
+    /// Calls `body` with a reader of the message and the coders' `userInfo`, valid during the call.
+    func withReader<R>(_ body: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) rethrows -> R {
+        var reader = WireReader(bytes)
+        guard !descriptors.isEmpty else { return try body(&reader, withoutDescriptors) }
+        let carried = CarriedDescriptors(received: descriptors)
+        descriptors = []
+        return try body(&reader, [CarriedDescriptors.userInfoKey: carried])
     }
 
     /// Makes it empty for the next message.
@@ -115,10 +154,16 @@ final class IncomingMessage: @unchecked Sendable {
 
 /// Keeps one buffer of each kind between calls, so that their memory stays warm.
 ///
-/// Without a `Mutex`, whose holder the standard library knows by a number that changes in a forked child.
+/// Without a lock, which a forked child could find held by a thread that it does not have.
 final class MessageBuffers: Sendable {
+    /// Why messages can carry no handles; nil if they can.
+    private let refusal: String?
     private let outgoing = Atomic<Unmanaged<OutgoingMessage>?>(nil)
     private let incoming = Atomic<Unmanaged<IncomingMessage>?>(nil)
+
+    init(refusal: String? = nil) {
+        self.refusal = refusal
+    }
 
     deinit {
         // Relaxed: nobody else is left.
@@ -145,7 +190,7 @@ final class MessageBuffers: Sendable {
     /// An empty buffer, to be given back.
     func takeOutgoing() -> OutgoingMessage {
         // Acquiring, here and below: pairs with the release in `giveBack` of whoever used it last.
-        outgoing.exchange(nil, ordering: .acquiring)?.takeRetainedValue() ?? OutgoingMessage()
+        outgoing.exchange(nil, ordering: .acquiring)?.takeRetainedValue() ?? OutgoingMessage(refusal: refusal)
     }
 
     /// An empty buffer, to be given back.

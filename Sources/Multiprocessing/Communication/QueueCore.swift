@@ -39,7 +39,7 @@ final class QueueCore: Sendable {
 
     /// Opens a queue that was sent here.
     init(type: Any.Type, from decoder: any Decoder) throws {
-        var descriptors = try ChannelHandle.decode(4, type: type, from: decoder)
+        var descriptors = try ChannelHandle.decode(type: type, from: decoder).descriptors(4)
         file = try RingFile(adopting: descriptors.next())
         bell = try descriptors.next()
         sender = try descriptors.next()

@@ -19,34 +19,46 @@ extension RingLink: ConnectionLink {
 
     func receive(into message: IncomingMessage, until deadline: Deadline) throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
         return endIfGone(outcome, ring)
     }
 
     func receive(into message: IncomingMessage, until deadline: Deadline) async throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try await inboundTasks?.take(into: message, until: deadline) ?? .shut, ring)
     }
 
     func poll(until deadline: Deadline) throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try ring.wait(until: deadline), ring)
     }
 
     func poll(until deadline: Deadline) async throws -> RingOutcome {
         let ring = try ringToReceive()
+        defer { refreshReadiness() }
         return endIfGone(try await inboundTasks?.waitForItem(until: deadline) ?? .shut, ring)
     }
 
-    func addNotice() throws -> Notice {
+    var isSameProgram: Bool { true }
+
+    var isReady: Bool {
+        guard let inbound else { return false }
+        return isClosed || !inbound.isEmpty || inbound.isAbandoned || inbound.isPeerGone
+    }
+
+    func add(_ notice: Notice) throws {
         _ = try ringToReceive()
-        guard let inboundTasks else { preconditionFailure("an end that can receive has a ring for that") }
-        return try inboundTasks.addNotice()
+        try inboundTasks?.add(notice)
     }
 
     func remove(_ notice: Notice) {
         inboundTasks?.remove(notice)
     }
+
+    func checkWaitable() throws { _ = try ringToReceive() }
 
     func markWaiting() -> Bool {
         inbound?.markWaitingForItems()

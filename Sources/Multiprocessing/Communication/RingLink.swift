@@ -43,6 +43,7 @@ final class RingLink: Sendable {
     let outboundTasks: RingTasks?
     let inboundTasks: RingTasks?
     let buffers = MessageBuffers()
+    let ready = ReadyDescriptor()
     private let watch = LazyWatch()
     private let closed = Atomic<Bool>(false)
 
@@ -76,8 +77,9 @@ final class RingLink: Sendable {
         }
         outbound = role.writes ? try ring(role.side) : nil
         inbound = role.reads ? try ring(1 - role.side) : nil
-        outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }
-        inboundTasks = inbound.map { RingTasks($0, bell: bellNumber) }
+        let outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }
+        self.outboundTasks = outboundTasks
+        inboundTasks = inbound.map { RingTasks($0, bell: bellNumber, sharing: outboundTasks) }
     }
 
     /// Makes both ends.
@@ -124,9 +126,9 @@ final class RingLink: Sendable {
     }
 
     /// Opens an end that was sent here.
-    convenience init(type: Any.Type, from decoder: any Decoder) throws {
-        var descriptors = try ChannelHandle.decode(3, type: type, from: decoder)
-        let role = Role(flags: descriptors.flags)
+    convenience init(_ handle: ReceivedHandle) throws {
+        var descriptors = try handle.descriptors(3)
+        let role = Role(flags: handle.flags)
         let file = try RingFile(adopting: descriptors.next())
         let bell = try descriptors.next()
         try self.init(role, file: file, bell: bell, socket: descriptors.next(), isNew: false)

@@ -7,7 +7,7 @@ internal import MultiprocessingPrimitives
 ///
 /// There it is the queue without a thread in the background. Here no queue has one, and `SimpleQueue` is as fast and as safe as ``Queue``.
 public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
-    private let core: QueueCore
+    let core: QueueCore
 
     /// Makes a queue.
     ///

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How the tasks of this process wait for a ring: one after the other (`Turn`), the first one for the ring's bell, which the reactor watches. No thread waits for any of them.
+//
+// What refers to the tasks and threads of this process is `ForkLocal`: a forked copy must neither resume its parent's tasks nor wait for a lock that one of its threads held.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -10,27 +12,22 @@ internal import Synchronization
 
 /// Lets tasks of this process do something one after the other, in the order they came.
 final class Turn: Sendable {
-    private struct State {
-        var isTaken = false
-        var queue: [Notice] = []
+    private final class State: Sendable {
+        struct Fields {
+            var isTaken = false
+            var queue: [Notice] = []
+        }
+
+        let fields = PlainMutex(Fields())
     }
 
-    private let state = Mutex(State())
+    private let state = ForkLocal { State() }
 
     /// Waits for the caller's turn; false when the deadline came before.
     ///
     /// - Throws: `CancellationError` as soon as the task is cancelled.
     func begin(until deadline: Deadline, on reactor: Reactor) async throws -> Bool {
-        let notice = state.withLock { state -> Notice? in
-            guard state.isTaken else {
-                state.isTaken = true
-                return nil
-            }
-            let notice = Notice()
-            state.queue.append(notice)
-            return notice
-        }
-        guard let notice else { return true }
+        guard let notice = queueUp() else { return true }
         do {
             if try await notice.wait(until: deadline, on: reactor) { return true }
         } catch {
@@ -41,9 +38,30 @@ final class Turn: Sendable {
         return false
     }
 
+    /// Waits for the caller's turn, blocking the thread; false when the deadline came before.
+    func begin(until deadline: Deadline) -> Bool {
+        guard let notice = queueUp() else { return true }
+        if notice.wait(until: deadline) { return true }
+        giveUp(notice)
+        return false
+    }
+
+    /// Takes a free turn, or a place in the queue for it.
+    private func queueUp() -> Notice? {
+        state.value.fields.withLock { state -> Notice? in
+            guard state.isTaken else {
+                state.isTaken = true
+                return nil
+            }
+            let notice = Notice()
+            state.queue.append(notice)
+            return notice
+        }
+    }
+
     /// Passes the turn on.
     func end() {
-        let next = state.withLock { state -> Notice? in
+        let next = state.value.fields.withLock { state -> Notice? in
             guard !state.queue.isEmpty else {
                 state.isTaken = false
                 return nil
@@ -55,7 +73,7 @@ final class Turn: Sendable {
 
     /// Leaves the queue; a turn that came too late is passed on.
     private func giveUp(_ notice: Notice) {
-        let isQueued = state.withLock { state in
+        let isQueued = state.value.fields.withLock { state in
             guard let index = state.queue.firstIndex(where: { $0 === notice }) else { return false }
             state.queue.remove(at: index)
             return true
@@ -66,23 +84,27 @@ final class Turn: Sendable {
 
 /// Those who wait for the same thing to happen, again and again.
 final class NoticeList: Sendable {
-    private let notices = Mutex<[Notice]>([])
+    private final class Notices: Sendable {
+        let list = PlainMutex<[Notice]>([])
+    }
+
+    private let notices = ForkLocal { Notices() }
 
     /// Adds a notice that the next `post` posts.
-    func add() -> Notice {
-        let notice = Notice()
-        notices.withLock { $0.append(notice) }
+    @discardableResult
+    func add(_ notice: Notice = Notice()) -> Notice {
+        notices.value.list.withLock { $0.append(notice) }
         return notice
     }
 
     /// Takes a notice off the list.
     func remove(_ notice: Notice) {
-        notices.withLock { $0.removeAll { $0 === notice } }
+        notices.value.list.withLock { $0.removeAll { $0 === notice } }
     }
 
     /// Posts all notices and forgets them.
     func post() {
-        let posted = notices.withLock { notices in
+        let posted = notices.value.list.withLock { notices in
             defer { notices = [] }
             return notices
         }
@@ -95,10 +117,13 @@ final class LazyWatch: Sendable {
     private struct Made {
         let token: Reactor.Token
         let reactor: Reactor
-        let generation: UInt32
     }
 
-    private let made = Mutex<Made?>(nil)
+    private final class Place: Sendable {
+        let made = PlainMutex<Made?>(nil)
+    }
+
+    private let place = ForkLocal { Place() }
 
     /// The number of the process, by forks, in which the watch was made, plus 1.
     private let madeIn = Atomic<UInt32>(0)
@@ -112,20 +137,18 @@ final class LazyWatch: Sendable {
 
     /// Makes the watch if there is none.
     func make(_ descriptor: Int32, for interest: Reactor.Interest, _ handler: @escaping Reactor.Handler) throws {
-        let generation = mp_fork_generation()
-        guard made.withLock({ $0?.generation != generation }) else { return }
+        if isMade { return }
         let reactor = try Runtime.shared().reactor
-        try made.withLock { made in
-            guard made?.generation != generation else { return }
-            let token = try reactor.watch(descriptor, for: interest, handler)
-            made = Made(token: token, reactor: reactor, generation: generation)
-            madeIn.store(generation &+ 1, ordering: .relaxed)
+        try place.value.made.withLock { made in
+            guard made == nil else { return }
+            made = Made(token: try reactor.watch(descriptor, for: interest, handler), reactor: reactor)
+            madeIn.store(mp_fork_generation() &+ 1, ordering: .relaxed)
         }
     }
 
     /// Ends the watch, before the descriptor is closed.
     func end() {
-        guard let made = made.withLock({ $0 }), made.generation == mp_fork_generation() else { return }
+        guard isMade, let made = place.value.made.withLock({ $0 }) else { return }
         made.reactor.endWatch(made.token)
     }
 }
@@ -137,13 +160,25 @@ final class RingTasks: Sendable {
     private let consumers = Turn()
     private let producers = Turn()
     private let joiners = Turn()
-    private let waiting = NoticeList()
-    private let watch = LazyWatch()
+    private let waiting: NoticeList
+    private let watch: LazyWatch
+    /// Called whenever something may have changed.
+    private let hook: Hook
+
+    /// A place for what is to be called.
+    private final class Hook: Sendable {
+        let body = PlainMutex<(@Sendable () -> Void)?>(nil)
+    }
 
     /// Creates the place where tasks wait for `ring`; the caller keeps `bell` open.
-    init(_ ring: Ring, bell: Int32) {
+    ///
+    /// - Parameter other: The place for another ring with the same bell, which can be watched once only.
+    init(_ ring: Ring, bell: Int32, sharing other: RingTasks? = nil) {
         self.ring = ring
         self.bell = bell
+        waiting = other?.waiting ?? NoticeList()
+        watch = other?.watch ?? LazyWatch()
+        hook = other?.hook ?? Hook()
     }
 
     /// Ends the watch, before the bell is closed.
@@ -154,6 +189,18 @@ final class RingTasks: Sendable {
     /// Lets all waiting tasks look again.
     func wake() {
         waiting.post()
+        hook.body.withLock { $0 }?()
+    }
+
+    /// Calls `body` from now on whenever something may have changed; it must not block.
+    func callWhenWoken(_ body: @escaping @Sendable () -> Void) throws {
+        hook.body.withLock { $0 = body }
+        try watchBell()
+    }
+
+    /// Lets the reactor listen to the bell.
+    private func watchBell() throws {
+        try watch.make(bell, for: .written) { [weak self] _ in self?.wake() }
     }
 
     /// Puts a message, suspending the task while there is no room.
@@ -211,9 +258,9 @@ final class RingTasks: Sendable {
     }
 
     /// Adds a notice that is posted when something may have changed. The caller removes it again, and marks and looks after this.
-    func addNotice() throws -> Notice {
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
-        return waiting.add()
+    func add(_ notice: Notice) throws {
+        try watchBell()
+        waiting.add(notice)
     }
 
     /// Takes a notice back.
@@ -238,7 +285,7 @@ final class RingTasks: Sendable {
         let reactor = try Runtime.shared().reactor
         guard try await turn.begin(until: deadline, on: reactor) else { return .timedOut }
         defer { turn.end() }
-        try watch.make(bell, for: .written) { [waiting] _ in waiting.post() }
+        try watchBell()
         while true {
             let notice = waiting.add()
             defer { waiting.remove(notice) }

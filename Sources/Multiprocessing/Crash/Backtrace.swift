@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
+internal import MultiprocessingPrimitives
 
 /// The calls that a crashed process was in, put into words when somebody asks: whoever catches an error need not pay for what he does not read.
 final class Backtrace: Sendable {
-    private let frames: [(image: UInt64, offset: UInt64)]
-    private let words = Mutex<[String]?>(nil)
+    private let frames: [CrashReport.Frame]
+    private let words = PlainMutex<[String]?>(nil)
 
     /// Keeps the frames of a report; without one there are none.
     init(_ report: CrashReport?) {
         frames = report?.frames ?? []
+    }
+
+    /// Keeps frames that were told in another way than by a report.
+    init(frames: [CrashReport.Frame]) {
+        self.frames = frames
     }
 
     /// The frames in words, down to where the package called the body. Reads the symbol tables of the images at the first call.
@@ -35,7 +40,8 @@ final class Backtrace: Sendable {
 
     /// Whether a frame is of the code that calls bodies.
     private static func isOwn(_ line: String) -> Bool {
-        line.contains(" MultiprocessingFunctions.ReceivedFunction") || line.contains("Multiprocessing.ChildMain")
+        line.contains(" MultiprocessingFunctions.Received") || line.contains("Multiprocessing.ChildMain")
+            || line.contains("Multiprocessing.Hosted")
     }
 }
 

@@ -8,8 +8,11 @@ struct CrashReport: Sendable {
     let signal: Signal
     /// Its last words, without the line end.
     let message: String?
-    /// Where it was, innermost call first, as places in images.
-    let frames: [(image: UInt64, offset: UInt64)]
+    /// A call on the stack, as a place in an image.
+    typealias Frame = (image: UInt64, offset: UInt64)
+
+    /// Where it was, innermost call first.
+    let frames: [Frame]
 
     /// Reads the packet that the handler sent. Nil when it is no such packet.
     init?(_ bytes: UnsafeRawBufferPointer) {

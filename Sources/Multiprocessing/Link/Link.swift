@@ -220,7 +220,7 @@ private final class DescriptorsAhead: Sendable {
         var isSpoiled = false
     }
 
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// Keeps those of one packet.
     func add(_ numbers: [Int32]) {

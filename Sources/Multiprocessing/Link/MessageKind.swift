@@ -35,6 +35,11 @@ enum MessageKind: UInt32 {
     /// Descriptors of the next message, when they are more than one packet carries.
     case descriptors = 22
 
+    // At the door of a manager.
+
+    /// From a new client: an end of a connection.
+    case connect = 32
+
     /// Whether descriptors that were sent ahead may belong to it. What a dying process says comes in between.
     var takesDescriptors: Bool { self != .crash && self != .exiting }
 }

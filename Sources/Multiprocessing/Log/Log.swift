@@ -79,7 +79,7 @@ enum Log {
     }
 
     /// Nil: nobody gets any.
-    static let configuration = Mutex<Configuration?>(nil)
+    static let configuration = PlainMutex<Configuration?>(nil)
 
     /// The level of lines to standard error, for a child to go on with; nil without any.
     static var inheritedLevel: Multiprocessing.LogLevel? {

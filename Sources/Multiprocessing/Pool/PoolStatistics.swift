@@ -12,6 +12,8 @@ public struct PoolStatistics: Sendable, CustomStringConvertible {
         public let tasks: Int
         /// How long it was at work.
         public let busy: Duration
+        /// How long it had nothing to do since it was started.
+        public let idle: Duration
         /// The memory it had after its last task, in bytes.
         public let resident: Int
         /// Whether it has a task now.
@@ -32,14 +34,20 @@ public struct PoolStatistics: Sendable, CustomStringConvertible {
         func pad(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.count)) + text
         }
-        var lines = ["worker                       pid    tasks      busy   memory"]
+        func seconds(_ time: Duration) -> String {
+            let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
+            return "\((seconds * 1000).rounded() / 1000) s"
+        }
+        var lines = ["worker                       pid    tasks      busy      idle   memory"]
         for worker in workers {
-            let seconds = Double(worker.busy.components.seconds) + Double(worker.busy.components.attoseconds) / 1e18
             let name = worker.name + String(repeating: " ", count: max(1, 22 - worker.name.count))
             let pid = pad(worker.processIdentifier.map { "\($0)" } ?? "-", 10)
-            let busy = pad("\((seconds * 1000).rounded() / 1000) s", 10)
+            let busy = pad(seconds(worker.busy), 10)
+            let idle = pad(seconds(worker.idle), 10)
             let memory = pad("\(worker.resident >> 20) MiB", 9)
-            lines.append("\(name)\(pid)\(pad("\(worker.tasks)", 9))\(busy)\(memory)\(worker.isBusy ? "  busy" : "")")
+            lines.append(
+                "\(name)\(pid)\(pad("\(worker.tasks)", 9))\(busy)\(idle)\(memory)\(worker.isBusy ? "  busy" : "")"
+            )
         }
         lines.append("\(running) running, \(waiting) waiting, \(restarts) workers lost")
         return lines.joined(separator: "\n")

@@ -18,4 +18,12 @@ public struct TaskOptions: Hashable, Sendable {
         self.retriesErrors = retriesErrors
         self.priority = priority
     }
+
+    /// Throws unless the options make sense.
+    func check() throws {
+        if let timeout, timeout <= .zero {
+            throw PoolError(.invalidArgument, "timeout is \(timeout), and must be more than no time")
+        }
+        if retries < 0 { throw PoolError(.invalidArgument, "retries is \(retries), and must be at least 0") }
+    }
 }

@@ -41,7 +41,7 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     public let startMethod: StartMethod
 
     private let path: [Int]
-    private let phase: Mutex<Phase>
+    private let phase: PlainMutex<Phase>
 
     // MARK: - Creating
 
@@ -100,7 +100,7 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
         path = identity.path + [number]
         isDaemon = daemon ?? identity.isDaemon
         self.startMethod = startMethod
-        phase = Mutex(.initial(job))
+        phase = PlainMutex(.initial(job))
     }
 
     private init(name: String, isDaemon: Bool, processIdentifier: Int32, pidfd: Int32?) {
@@ -108,7 +108,7 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
         self.isDaemon = isDaemon
         startMethod = .forkServer
         path = []
-        phase = Mutex(.other(processIdentifier: processIdentifier, pidfd: pidfd))
+        phase = PlainMutex(.other(processIdentifier: processIdentifier, pidfd: pidfd))
     }
 
     // MARK: - The processes around

@@ -8,7 +8,7 @@ final class ChildRegistry: Sendable {
         var children: [Int32: ChildProcess] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// Adds a child that was started.
     func add(_ child: ChildProcess, processIdentifier: Int32) {

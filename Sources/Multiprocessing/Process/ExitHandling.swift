@@ -9,6 +9,10 @@ enum ExitHandling {
     /// How long a daemon has to end after SIGTERM, in nanoseconds.
     private static let grace = Duration.seconds(1)
     private static let installedIn = Atomic<Int32>(0)
+    private static let exiting = Atomic<Int32>(0)
+
+    /// Whether this process is on its way out, so that nobody starts children any more in place of those that end.
+    static var isExiting: Bool { exiting.load(ordering: .relaxed) == getpid() }
 
     /// Registers it with `exit`, once in a process.
     static func install() {
@@ -21,6 +25,8 @@ enum ExitHandling {
     static func run() {
         // A copy made by `fork` inherits the handler but has no children.
         guard installedIn.load(ordering: .relaxed) == getpid(), let runtime = Runtime.ifMade else { return }
+        // Relaxed: whoever misses it starts a child that ends with this process.
+        exiting.store(getpid(), ordering: .relaxed)
         let children = runtime.children.all
         for child in children where child.isDaemon { try? child.terminate() }
         let deadline = Deadline(timeout: grace)

@@ -11,7 +11,7 @@ final class ForkServerClient: Sendable {
     /// One who waits until the server takes his order; then he asks again.
     final class Waiter: Sendable {
         let notice = Notice()
-        private let stored = Mutex<ProcessError?>(nil)
+        private let stored = PlainMutex<ProcessError?>(nil)
 
         /// Why there will be no child; nil: ask again.
         var failure: ProcessError? { stored.withLock { $0 } }
@@ -50,13 +50,13 @@ final class ForkServerClient: Sendable {
         var preloads: [[UInt8]] = []
     }
 
-    private let state: Mutex<State>
+    private let state: PlainMutex<State>
     private let reactor: Reactor
 
     /// Creates the client of a server that is started at the first need.
     init(reactor: Reactor, spares: Int) {
         self.reactor = reactor
-        state = Mutex(State(machine: ForkServerStateMachine(target: spares)))
+        state = PlainMutex(State(machine: ForkServerStateMachine(target: spares)))
     }
 
     // MARK: - Taking a child
@@ -64,7 +64,7 @@ final class ForkServerClient: Sendable {
     /// Asks for a child. Does not wait, but for the kernel to start a server.
     ///
     /// - Throws: `ProcessError` when there can be none, `SystemError` when descriptors are short.
-    func take() throws -> Offer {
+    func take(isBlocking: Bool) throws -> Offer {
         while true {
             let (retired, action, server) = state.withLock { state in
                 var retired: [Waiter] = []
@@ -73,7 +73,7 @@ final class ForkServerClient: Sendable {
                     retired = state.machine.retire(generation: server.generation).waiters
                     state.server = nil
                 }
-                return (retired, state.machine.take(waiter: Waiter()), state.server)
+                return (retired, state.machine.take(isBlocking: isBlocking, waiter: Waiter()), state.server)
             }
             for waiter in retired { waiter.tell(nil) }
             switch action {

@@ -56,7 +56,7 @@ final class ForkServerConnection: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// Starts a server process.
     init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws

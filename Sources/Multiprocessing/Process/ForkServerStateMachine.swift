@@ -51,7 +51,9 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
     }
 
     /// A child is wanted.
-    package mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
+    ///
+    /// - Parameter isBlocking: Whether a thread stands still meanwhile. It does not wait for the starts of others: those may be tasks that need this very thread to go on.
+    package mutating func take(isBlocking: Bool = false, waiter: @autoclosure () -> Waiter) -> TakeAction {
         switch phase {
         case .absent:
             guard failures < Self.maximumFailures else {
@@ -65,7 +67,7 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
             return .wait(enqueue(waiter()))
         case .running(let generation):
             if !spares.isEmpty { return .use(spares.removeFirst(), generation: generation, missing: missing()) }
-            guard outstanding < Self.maximumOutstanding else { return .wait(enqueue(waiter())) }
+            guard isBlocking || outstanding < Self.maximumOutstanding else { return .wait(enqueue(waiter())) }
             outstanding += 1
             return .order(generation: generation)
         }

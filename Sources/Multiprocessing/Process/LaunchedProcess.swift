@@ -23,7 +23,7 @@ final class LaunchedProcess: Sendable {
         /// Readable from its end on; made when somebody asks for it.
         var sentinel: SharedDescriptor?
         /// Called once its end is known.
-        var onEnd: (@Sendable () -> Void)?
+        var onEnd: [@Sendable () -> Void] = []
     }
 
     /// Its pid. Another process may have the number once it has ended.
@@ -38,9 +38,9 @@ final class LaunchedProcess: Sendable {
     let answered = Notice()
     private let link: Link
     /// Held while a message is taken from the link and noted, so that they are noted in order.
-    private let record = Mutex(Record())
+    private let record = PlainMutex(Record())
     /// The outcome of reaping an own child: nil before it, nil in it when somebody else did.
-    private let reaped = Mutex<ExitStatus??>(nil)
+    private let reaped = PlainMutex<ExitStatus??>(nil)
 
     /// Takes over the descriptors of a child.
     init(processIdentifier: Int32, isOwnChild: Bool, pidfd: consuming OwnedDescriptor, link: consuming Link) {
@@ -151,14 +151,14 @@ final class LaunchedProcess: Sendable {
     }
 
     private func settle(_ status: ExitStatus?) {
-        let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
-            guard record.status == nil else { return nil }
+        let onEnd = record.withLock { record -> [@Sendable () -> Void] in
+            guard record.status == nil else { return [] }
             record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
             record.sentinel?.signalEvent()
-            defer { record.onEnd = nil }
+            defer { record.onEnd = [] }
             return record.onEnd
         }
-        onEnd?()
+        for body in onEnd { body() }
         answered.post()
         ended.post()
     }
@@ -166,7 +166,7 @@ final class LaunchedProcess: Sendable {
     /// Calls `body` when its end becomes known, or now.
     func whenEnded(_ body: @escaping @Sendable () -> Void) {
         let isLate = record.withLock { record in
-            if record.status == nil { record.onEnd = body }
+            if record.status == nil { record.onEnd.append(body) }
             return record.status != nil
         }
         if isLate { body() }

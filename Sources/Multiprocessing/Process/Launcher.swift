@@ -19,7 +19,7 @@ enum Launcher {
         until deadline: Deadline = .never
     ) throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
-        guard var start = try begin(job, header, method, runtime) else {
+        guard var start = try begin(job, header, method, runtime, isBlocking: true) else {
             return try launchDirectly(job, header, method, runtime)
         }
         do {
@@ -48,7 +48,7 @@ enum Launcher {
         until deadline: Deadline = .never
     ) async throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
-        guard var start = try begin(job, header, method, runtime) else {
+        guard var start = try begin(job, header, method, runtime, isBlocking: false) else {
             return try launchDirectly(job, header, method, runtime)
         }
         do {
@@ -72,11 +72,12 @@ enum Launcher {
         _ job: Job,
         _ header: JobHeader,
         _ method: StartMethod,
-        _ runtime: Runtime
+        _ runtime: Runtime,
+        isBlocking: Bool
     ) throws -> ServerStart? {
         guard method == .forkServer else { return nil }
         MainVariables.checkOnce()
-        return ServerStart(try JobMessage(job, header, runtime), runtime.forkServer)
+        return ServerStart(try JobMessage(job, header, runtime), runtime.forkServer, isBlocking: isBlocking)
     }
 
     /// Starts a child without the server, which nobody has to wait for.

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Listens to a child's link until that is closed, which it may be long before the child ends: a closed link stays readable for good.
 final class LinkWatch: Sendable {
-    private let token = Mutex<Reactor.Token?>(nil)
+    private let token = PlainMutex<Reactor.Token?>(nil)
 
     /// Begins to listen. Once at a time for a process.
     func begin(_ process: LaunchedProcess, _ reactor: Reactor) throws(SystemError) {

@@ -28,13 +28,13 @@ final class OrderedChild: Sendable {
     /// The socket, to wait for.
     let linkNumber: Int32
     /// Nil once it has become a process, or will not.
-    private let link: Mutex<Link?>
+    private let link: PlainMutex<Link?>
     private let isForked = Atomic<Bool>(false)
 
     /// Keeps this process' end of the link of an order.
     init(_ link: consuming Link, slot: Int, of server: ForkServerConnection) {
         linkNumber = link.socket.number
-        self.link = Mutex(link)
+        self.link = PlainMutex(link)
         self.slot = slot
         self.server = server
     }

@@ -12,11 +12,12 @@ internal import MultiprocessingWireCoding
 enum Outcome {
     /// Writes that the body returned. When the result cannot be encoded, that is the outcome.
     static func write(result: ResultEncoder?, into writer: inout WireWriter, userInfo: [CodingUserInfoKey: Any]) {
+        let start = writer.count
         writer.write(UInt8(0))
         do {
             try result?(&writer, userInfo)
         } catch {
-            writer.removeAll()
+            writer.truncate(to: start)
             write(error: error, into: &writer)
         }
     }
@@ -63,14 +64,19 @@ enum Outcome {
         result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> R {
         if try reader.read(UInt8.self) == 0 { return try result(&reader, userInfo) }
+        throw try readError(from: &reader, processName)
+    }
+
+    /// Reads the error of a body that threw, where its words begin.
+    static func readError(from reader: inout WireReader, _ processName: String) throws -> any Error {
         let typeName = try reader.readString()
         let text = try reader.readString()
         if try reader.read(UInt8.self) == 1 {
             var payload = WireReader(try reader.readLengthPrefixedBytes())
             // An error that cannot be rebuilt is still told, in words.
-            if let error = try? readPayload(&payload) { throw error }
+            if let error = try? readPayload(&payload) { return error }
         }
-        throw RemoteError(typeName: typeName, message: text, processName: processName)
+        return RemoteError(typeName: typeName, message: text, processName: processName)
     }
 
     private static func readPayload(_ reader: inout WireReader) throws -> (any Error)? {

@@ -31,8 +31,8 @@ final class Runtime: Sendable {
     let forkServer: ForkServerClient
     /// Started and not yet ended.
     let children = ChildRegistry()
-    private let lifelineStorage = Mutex<Lifeline?>(nil)
-    private let selfStorage = Mutex<SharedDescriptor?>(nil)
+    private let lifelineStorage = PlainMutex<Lifeline?>(nil)
+    private let selfStorage = PlainMutex<SharedDescriptor?>(nil)
 
     private init() throws {
         reactor = try Reactor()

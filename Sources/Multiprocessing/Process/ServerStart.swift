@@ -25,12 +25,15 @@ struct ServerStart {
 
     private let job: JobMessage
     private let client: ForkServerClient
+    /// Whether its thread stands still while it waits.
+    private let isBlocking: Bool
     private var stage = Stage.beginning
     private var attempts = 0
 
     /// Creates the start of a child that gets `job`.
-    init(_ job: JobMessage, _ client: ForkServerClient) {
+    init(_ job: JobMessage, _ client: ForkServerClient, isBlocking: Bool) {
         self.job = job
+        self.isBlocking = isBlocking
         self.client = client
     }
 
@@ -75,7 +78,7 @@ struct ServerStart {
     // MARK: - Steps
 
     private mutating func begin() throws {
-        switch try client.take() {
+        switch try client.take(isBlocking: isBlocking) {
         case .wait(let waiter): stage = .waitingForServer(waiter)
         case .spare(let child, let debt):
             // Most often it is there, and gets its job after that: killed while it waited, it is replaced.

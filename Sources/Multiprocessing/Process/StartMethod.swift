@@ -25,7 +25,7 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
     /// Swift concurrency does not work in it. `start()` throws in a Swift task, and for an asynchronous body.
     public static let fork = StartMethod(kind: .fork)
 
-    private static let chosen = Mutex<StartMethod?>(nil)
+    private static let chosen = PlainMutex<StartMethod?>(nil)
 
     /// The method where none is named: `.forkServer`, unless the program has set another. It can be set once, before the first process was started with it; setting it again to
     /// another value is a programmer error and traps.

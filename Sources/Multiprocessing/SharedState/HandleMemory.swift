@@ -143,7 +143,8 @@ enum HandleMemory {
         in encoder: any Encoder
     ) throws -> UInt32 {
         guard let carried = encoder.userInfo[CarriedDescriptors.userInfoKey] as? CarriedDescriptors else {
-            throw HandleNotPortable(type, "cannot be written by this encoder")
+            let refusal = encoder.userInfo[HandleNotPortable.refusalKey] as? String
+            throw HandleNotPortable(type, refusal ?? "cannot be written by this encoder")
         }
         return UInt32(carried.attach(descriptor, owner: owner))
     }

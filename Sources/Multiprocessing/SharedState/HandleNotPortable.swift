@@ -17,6 +17,16 @@ public struct HandleNotPortable: Error, Hashable, Sendable, CustomStringConverti
         self.detail = detail
     }
 
+    /// With this key an encoder's `userInfo` says why it carries no handles.
+    static let refusalKey = makeRefusalKey()
+
+    private static func makeRefusalKey() -> CodingUserInfoKey {
+        guard let key = CodingUserInfoKey(rawValue: "multiprocessing.refusal") else {
+            preconditionFailure("any text is a key")
+        }
+        return key
+    }
+
     /// The type, what was tried and what can be done instead.
     public var description: String {
         "\(typeName) \(detail): it can only be sent to processes of this program, as a capture or argument of a function, "

@@ -10,7 +10,7 @@ internal import Synchronization
 final class Notice: @unchecked Sendable {
     /// 0: not yet; 1: it has happened. A futex word, so it needs an address of its own.
     private let word: UnsafeMutablePointer<Atomic<UInt32>>
-    private let waiters = Mutex<[UInt64: CheckedContinuation<Void, any Error>]>([:])
+    private let waiters = PlainMutex<[UInt64: CheckedContinuation<Void, any Error>]>([:])
     private let nextWaiter = Atomic<UInt64>(0)
 
     /// Creates a notice of something that has not happened yet.

@@ -24,12 +24,15 @@ final class Reactor: Sendable {
         case written
         /// That the other end of a socket is closed, once.
         case hangUp
+        /// That something can be written, or that a connection attempt has ended.
+        case writable
 
         fileprivate var events: UInt32 {
             switch self {
             case .readable: EPOLLIN.rawValue | EPOLLRDHUP.rawValue
             case .written: EPOLLIN.rawValue | EPOLLET.rawValue
             case .hangUp: EPOLLRDHUP.rawValue | EPOLLET.rawValue
+            case .writable: EPOLLOUT.rawValue
             }
         }
     }
@@ -42,7 +45,7 @@ final class Reactor: Sendable {
         fileprivate let value: UInt64
     }
 
-    private let state = Mutex(ReactorStateMachine<Handler>())
+    private let state = PlainMutex(ReactorStateMachine<Handler>())
     private let epoll: OwnedDescriptor
     private let bell: OwnedDescriptor
 
@@ -81,11 +84,12 @@ final class Reactor: Sendable {
         return Token(value: token)
     }
 
-    /// Calls `handler` once: when `descriptor` is readable, or when the deadline has come.
+    /// Calls `handler` once: when `descriptor` is readable, or what else is of `interest`, or when the deadline has come.
     ///
     /// The wait has a descriptor of its own for the same file: several waits for one file do not disturb each other, and the caller may close its own meanwhile.
     func waitOnce(
         _ descriptor: Int32,
+        for interest: Interest = .readable,
         until deadline: Deadline,
         _ handler: @escaping Handler
     ) throws(SystemError) -> Token {
@@ -99,7 +103,7 @@ final class Reactor: Sendable {
             )
         }
         do {
-            try control(EPOLL_CTL_ADD, own, token: added.token, oneShot: true)
+            try control(EPOLL_CTL_ADD, own, token: added.token, events: interest.events | EPOLLONESHOT.rawValue)
         } catch {
             if state.withLock({ $0.remove(added.token) }) != nil { close(own) }
             throw error

@@ -38,7 +38,7 @@ extension Ring {
         while true {
             if isShut { return .shut }
             if isAbandoned { return .abandoned }
-            if try write(bytes, descriptors, units: units) { return .done }
+            if try write(bytes, descriptors, units: units, isPatient: deadline != .passed) { return .done }
             let seen = cachedHead
             let result = sleep(on: space, until: deadline, cancellation) { [self] in
                 // Relaxed: `write` looks again.
@@ -71,20 +71,20 @@ extension Ring {
     }
 
     /// The head as a producer saw it last; with the producers' lock.
-    private var cachedHead: UInt64 {
+    var cachedHead: UInt64 {
         get { base.load(fromByteOffset: 136, as: UInt64.self) }
         set { base.storeBytes(of: newValue, toByteOffset: 136, as: UInt64.self) }
     }
 
-    /// How many bytes have pages; with the producers' lock.
-    var committed: Int {
-        get { base.load(fromByteOffset: 144, as: Int.self) }
-        set { base.storeBytes(of: newValue, toByteOffset: 144, as: Int.self) }
-    }
-
     /// Writes a message if there is room; with the producers' lock.
-    private func write(_ bytes: UnsafeRawBufferPointer, _ descriptors: [Int32], units: Int) throws(SystemError) -> Bool
-    {
+    ///
+    /// - Parameter isPatient: Whether it may wait for a moment to find room in warm memory.
+    private func write(
+        _ bytes: UnsafeRawBufferPointer,
+        _ descriptors: [Int32],
+        units: Int,
+        isPatient: Bool
+    ) throws(SystemError) -> Bool {
         // Relaxed: only producers change it, under this lock.
         let tail = RingPosition(word: tail.pointee.load(ordering: .relaxed))
         var head = RingPosition(word: cachedHead)
@@ -97,6 +97,9 @@ extension Ring {
                 head = RingPosition(word: now)
                 placement = place(units, tail: tail, head: head)
             }
+        }
+        if isPatient, isCold(placement, units, tail: tail) {
+            (placement, head) = awaitWarmMemory(units, tail: tail, head: head, found: placement)
         }
         guard placement != .nowhere else { return false }
         guard let ticket = try send(descriptors, isEmpty: tail.count(since: head) == 0) else { return false }
@@ -115,7 +118,7 @@ extension Ring {
 
     /// Decides where a record goes, with regard to the most messages and bytes.
     @inline(__always)
-    private func place(_ units: Int, tail: RingPosition, head: RingPosition) -> RingStateMachine.Placement {
+    func place(_ units: Int, tail: RingPosition, head: RingPosition) -> RingStateMachine.Placement {
         let count = tail.count(since: head)
         guard count < capacity else { return .nowhere }
         let occupancy = occupancy(tail: tail, head: head)
@@ -181,44 +184,5 @@ extension Ring {
         }
         guard let source = bytes.baseAddress else { return }
         address.copyMemory(from: source, byteCount: bytes.count)
-    }
-
-    // MARK: - Pages
-
-    /// Gives the ring pages up to `end`.
-    @inline(__always)
-    private func commit(_ end: Int) throws(SystemError) {
-        if end > committed { try grow(to: end) }
-    }
-
-    /// Allocates more than is asked for, so that growing by small records costs little.
-    @inline(never)
-    private func grow(to end: Int) throws(SystemError) {
-        let page = MemoryRegion.pageSize
-        let before = committed
-        let ahead = min(before, 1 << 22)
-        let wanted = min((end + ahead + page - 1) / page * page, memory.size)
-        do {
-            try memory.allocate(before..<wanted)
-            committed = wanted
-        } catch {
-            // Little is left: only what must be.
-            let least = (end + page - 1) / page * page
-            try memory.allocate(before..<least)
-            committed = least
-        }
-    }
-
-    /// Gives memory back that a backlog of the past needed, when the stream goes back to the front and nothing alive lies behind it.
-    private func freeMemory(behind tail: RingPosition, head: RingPosition, target: Int) {
-        guard target == rules.first, tail.lap == head.lap else { return }
-        let page = MemoryRegion.pageSize
-        let keep = max(2 * (tail.offset + 1) * RingPosition.unit, 1 << 22)
-        let before = committed
-        guard before > 2 * keep else { return }
-        let kept = (keep + page - 1) / page * page
-        // The number first: pages that are there without being counted do no harm.
-        committed = kept
-        memory.free(kept..<before)
     }
 }

@@ -68,6 +68,9 @@ package final class Ring: @unchecked Sendable {
     /// The departures at which this process looked at the socket last.
     private let seenDepartures = Atomic<UInt32>(0)
 
+    /// How this process's producers fared that waited for warm memory (`awaitWarmMemory`).
+    let impatience = Atomic<Int>(0)
+
     /// Creates the view of the ring in `range` of `file`.
     ///
     /// - Parameters:

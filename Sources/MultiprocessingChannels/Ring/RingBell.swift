@@ -34,16 +34,15 @@ extension Ring {
     /// A new value each time, so that whoever rings takes back no later mark than it has seen.
     func mark(_ word: SharedWord) {
         if word.add(1) == 0 { word.add(1) }
-        // The mark before the looks at the lock and the position; pairs with the fence in `ringIfMarked`.
+        // The mark before the looks at the lock and the position; pairs with the sequentially consistent exchange that takes the lock and the look in `ringIfMarked`.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
     }
 
     /// Rings for those who have marked `word`; with the lock of the own side, before the store they wait for.
     @inline(__always)
     func ringIfMarked(_ word: SharedWord) {
-        // The lock before the look at the mark.
-        atomicMemoryFence(ordering: .sequentiallyConsistent)
-        let seen = word.load(.relaxed)
+        // The lock, taken in sequentially consistent order, before the look at the mark in the same order: a waiter that is missed here finds the lock held.
+        let seen = word.loadInOrder()
         guard seen != 0 else { return }
         ring()
         _ = word.replace(seen, with: 0)
@@ -66,11 +65,10 @@ extension Ring {
     ) {
         guard let list = mp_this_thread().pointee.robust else { return }
         mp_robust_pending(list, base + offset)
-        // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten.
-        word.pointee.store(position.word, ordering: .releasing)
-        // The position before the look at the sleeper's mark; pairs with the exchange in `sleep`.
-        atomicMemoryFence(ordering: .sequentiallyConsistent)
-        if sleeper.load(.relaxed) != 0 {
+        // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten. In one order with the look at the sleeper's mark, before it; pairs
+        // with the exchange and the fence in `sleep`.
+        word.pointee.store(position.word, ordering: .sequentiallyConsistent)
+        if sleeper.loadInOrder() != 0 {
             sleeper.exchange(0)
             sleeper.wake(1)
         }

@@ -9,7 +9,7 @@ internal import Synchronization
 /// At first only its beginning is mapped. When the ring grows beyond, twice as much is mapped, elsewhere; the earlier mappings stay, since other threads may be using them. They show
 /// the same pages and cost nothing but addresses.
 final class RingMemory: @unchecked Sendable {
-    // Safe because a larger mapping replaces a smaller one in a way that any thread may see at any time (see `window`).
+    // Safe because a larger mapping replaces a smaller one in a way that any thread may see at any time (see `largest`).
 
     /// The bytes that are mapped at first.
     static let firstWindow = 1 << 20
@@ -23,12 +23,15 @@ final class RingMemory: @unchecked Sendable {
     private let file: RingFile
     private let fileOffset: Int
 
-    /// The largest mapping. The address is stored before the size and loaded after it, so whoever sees a size sees an address for at least as much.
-    private let windowAddress: Atomic<UInt>
-    private let windowSize: Atomic<Int>
+    /// A mapping from the beginning of the ring's part, and the smaller one before it. Never changed.
+    private struct Window {
+        let address: UnsafeMutableRawPointer
+        let size: Int
+        let before: UnsafeMutablePointer<Window>?
+    }
 
-    /// The mappings besides the first, to be undone at the end.
-    private let later = Mutex<[(address: UInt, size: Int)]>([])
+    /// The largest mapping. Without a lock, because a forked child could find that held by a thread that it does not have.
+    private let largest: Atomic<UnsafeMutablePointer<Window>>
 
     /// Maps the beginning of `range` of `file`.
     init(_ file: RingFile, _ range: Range<Int>) throws(SystemError) {
@@ -36,43 +39,53 @@ final class RingMemory: @unchecked Sendable {
         fileOffset = range.lowerBound
         size = range.count
         base = try Self.map(file, fileOffset, Self.firstWindow)
-        windowAddress = Atomic(UInt(bitPattern: base))
-        windowSize = Atomic(Self.firstWindow)
+        let window = UnsafeMutablePointer<Window>.allocate(capacity: 1)
+        window.initialize(to: Window(address: base, size: Self.firstWindow, before: nil))
+        largest = Atomic(window)
     }
 
     deinit {
-        for mapping in later.withLock({ $0 }) {
-            munmap(UnsafeMutableRawPointer(bitPattern: mapping.address), mapping.size)
+        // Relaxed: nobody else is left.
+        var next: UnsafeMutablePointer<Window>? = largest.load(ordering: .relaxed)
+        while let window = next {
+            munmap(window.pointee.address, window.pointee.size)
+            next = window.pointee.before
+            window.deallocate()
         }
-        munmap(base, Self.firstWindow)
     }
 
     /// Where the bytes from `offset` on lie, mapped up to `end`, which is at most `size`.
     @inline(__always)
     func address(_ offset: Int, upTo end: Int) throws(SystemError) -> UnsafeMutableRawPointer {
         // Acquiring: pairs with the release in `extend`.
-        if end > windowSize.load(ordering: .acquiring) { try extend(to: end) }
-        return window + offset
+        let window = largest.load(ordering: .acquiring)
+        return (end <= window.pointee.size ? window.pointee.address : try extend(to: end)) + offset
     }
 
-    private var window: UnsafeMutableRawPointer {
-        // Relaxed: at least as new as the size that was loaded before.
-        UnsafeMutableRawPointer(bitPattern: windowAddress.load(ordering: .relaxed)).unsafelyUnwrapped
-    }
-
+    /// Maps enough for `end`, unless another thread is faster, and returns where.
     @inline(never)
-    private func extend(to end: Int) throws(SystemError) {
-        try later.withLock { later throws(SystemError) in
-            var wanted = windowSize.load(ordering: .relaxed)  // written under this lock only
-            guard end > wanted else { return }
+    private func extend(to end: Int) throws(SystemError) -> UnsafeMutableRawPointer {
+        var before = largest.load(ordering: .acquiring)
+        while end > before.pointee.size {
+            var wanted = before.pointee.size
             while wanted < end { wanted *= 2 }
             wanted = min(wanted, size)
-            let address = UInt(bitPattern: try Self.map(file, fileOffset, wanted))
-            later.append((address, wanted))
-            // Relaxed: the release of the size orders it.
-            windowAddress.store(address, ordering: .relaxed)
-            windowSize.store(wanted, ordering: .releasing)
+            let window = UnsafeMutablePointer<Window>.allocate(capacity: 1)
+            do {
+                let address = try Self.map(file, fileOffset, wanted)
+                window.initialize(to: Window(address: address, size: wanted, before: before))
+            } catch {
+                window.deallocate()
+                throw error
+            }
+            // Releasing: pairs with the acquiring loads, which then see the mapping's fields.
+            let result = largest.compareExchange(expected: before, desired: window, ordering: .acquiringAndReleasing)
+            guard !result.exchanged else { return window.pointee.address }
+            munmap(window.pointee.address, wanted)
+            window.deallocate()
+            before = result.original
         }
+        return before.pointee.address
     }
 
     private static func map(_ file: RingFile, _ offset: Int, _ size: Int) throws(SystemError) -> UnsafeMutableRawPointer

@@ -82,6 +82,14 @@ package struct LaneReader {
         lane.writerSleeps.wake(1)
     }
 
+    /// Whether the writer has asked to be told when there is nothing left to read; the question is answered by that. After `release`.
+    package func isAskedForRoom() -> Bool {
+        // The head before the look at the mark; pairs with the fence in `LaneWriter.askForRoom`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        guard lane.writerSleeps.load(.relaxed) != 0 else { return false }
+        return lane.writerSleeps.exchange(0) != 0
+    }
+
     /// Blocks until there may be a record, watching for a moment first.
     package func sleep() {
         if Spinning.wait(until: { !isEmpty }) { return }

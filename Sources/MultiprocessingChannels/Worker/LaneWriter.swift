@@ -79,6 +79,25 @@ package struct LaneWriter {
         lane.head.pointee.load(ordering: .relaxed) != seenHead
     }
 
+    /// How many bytes the reader has given back so far; changes with every record it is done with.
+    package var released: UInt64 { lane.head.pointee.load(ordering: .relaxed) }
+
+    /// The place behind the record that was reserved last.
+    package var position: UInt64 { tail }
+
+    /// Whether the reader is done with everything before `position`, which may be overwritten then.
+    package func isReleased(_ position: UInt64) -> Bool {
+        // Acquiring: what the reader did before it moved on is seen.
+        lane.head.pointee.load(ordering: .acquiring) >= position
+    }
+
+    /// Asks the reader to say when it has nothing left to read (`LaneReader.isAskedForRoom`); look again afterwards whether that is so already.
+    package func askForRoom() {
+        lane.writerSleeps.exchange(1)
+        // The mark before the look at the head; pairs with the fence in `LaneReader.isAskedForRoom`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+    }
+
     /// Makes room for a record of `size` bytes, a multiple of 16, and writes its size and kind; nil when there is none before the reader takes something.
     ///
     /// The rest of the record is the caller's to write before `publish`. Several records can be published at once.

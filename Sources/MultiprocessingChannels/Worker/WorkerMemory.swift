@@ -7,7 +7,9 @@
 //      128    128   words of the task lane (LaneWriter.swift), towards the worker
 //      256    128   words of the result lane, towards the pool
 //      512     64   the status line, written by the worker only
-//     1024     64   for each of 16 segments of the worker: not 0 while the pool reads a result in it
+//      576     64   the pool's wishes, written by the pool; see below
+//     1024     64   for each of 16 segments of the worker: 1 while the pool reads a result in it; 2: the pool could not open it
+//     1152     64   for each of 16 segments of the pool: not 0 when the worker could not open it
 //     4096  65536   records of the task lane
 //    69632  65536   records of the result lane
 //
@@ -19,6 +21,13 @@
 //      536      8   tasks it has finished
 //      544      8   nanoseconds it has spent in tasks
 //      552      8   its resident memory in bytes, when it was last asked for
+//      560      8   not 0: it has begun to serve
+//      568      8   the task it awaits, which can be asked to cancel itself; 0: none
+//
+// The pool's wishes:
+//
+//      576      8   the task that is to cancel itself
+//      584      4   changes whenever the thread of the worker that waits for an asynchronous task is to look; that thread sleeps on it
 
 package import MultiprocessingPrimitives
 internal import Synchronization
@@ -68,6 +77,9 @@ package final class WorkerMemory: Sendable {
         case finished = 536
         case busy = 544
         case resident = 552
+        case serving = 560
+        case awaited = 568
+        case unwanted = 576
     }
 
     /// Reads a word of the status line.
@@ -86,13 +98,52 @@ package final class WorkerMemory: Sendable {
         (region.base + word.rawValue).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
+    // MARK: - Wishes
+
+    /// Where the worker's thread sleeps that waits for an asynchronous task.
+    package var attention: SharedWord { SharedWord(region.base, offset: 584) }
+
+    /// Asks the task with that ticket to cancel itself; the pool only.
+    package func askToCancel(_ ticket: UInt64) {
+        setStatus(.unwanted, ticket)
+        attention.add(1)
+        attention.wake(.max)
+    }
+
+    /// Whether the task with that ticket was asked to cancel itself.
+    package func isAskedToCancel(_ ticket: UInt64) -> Bool { status(.unwanted) == ticket }
+
+    // MARK: - Segments
+
+    /// What the pool does with a segment of the worker.
+    private func reading(_ slot: Int) -> SharedWord { SharedWord(region.base, offset: 1024 + 4 * slot) }
+
     /// Whether the pool still reads a result in the worker's segment `slot`.
-    package func isRead(_ slot: Int) -> Bool {
-        SharedWord(region.base, offset: 1024 + 4 * slot).load(.acquiring) != 0
+    package func isRead(_ slot: Int) -> Bool { reading(slot).load(.acquiring) != 0 }
+
+    /// Notes that the pool could not open the worker's segment `slot`, which is to be made anew.
+    package func setUnreadable(_ slot: Int) {
+        if slot < Self.segmentCount { reading(slot).store(2) }
+    }
+
+    /// Whether the pool could not open the worker's segment `slot`; it is free by this.
+    package func takeUnreadable(_ slot: Int) -> Bool { reading(slot).replace(2, with: 0) }
+
+    /// Whether the worker could not open a segment of the pool.
+    private func unopened(_ slot: Int) -> SharedWord { SharedWord(region.base, offset: 1152 + 4 * slot) }
+
+    /// Notes that the worker could not open the pool's segment `slot`, which is to be made anew.
+    package func setUnopened(_ slot: Int) {
+        if slot < Self.segmentCount { unopened(slot).store(1) }
+    }
+
+    /// Whether the worker could not open the pool's segment `slot`, asked once.
+    package func takeUnopened(_ slot: Int) -> Bool {
+        unopened(slot).load(.acquiring) != 0 && unopened(slot).exchange(0) != 0
     }
 
     /// Notes that the pool is to read a result in segment `slot`, or that it has.
     package func setRead(_ slot: Int, _ isRead: Bool) {
-        SharedWord(region.base, offset: 1024 + 4 * slot).store(isRead ? 1 : 0)
+        reading(slot).store(isRead ? 1 : 0)
     }
 }

@@ -42,7 +42,7 @@ package struct SharedWord: @unchecked Sendable {
     }
 
     /// Frees a word that was allocated on its own.
-    func deallocate() {
+    package func deallocate() {
         pointer.deallocate()
     }
 
@@ -54,6 +54,11 @@ package struct SharedWord: @unchecked Sendable {
         case .relaxed: pointer.pointee.load(ordering: .relaxed)
         default: pointer.pointee.load(ordering: .acquiring)
         }
+    }
+
+    /// Returns the value, in sequentially consistent order.
+    package func loadInOrder() -> UInt32 {
+        pointer.pointee.load(ordering: .sequentiallyConsistent)
     }
 
     /// Sets the value; what this thread wrote before is visible to whoever loads it with acquiring order.

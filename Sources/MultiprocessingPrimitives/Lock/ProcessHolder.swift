@@ -25,7 +25,7 @@ final class ProcessHolder: Sendable {
     }
 
     /// Safe to change from any thread: under the mutex, as is the list.
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// The sentinels, laid out like locks: held by the thread from its start to its end. Never freed.
     private let sentinels = SentinelPair()

@@ -93,10 +93,13 @@ package struct RobustLock: @unchecked Sendable {
         guard atomicWord.pointee.load(ordering: .relaxed) == 0 else { return false }
         mp_robust_pending(list, base)
         defer { mp_robust_pending(list, nil) }
-        // Acquiring: pairs with the release in `release` of the holder before.
-        guard
-            atomicWord.pointee.compareExchange(expected: 0, desired: thread.pointee.id, ordering: .acquiring).exchanged
-        else { return false }
+        // Acquiring: pairs with the release in `release` of the holder before. In one order with what a holder looks at next, for those who ask whether somebody holds the lock (`isLocked`).
+        let taken = atomicWord.pointee.compareExchange(
+            expected: 0,
+            desired: thread.pointee.id,
+            ordering: .sequentiallyConsistent
+        )
+        guard taken.exchanged else { return false }
         mp_robust_link(list, base)
         // Relaxed: for descriptions and error messages.
         ownerProcess.pointee.store(thread.pointee.process, ordering: .relaxed)
@@ -128,9 +131,9 @@ package struct RobustLock: @unchecked Sendable {
 
     // MARK: - Questions
 
-    /// Whether anybody holds the lock.
+    /// Whether anybody holds the lock, in sequentially consistent order.
     package var isLocked: Bool {
-        atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask != 0
+        atomicWord.pointee.load(ordering: .sequentiallyConsistent) & Self.threadMask != 0
     }
 
     /// Whether somebody may be asleep until the lock is free, for tests.

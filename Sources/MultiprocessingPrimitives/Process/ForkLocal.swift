@@ -27,6 +27,12 @@ package final class ForkLocal<Value: Sendable>: Sendable {
         self.make = make
     }
 
+    deinit {
+        // Relaxed: nobody else is left. A value of the parent's is not this process's to end.
+        guard let last = box.load(ordering: .relaxed) else { return }
+        if last._withUnsafeGuaranteedRef({ $0.generation }) == mp_fork_generation() { last.release() }
+    }
+
     /// This process's value.
     package var value: Value {
         let generation = mp_fork_generation()

@@ -21,7 +21,7 @@ package final class BlockingWaiters: Sendable {
         var idle = 0
     }
 
-    private let state = Mutex(State())
+    private let state = PlainMutex(State())
 
     /// Changes with every new job, so that no idle thread sleeps through one. Never freed.
     private let news: SharedWord

@@ -3,6 +3,7 @@
 // An insert-only hash table with open addressing. Readers take no lock: a slot's key is published after its plan, and neither changes any more. Slots are never
 // given back; types are few.
 
+internal import MultiprocessingPrimitives
 internal import Synchronization
 
 /// The plans of all types seen so far, found by the address of the type's metadata.
@@ -27,7 +28,7 @@ final class PlanTable: Sendable {
     private nonisolated(unsafe) let slots: UnsafeMutablePointer<Slot>
 
     /// The plans of types that found no slot, and the lock under which slots are filled.
-    private let overflow = Mutex<[UInt: UInt]>([:])
+    private let overflow = PlainMutex<[UInt: UInt]>([:])
 
     /// Creates an empty table.
     private init() {

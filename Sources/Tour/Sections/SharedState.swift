@@ -33,3 +33,20 @@ func locks() throws {
     }
     print("Final Counter:", counter.value)
 }
+
+// MARK: - 11. Shared data structures: Manager
+
+/// Adds an element to a list that other processes see as well.
+@Sendable private func addItem(_ list: ManagedList<String>) throws {
+    try list.append("Hello")
+}
+
+/// Lets a process add to a list in a manager, and prints the list.
+func managers() throws {
+    let manager = try Manager()
+    let list = try manager.list(of: String.self)
+    let process = ChildProcess(target: addItem, arguments: list)
+    try process.start()
+    try process.join()
+    print(try list.value())
+}

@@ -11,7 +11,16 @@ public final class AsyncResult<R: Sendable>: Sendable {
     let job: PoolJob
     private let decode: @Sendable (PoolJob) throws -> R
 
-    init(_ core: PoolCore, _ job: PoolJob, _ decode: @escaping @Sendable (PoolJob) throws -> R) {
+    /// What must not end before this is dropped. A pool's last use may be the call whose result is waited for.
+    private let owner: (any AnyObject & Sendable)?
+
+    init(
+        _ core: PoolCore,
+        _ job: PoolJob,
+        keeping owner: (any AnyObject & Sendable)? = nil,
+        _ decode: @escaping @Sendable (PoolJob) throws -> R
+    ) {
+        self.owner = owner
         self.core = core
         self.job = job
         self.decode = decode
@@ -78,6 +87,7 @@ public final class AsyncResult<R: Sendable>: Sendable {
 
     /// Cancels the call: what waits is not begun, and a worker that is at it is ended and replaced. Whoever waits gets `CancellationError`. Does nothing once there is an outcome.
     public func cancel() {
+        guard (try? core.checkProcess()) != nil else { return }
         core.withLock {
             guard !job.isEnded else { return }
             job.fail(CancellationError())

@@ -11,6 +11,8 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
 
     let core: PoolCore
     let job: PoolJob
+    /// Kept by the result.
+    let pool: Pool
     /// How many items are in a piece; nil: it follows from how many there are.
     let pieceSize: Int?
 
@@ -25,7 +27,10 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
         if let chunkSize, chunkSize < 1 {
             throw PoolError(.invalidArgument, "chunkSize is \(chunkSize), and must be at least 1")
         }
+        try options.check()
+        self.pool = pool
         core = pool.core
+        try core.checkProcess()
         let singly = isElementwise || options.timeout != nil
         pieceSize = singly ? 1 : chunkSize
         job = PoolJob(
@@ -59,7 +64,9 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
     func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
         let size = pieceSize ?? Self.pieceSize(for: items.count, workers: core.withLock { core.session.parallelism })
         let (job, count) = (job, items.count)
-        let result = AsyncResult(core, job) { job in try Self.results(of: job, count: count, pieceSize: size) }
+        let result = AsyncResult(core, job, keeping: pool) { job in
+            try Self.results(of: job, count: count, pieceSize: size)
+        }
         result.call(callbacks)
         try submit(items, size)
         return result

@@ -198,6 +198,8 @@ extension Pool {
         _ block: TaskInput.Block,
         decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> AsyncResult<R> {
+        try options.check()
+        try core.checkProcess()
         let job = PoolJob(
             try core.functions.function(function, isMapping: false),
             options,
@@ -205,7 +207,7 @@ extension Pool {
             isElementwise: false
         )
         job.take(block)
-        let result = AsyncResult(core, job) { job in
+        let result = AsyncResult(core, job, keeping: self) { job in
             guard let answer = job.answers.first else { throw PoolError(.engine, "a call has ended without an answer") }
             return try job.read(answer, decode)
         }

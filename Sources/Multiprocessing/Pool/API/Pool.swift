@@ -14,7 +14,7 @@ internal import MultiprocessingWireCoding
 ///
 /// A worker that dies fails the call it was at, with ``WorkerLost``, and is replaced; everything else goes on. Functions, arguments and results are encoded and decoded on the thread of whoever calls.
 ///
-/// A pool can be used by any number of threads and tasks, and inside the workers of another pool. It ends its workers when it is dropped; `close()` and `join()` let them finish first.
+/// A pool can be used by any number of threads and tasks, and inside the workers of another pool. It ends its workers when it and all ``AsyncResult``s of its calls are dropped; `close()` and `join()` let them finish first.
 public final class Pool: Sendable {
     let core: PoolCore
 
@@ -98,6 +98,7 @@ public final class Pool: Sendable {
     /// How many workers there are to be. Workers too many end after what they are doing; new ones are started at once.
     public func resize(processes: Int) throws {
         let count = try Self.checked(processes, "processes")
+        try core.checkProcess()
         core.withLock { core.session.scale(to: count) }
         core.ensureThread()
     }

@@ -39,6 +39,12 @@ extension PoolCore {
     /// Throws while the pool accepts calls.
     func checkJoinable() throws {
         try checkProcess()
+        if thread.isCurrent {
+            throw PoolError(
+                .stillRunning,
+                "a pool cannot be joined in one of its callbacks, which would wait for itself"
+            )
+        }
         try withLock {
             if phase == .running {
                 throw PoolError(
@@ -57,7 +63,10 @@ extension PoolCore {
 
     /// What the pool is doing.
     var statistics: PoolStatistics {
-        withLock {
+        guard (try? checkProcess()) != nil else {
+            return PoolStatistics(workers: [], waiting: 0, running: 0, restarts: 0)
+        }
+        return withLock {
             PoolStatistics(
                 workers: session.statistics,
                 waiting: machine.waiting,

@@ -68,6 +68,7 @@ extension PoolCore {
     ///
     /// - Throws: `CancellationError` as soon as the task is cancelled; `SystemError` when this process cannot wait.
     func wait(for job: PoolJob, until deadline: Deadline, _ isReady: () -> Bool) async throws -> Bool {
+        try checkProcess()
         let reactor = try Runtime.shared().reactor
         while true {
             let notice: Notice? = withLock {

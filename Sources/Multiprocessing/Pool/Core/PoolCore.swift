@@ -111,9 +111,10 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         try capabilities.check(job.function.descriptors)
         try capabilities.check(job.input.descriptors)
         try withLock {
+            if !isLed, session.hasNews { session.poll(self) }
+            // After the news, which may be that there will be no workers any more.
             try checkRunning()
             submissions &+= 1
-            if !isLed, session.hasNews { session.poll(self) }
             job.id = machine.add(job, job.rules)
             pendingBytes += job.inputBytes
             addPieces(of: job, job.input.count, isLast: isComplete)

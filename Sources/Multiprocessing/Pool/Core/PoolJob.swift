@@ -165,7 +165,16 @@ final class PoolJob: @unchecked Sendable {
         return try withExtendedLifetime(answer) {
             var reader = WireReader(part)
             // Duplicates, so that an outcome can be asked for again.
-            let own = answer.descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
+            var own: [Int32] = []
+            for number in answer.descriptors {
+                let duplicate = fcntl(number, F_DUPFD_CLOEXEC, 3)
+                guard duplicate >= 0 else {
+                    let error = SystemError(code: errno, operation: "taking handles out of a result")
+                    for number in own { close(number) }
+                    throw error
+                }
+                own.append(duplicate)
+            }
             let userInfo: [CodingUserInfoKey: Any] = [
                 CarriedDescriptors.userInfoKey: CarriedDescriptors(received: own)
             ]

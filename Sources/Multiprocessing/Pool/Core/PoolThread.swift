@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CMultiprocessing
+internal import Glibc
 internal import MultiprocessingPrimitives
 internal import Synchronization
 
@@ -14,6 +15,19 @@ final class PoolThread: @unchecked Sendable {
     /// Whether it looks again soon without being woken.
     private let isWatching = Atomic<Bool>(false)
     let isStarted = Atomic<Bool>(false)
+    /// The thread, once it runs.
+    private let identity = Atomic<UInt>(0)
+
+    /// Whether the caller is the thread.
+    var isCurrent: Bool {
+        // Relaxed: only the thread itself finds its own number.
+        identity.load(ordering: .relaxed) == UInt(pthread_self())
+    }
+
+    /// Notes that the caller is the thread.
+    func becomeCurrent() {
+        identity.store(UInt(pthread_self()), ordering: .relaxed)
+    }
 
     init() {
         word = .allocate(capacity: 1)
@@ -66,19 +80,24 @@ extension PoolCore {
         } catch {
             thread.isStarted.store(false, ordering: .releasing)
             broke(error)
+            // Nobody is left to see to the end; the workers are killed when this process ends at the latest.
+            if phase != .running { gone.post() }
         }
     }
 
     /// Replaces workers, calls callbacks, and leads where nobody else does, until nothing is left of the pool.
     private func runThread() {
-        var seen = submissions
+        thread.becomeCurrent()
+        var seen = withLock { submissions }
         while true {
             let ticket = thread.ticket
             let (isOver, called) = withLock {
                 if !isLed { advance() }
                 let called = callbacks
                 callbacks = []
-                return (phase != .running && session.isEmpty && called.isEmpty, called)
+                // A closed pool whose last workers were lost needs others for what is left to do.
+                let isDone = phase == .terminated || machine.jobs.count == 0
+                return (phase != .running && isDone && session.isEmpty && called.isEmpty, called)
             }
             for callback in called { callback() }
             if isOver { break }

@@ -28,6 +28,7 @@ final class InlineSession: EngineSession, @unchecked Sendable {
     private var isClosing = false
     private var finished = 0
     private var busy: Int64 = 0
+    private let started = mp_now()
     private var running = 0
 
     init(_ specification: WorkerSpecification, host: any EngineHost) {
@@ -163,6 +164,7 @@ final class InlineSession: EngineSession, @unchecked Sendable {
                 processIdentifier: nil,
                 tasks: finished,
                 busy: .nanoseconds(busy),
+                idle: .nanoseconds(max(0, mp_now() - started - busy)),
                 resident: 0,
                 isBusy: running > 0
             )

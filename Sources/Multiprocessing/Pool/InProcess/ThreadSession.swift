@@ -337,6 +337,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
                     processIdentifier: nil,
                     tasks: worker.finished,
                     busy: .nanoseconds(worker.busy),
+                    idle: .nanoseconds(max(0, mp_now() - worker.started - worker.busy)),
                     resident: 0,
                     isBusy: worker.task != nil
                 )

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingPrimitives
 
 /// One thread of a pool.
@@ -19,6 +20,7 @@ final class ThreadWorker: @unchecked Sendable {
     var isAbandoned = false
     var finished = 0
     var busy: Int64 = 0
+    let started = mp_now()
 
     init(_ name: String) {
         self.name = name

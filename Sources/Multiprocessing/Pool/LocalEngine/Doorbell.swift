@@ -33,9 +33,8 @@ final class Doorbell: Sendable {
         word.store(0)
     }
 
-    /// Wakes the one who waits.
+    /// Wakes the one who waits, also when a worker was killed between taking the mark and the wake.
     func ring() {
-        guard word.load(.relaxed) != 0 else { return }
         word.exchange(0)
         word.wake(1)
     }

@@ -14,10 +14,7 @@ extension LocalSession {
     func poll(_ events: any EngineEvents) {
         for worker in workers where worker.hasResults { collect(from: worker, events) }
         while let worker = ended.popLast() { bury(worker, events) }
-        for worker in workers where worker.isFull && worker.tasks.hasMoreRoom {
-            worker.isFull = false
-            if worker.outstanding.isEmpty { listIdle(worker) }
-        }
+        for worker in workers where worker.isFull || worker.stopIsPending { lookAgain(worker) }
         while let (ticket, error) = unwritten.popLast() {
             if let error {
                 events.lost(ticket, .engine("a task could not be handed to a worker: \(error)"))
@@ -42,11 +39,16 @@ extension LocalSession {
         }
         if worker.results.isCorrupt { end(worker) }
         worker.results.releaseAndWake()
-        if worker.isFull, worker.tasks.hasMoreRoom { worker.isFull = false }
         worker.dropRevoked()
+        lookAgain(worker)
+        if worker.phase == .retiring, worker.outstanding.isEmpty, worker.insistence == nil { insistIfIdle(worker) }
+    }
+
+    /// Writes what there was no room for, and lists a worker that has nothing to do.
+    private func lookAgain(_ worker: LocalWorker) {
+        worker.lookForRoom()
         if worker.stopIsPending { worker.stop() }
         if worker.outstanding.isEmpty { listIdle(worker) }
-        if worker.phase == .retiring, worker.outstanding.isEmpty { host.engineChanged() }
     }
 
     /// Notes that a worker has nothing to do.
@@ -59,7 +61,35 @@ extension LocalSession {
     /// Deals with one record; false when it makes no sense.
     private func take(_ head: WorkerRecord, _ kind: UInt8, from worker: LocalWorker, _ events: any EngineEvents) -> Bool
     {
-        guard let envelope = try? envelope(of: head, from: worker) else { return false }
+        do {
+            return take(try envelope(of: head, from: worker), head, kind, from: worker, events)
+        } catch {
+            if head.flags.contains(.newSegment) { worker.memory.setUnreadable(head.segment) }
+            guard error.isShortage else { return false }
+            // This process has no descriptor or memory left for the answer, which is lost; that is an answer too.
+            var writer = WireWriter()
+            Outcome.write(error: error, into: &writer)
+            return writer.withUnsafeBytes { bytes in
+                let substitute = ResultEnvelope(
+                    bytes: bytes,
+                    lease: nil,
+                    descriptors: [],
+                    threw: true,
+                    nanoseconds: head.duration,
+                    worker: worker.name
+                )
+                return take(substitute, head, kind, from: worker, events)
+            }
+        }
+    }
+
+    private func take(
+        _ envelope: ResultEnvelope,
+        _ head: WorkerRecord,
+        _ kind: UInt8,
+        from worker: LocalWorker,
+        _ events: any EngineEvents
+    ) -> Bool {
         switch kind {
         case WorkerRecordKind.element:
             // The index is the worker's word; what counts is their order.
@@ -69,19 +99,29 @@ extension LocalSession {
             guard let entry = worker.settle(head.ticket) else { return false }
             worker.freeDefinitions()
             worker.learn(envelope.nanoseconds)
-            if worker.phase == .retiring, entry.loss != nil { return true }
-            events.finished(head.ticket, envelope)
+            noteGoodStart(worker)
+            if let loss = entry.loss {
+                // Too late, or cancelled as it was asked to.
+                if worker.phase != .retiring { disarm(worker) }
+                worker.isInterrupted = false
+                for number in envelope.descriptors { Glibc.close(number) }
+                events.lost(head.ticket, loss)
+            } else {
+                events.finished(head.ticket, envelope)
+            }
             retireIfLarge(worker)
             return true
         case WorkerRecordKind.ready:
             becomeReady(worker, head, envelope, events)
+            return true
+        case WorkerRecordKind.drained:
             return true
         default:
             return false
         }
     }
 
-    private func envelope(of head: WorkerRecord, from worker: LocalWorker) throws -> ResultEnvelope {
+    private func envelope(of head: WorkerRecord, from worker: LocalWorker) throws(SystemError) -> ResultEnvelope {
         var descriptors = head.descriptorCount > 0 ? try worker.socket.receive(head.descriptorCount) : []
         var lease: SegmentLease?
         var base = UnsafeRawPointer(head.payload)
@@ -114,15 +154,6 @@ extension LocalSession {
         if worker.memory.status(.resident) > UInt64(maximum) { retire(worker) }
     }
 
-    /// Gives a worker no more tasks, and lets it end after those it has.
-    func retire(_ worker: LocalWorker) {
-        guard worker.phase == .ready || worker.phase == .starting else { return }
-        worker.phase = .retiring
-        worker.stop()
-        // Its successor is started at once, not when it is gone.
-        host.engineChanged()
-    }
-
     // MARK: - Deaths
 
     /// Deals with the end of a worker's process.
@@ -130,15 +161,17 @@ extension LocalSession {
         guard worker.phase != .ended else { return }
         // What it had answered counts, whatever came after.
         collect(from: worker, events)
-        let wasStarting = worker.phase == .starting
-        let wasReady = worker.phase == .ready
+        let wasStarting =
+            worker.phase == .starting || worker.phase == .ready && !worker.hasAnswered && hasNotServed(worker)
+        let wasReady = worker.phase == .ready && !wasStarting
         let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty
         worker.phase = .ended
         workers.removeAll { $0 === worker }
         idle.removeAll { $0 === worker }
         workersChanged()
+        disarm(worker)
         let lost = lostError(worker)
-        if !wasExpected, !isClosing {
+        if !wasExpected, !isClosing, !ExitHandling.isExiting {
             restarts += 1
             Log.write(.warning, "\(lost)")
         }
@@ -148,7 +181,7 @@ extension LocalSession {
         while let entry = worker.outstanding.popFirst() {
             // A revoked one has been given back already.
             if entry.isRevoked { continue }
-            if entry.record.isTaken {
+            if worker.tasks.isReleased(entry.end) || entry.record.isTaken {
                 events.lost(entry.ticket, entry.loss ?? .worker(lost))
             } else {
                 events.lost(entry.ticket, isFirst ? .nextInLine(lost) : .notBegun)
@@ -158,6 +191,11 @@ extension LocalSession {
         try? worker.child?.close()
         worker.process = nil
         host.engineChanged()
+    }
+
+    /// Whether a worker without an initializer ended before it could have done anything, and not because somebody wanted it so.
+    private func hasNotServed(_ worker: LocalWorker) -> Bool {
+        worker.memory.status(.serving) == 0 && worker.process?.status != .signaled(.kill)
     }
 
     private func lostError(_ worker: LocalWorker) -> WorkerLost {
@@ -178,10 +216,8 @@ extension LocalSession {
         guard timers == nil || deadline < timerDeadline, let reactor = try? Runtime.shared().reactor else { return }
         if let timers { reactor.cancel(timers) }
         timerDeadline = deadline
-        timers = reactor.waitUntil(deadline) { [weak self] _ in
-            guard let self else { return }
-            self.host.withLock { self.checkTimes() }
-        }
+        let check = reentry { session in session.checkTimes() }
+        timers = reactor.waitUntil(deadline) { _ in check() }
     }
 
     /// Ends workers whose task has taken too long.
@@ -201,29 +237,13 @@ extension LocalSession {
                 }
                 let end = Int64(bitPattern: worker.memory.status(.since)) &+ limit
                 if end <= now {
-                    worker.outstanding.modify { other in
-                        guard other.ticket == entry.ticket else { return false }
-                        other.loss = .timedOut
-                        return true
-                    }
-                    stopHanging(worker)
+                    interrupt(worker, at: entry, as: .timedOut)
                 } else {
                     next = min(next, Deadline(nanoseconds: end))
                 }
             }
         }
         if !next.isNever { armTimer(next) }
-    }
-
-    /// SIGTERM, and a little later SIGKILL.
-    private func stopHanging(_ worker: LocalWorker) {
-        if worker.phase != .ended { worker.phase = .retiring }
-        guard let process = worker.process else { return }
-        try? process.signal(SIGTERM)
-        guard let reactor = try? Runtime.shared().reactor else { return end(worker) }
-        _ = reactor.waitUntil(Deadline(timeout: .milliseconds(200))) { _ in
-            if !process.ended.hasHappened { try? process.signal(SIGKILL) }
-        }
     }
 }
 
@@ -232,6 +252,7 @@ final class SegmentLease: Sendable {
     private let region: MemoryRegion
     private let slot: Int
     private let memory: WorkerMemory
+    private let madeIn = mp_fork_generation()
 
     init(_ region: MemoryRegion, slot: Int, of memory: WorkerMemory) {
         self.region = region
@@ -240,6 +261,7 @@ final class SegmentLease: Sendable {
     }
 
     deinit {
-        if slot != SegmentSender.unkept { memory.setRead(slot, false) }
+        // A copy of this process drops its copy of the result; the one who made it may still read.
+        if slot != SegmentSender.unkept, mp_fork_generation() == madeIn { memory.setRead(slot, false) }
     }
 }

@@ -11,7 +11,8 @@ extension LocalSession {
     private var living: Int { workers.count { $0.phase == .starting || $0.phase == .ready } }
 
     var needsMaintenance: Bool {
-        !isClosing && !isBroken && living != target && (living > target || nextStart.hasPassed)
+        !isClosing && !isBroken && !ExitHandling.isExiting && living != target
+            && (living > target || nextStart.hasPassed)
     }
 
     var maintenanceDeadline: Deadline { !isClosing && !isBroken && living < target ? nextStart : .never }
@@ -33,10 +34,11 @@ extension LocalSession {
                     worker.phase = .ended
                     workers.removeAll { $0 === worker }
                     idle.removeAll { $0 === worker }
+                    disarm(worker)
+                    workersChanged()
                     for entry in worker.outstanding.all where !entry.isRevoked { unwritten.append((entry.ticket, nil)) }
                     noteFailedStart(error)
                 }
-                host.engineChanged()
             }
         }
     }
@@ -59,7 +61,9 @@ extension LocalSession {
             if let initializer = specification.initializer { try prepare(worker, initializer) }
             workers.append(worker)
             workersChanged()
-            listIdle(worker)
+            // First in the list, last to be chosen: others can begin at once.
+            worker.isListedIdle = true
+            idle.insert(worker, at: 0)
             return worker
         } catch {
             noteFailedStart(error)
@@ -80,7 +84,7 @@ extension LocalSession {
                 if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
             }
         }
-        if let segment = written?.segment { worker.definitionSegments.append(segment) }
+        worker.keepDefinition(written?.segment)
         worker.tasks.publish()
     }
 
@@ -104,15 +108,12 @@ extension LocalSession {
             worker.theirSocket = nil
             worker.process = process
             worker.child = child
+            worker.started = mp_now()
             // Without an initializer there is nothing to wait for: what is in its lane it finds.
             if specification.initializer == nil, worker.phase == .starting { worker.phase = .ready }
             if isClosing { isDraining ? worker.stop() : end(worker) }
         }
-        process.whenEnded { [weak self, weak worker] in
-            guard let self, let worker else { return }
-            self.host.withLock { self.ended.append(worker) }
-            self.host.engineChanged()
-        }
+        process.whenEnded(reentry { session in session.ended.append(worker) })
     }
 
     /// Notes that an initializer has ended.
@@ -125,7 +126,7 @@ extension LocalSession {
         guard worker.phase == .starting else { return }
         guard envelope.threw else {
             worker.phase = .ready
-            failures = 0
+            noteGoodStart(worker)
             return listIdle(worker)
         }
         var reader = WireReader(envelope.bytes)
@@ -140,57 +141,42 @@ extension LocalSession {
         end(worker)
     }
 
-    /// Counts a start that failed; after a few in a row the pool gives up, with ever more time between them.
+    /// Notes that a worker has been heard of: what failed before is over.
+    func noteGoodStart(_ worker: LocalWorker) {
+        worker.hasAnswered = true
+        failures = 0
+    }
+
+    /// Counts a start that failed; ever more time goes by between them, and after a few in a row a pool without workers gives up.
     func noteFailedStart(_ error: any Error) {
         guard !isClosing else { return }
         failures += 1
         failure = error
         Log.write(.warning, "a worker of \(specification.name) could not be started: \(error)")
-        if failures >= Self.maximumFailures {
+        // Workers that have done something before go on with the others' share.
+        if failures >= Self.maximumFailures, !workers.contains(where: { $0.phase == .ready && $0.hasAnswered }) {
             isBroken = true
         } else {
-            nextStart = Deadline(timeout: .milliseconds(10 << (2 * failures)))
+            nextStart = Deadline(timeout: .milliseconds(10 << (2 * min(failures, 5))))
         }
+        host.engineChanged()
     }
 
-    // MARK: - Ending
-
-    func close(drain: Bool) {
-        if !isClosing || (isDraining && !drain) {
-            isClosing = true
-            isDraining = drain
-        }
-        for worker in workers {
-            if drain || worker.outstanding.isEmpty {
-                if worker.phase == .ready || worker.phase == .starting {
-                    worker.phase = .retiring
-                    worker.stop()
-                }
-            } else {
-                terminate(worker)
-            }
-        }
-    }
-
-    /// Asks by SIGTERM, and a second later insists.
-    private func terminate(_ worker: LocalWorker) {
-        if worker.phase != .ended { worker.phase = .retiring }
-        guard let process = worker.process else { return }
-        try? process.signal(SIGTERM)
-        guard let reactor = try? Runtime.shared().reactor else { return end(worker) }
-        _ = reactor.waitUntil(Deadline(timeout: .seconds(1))) { _ in
-            if !process.ended.hasHappened { try? process.signal(SIGKILL) }
-        }
-    }
+    // MARK: - Statistics
 
     var statistics: [PoolStatistics.Worker] {
         workers.map { worker in
-            PoolStatistics.Worker(
+            let now = mp_now()
+            let isAtWork = worker.memory.status(.task) != 0
+            let since = isAtWork ? Int64(clamping: worker.memory.status(.since)) : now
+            let busy = Int64(clamping: worker.memory.status(.busy)) + max(0, now - since)
+            return PoolStatistics.Worker(
                 name: worker.name,
                 processIdentifier: worker.process?.processIdentifier,
-                tasks: Int(worker.memory.status(.finished)),
-                busy: .nanoseconds(Int64(worker.memory.status(.busy))),
-                resident: Int(worker.memory.status(.resident)),
+                tasks: Int(clamping: worker.memory.status(.finished)),
+                busy: .nanoseconds(busy),
+                idle: .nanoseconds(worker.started.map { max(0, now - $0 - busy) } ?? 0),
+                resident: Int(clamping: worker.memory.status(.resident)),
                 isBusy: !worker.outstanding.isEmpty
             )
         }

@@ -39,7 +39,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     /// Attempts whose time is limited: looked at together.
     var timers: Reactor.Token?
     var timerDeadline = Deadline.never
-    /// Tasks that could not be written: for want of memory or descriptors, or of room where there is no error.
+    /// Tasks that were not written, for want of memory or descriptors, or of room where there is no error; and those that were taken back.
     var unwritten: [(ticket: UInt64, error: SystemError?)] = []
 
     /// The workers whose lanes the one who waits looks at; replaced as a whole.
@@ -67,12 +67,18 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         }
         do {
             guard try give(task, to: worker) else {
-                worker.isFull = true
+                worker.noteFull()
                 unwritten.append((task.ticket, nil))
                 return host.engineChanged()
             }
         } catch {
-            unwritten.append((task.ticket, error))
+            if error.isShortage {
+                unwritten.append((task.ticket, error))
+            } else {
+                // Its end of the socket is closed: it is gone, or no good any more.
+                end(worker)
+                unwritten.append((task.ticket, nil))
+            }
             return host.engineChanged()
         }
         if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
@@ -115,6 +121,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             LocalWorker.Outstanding(
                 ticket: task.ticket,
                 record: written.record,
+                end: worker.tasks.position,
                 segment: written.segment,
                 envelope: task
             )
@@ -138,40 +145,29 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             }
         }
         guard let written else { return false }
-        // The worker decodes it before it answers the task that follows; until then the segment is lent, with the task's.
-        if let segment = written.segment { worker.definitionSegments.append(segment) }
+        worker.keepDefinition(written.segment)
         try worker.remember(function.number)
         return true
     }
 
     func rebalance(_ events: any EngineEvents) {
         guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty else { return }
+        // What was given to a worker that is still being started can be done at once here.
+        if let unready = workers.first(where: { $0.phase == .starting && !$0.outstanding.isEmpty }) {
+            for entry in unready.outstanding.all where takeBack(entry, from: unready) {
+                events.lost(entry.ticket, .notBegun)
+            }
+            return
+        }
         guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
         else { return }
         // The newer half of what waits there; what the worker takes meanwhile it keeps.
         var rest = laden.outstanding.count / 2
         for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
-            guard entry.record.revoke() else { break }
-            laden.markRevoked(entry.ticket)
+            guard takeBack(entry, from: laden) else { break }
             events.lost(entry.ticket, .notBegun)
             rest -= 1
         }
-    }
-
-    func cancel(_ ticket: UInt64, kill: Bool) {
-        guard let worker = workers.first(where: { $0.outstanding.all.contains { $0.ticket == ticket } }) else { return }
-        guard let entry = worker.outstanding.all.first(where: { $0.ticket == ticket }) else { return }
-        if entry.record.revoke() {
-            worker.markRevoked(ticket)
-        } else if kill {
-            end(worker)
-        }
-    }
-
-    /// Ends a worker that hangs, or whose task nobody wants any more.
-    func end(_ worker: LocalWorker) {
-        if worker.phase != .ended { worker.phase = .retiring }
-        try? worker.process?.signal(SIGKILL)
     }
 
     // MARK: - Waiting
@@ -186,7 +182,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     private let changed = Atomic<Bool>(false)
 
     func wake() {
-        // Releasing: pairs with the acquiring load in `wait`.
+        // Releasing: pairs with the acquiring load in `wait`. The exchange in `ring` keeps it before what follows: either the one who waits sees it, or its mark is seen.
         changed.store(true, ordering: .releasing)
         doorbell.ring()
     }
@@ -194,5 +190,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     /// Notes which workers there are, for the one who waits.
     func workersChanged() {
         watched.withLock { $0 = workers }
+        // Who is about to sleep has looked at the lanes of those before.
+        wake()
     }
 }

@@ -24,12 +24,14 @@ final class LocalWorker: @unchecked Sendable {
     struct Outstanding {
         let ticket: UInt64
         let record: WorkerRecord
+        /// The place in the lane behind the record. Once the worker has passed it, the record's memory may hold something else.
+        let end: UInt64
         /// The segment with its payload.
         let segment: Int?
         /// What keeps its descriptors open, and its payload.
         let envelope: TaskEnvelope
         var isRevoked = false
-        /// Whether somebody has asked for its end.
+        /// How it was lost, once somebody has asked for its end.
         var loss: Loss?
     }
 
@@ -47,20 +49,30 @@ final class LocalWorker: @unchecked Sendable {
     var resultSegments = SegmentReceiver()
     var known: Set<UInt32> = []
     private var order = FIFO<UInt32>()
-    /// Segments with functions, free once the worker has answered anything behind them.
-    var definitionSegments: [Int] = []
+    /// Segments with functions, free once the worker has passed the place in its lane.
+    private var definitionSegments: [(segment: Int, end: UInt64)] = []
     var phase = Phase.starting
     /// The worker's end of the socket, until it has it.
     var theirSocket: SharedDescriptor?
     var process: LaunchedProcess?
     var child: ChildProcess?
+    /// When it was started, in nanoseconds.
+    var started: Int64?
     /// Attempts it was given.
     var given = 0
     /// Nanoseconds a task takes here, as far as is known.
     var taskTime: Double?
     var stopIsPending = false
     /// Whether the last task did not fit into its lane; it has to take something first.
-    var isFull = false
+    private(set) var isFull = false
+    /// What the worker had taken when the lane was full.
+    private var releasedWhenFull: UInt64 = 0
+    /// Whether its task was asked to cancel itself, and nothing is begun behind it.
+    var isInterrupted = false
+    /// Whether anything has come from it: it was started in good order.
+    var hasAnswered = false
+    /// Ends it if it does not end by itself.
+    var insistence: Reactor.Token?
     /// Whether it may have been idle since the last task, for the list of those.
     var isListedIdle = false
 
@@ -82,11 +94,11 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Whether it is without a task and can be given one.
     var canTakeFirst: Bool {
-        (phase == .ready || phase == .starting) && outstanding.isEmpty && !isFull
+        (phase == .ready || phase == .starting) && outstanding.isEmpty && !isFull && !isInterrupted
     }
 
     /// Whether it can be given one more to read ahead.
-    var canTakeMore: Bool { phase == .ready && outstanding.count < depth && !isFull }
+    var canTakeMore: Bool { phase == .ready && outstanding.count < depth && !isFull && !isInterrupted }
 
     /// Learns how long a task took.
     func learn(_ nanoseconds: Int64) {
@@ -119,6 +131,7 @@ final class LocalWorker: @unchecked Sendable {
             fill(record.payload)
             return (record, nil)
         }
+        for slot in 0..<WorkerMemory.segmentCount where memory.takeUnopened(slot) { segments.forget(slot) }
         let loan = try segments.borrow(length) { !lentSegments.contains($0) }
         fill(loan.region.base)
         flags.insert(.inSegment)
@@ -186,20 +199,60 @@ final class LocalWorker: @unchecked Sendable {
         if written == nil { order.append(oldest) } else { known.remove(oldest) }
     }
 
-    /// Gives the segments back that functions came in.
-    func freeDefinitions() {
-        guard !definitionSegments.isEmpty else { return }
-        for segment in definitionSegments { lentSegments.remove(segment) }
-        definitionSegments = []
+    /// Keeps the segment of the function that was written last, until the worker has read it.
+    func keepDefinition(_ segment: Int?) {
+        if let segment { definitionSegments.append((segment, tasks.position)) }
     }
 
-    /// Notes that the worker will pass over a task.
-    func markRevoked(_ ticket: UInt64) {
+    /// Gives the segments back that functions came in.
+    func freeDefinitions() {
+        while let first = definitionSegments.first, tasks.isReleased(first.end) {
+            lentSegments.remove(first.segment)
+            definitionSegments.removeFirst()
+        }
+    }
+
+    // MARK: - Room
+
+    /// Notes that something did not fit into the lane, so that nothing more is written until the worker has taken something.
+    func noteFull() {
+        isFull = true
+        releasedWhenFull = tasks.released
+        tasks.askForRoom()
+    }
+
+    /// Looks whether there may be room again in a lane that was full.
+    func lookForRoom() {
+        guard isFull || stopIsPending else { return }
+        // Nothing comes from a worker that has nothing to answer, so it has to be asked.
+        tasks.askForRoom()
+        if tasks.released != releasedWhenFull || tasks.isDrained { isFull = false }
+    }
+
+    // MARK: - Taking back
+
+    /// Takes back a task that was not begun; the worker will pass over it. False when it was.
+    func revoke(_ entry: Outstanding) -> Bool {
+        // What the worker has passed it has done, and its record may be another's by now.
+        guard !entry.isRevoked, !tasks.isReleased(entry.end), entry.record.revoke() else { return false }
+        change(entry.ticket) { $0.isRevoked = true }
+        given -= 1
+        return true
+    }
+
+    /// Changes the entry of a task.
+    func change(_ ticket: UInt64, _ body: (inout Outstanding) -> Void) {
         outstanding.modify { entry in
             guard entry.ticket == ticket else { return false }
-            entry.isRevoked = true
+            body(&entry)
             return true
         }
+    }
+
+    /// The entry of a task that was neither answered nor taken back.
+    func entry(_ ticket: UInt64) -> Outstanding? {
+        outstanding.contains { $0.ticket == ticket && !$0.isRevoked }
+            ? outstanding.all.first { $0.ticket == ticket } : nil
     }
 
     /// Takes the tasks off the books that were answered with `ticket`, or revoked before it; nil when there is none with it.
@@ -237,7 +290,7 @@ final class LocalWorker: @unchecked Sendable {
                 last: 0,
                 { _ in }
             )
-        else { return }
+        else { return tasks.askForRoom() }
         _ = written
         stopIsPending = false
         tasks.publishAndWake()

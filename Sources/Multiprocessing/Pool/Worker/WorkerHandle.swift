@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -58,8 +59,20 @@ final class WorkerHandle: Codable, Sendable {
         try container.encode(reportsMemory)
     }
 
-    /// Gives what arrived, once.
+    /// Gives what arrived, once; in a copy of the pool's process, which nothing is sent to, what was lent.
     func take() -> Arrived? {
-        arrived.withLock { $0.take() }
+        guard let lent else { return arrived.withLock { $0.take() } }
+        guard let memory = try? WorkerMemory(adopting: OwnedDescriptor(owning: mp_duplicate(lent.memory))),
+            let doorbell = try? MemoryRegion(
+                adopting: OwnedDescriptor(owning: mp_duplicate(lent.doorbell)),
+                minimumSize: 64
+            )
+        else { return nil }
+        return Arrived(
+            memory: memory,
+            doorbell: doorbell,
+            socket: OwnedDescriptor(owning: mp_duplicate(lent.socket)),
+            reportsMemory: reportsMemory
+        )
     }
 }

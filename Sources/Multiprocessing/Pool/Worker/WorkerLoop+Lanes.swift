@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -11,23 +12,44 @@ extension WorkerLoop {
     ///
     /// - Throws: `SystemError` when this process may have no more open files or memory.
     func takePayload(_ head: WorkerRecord) throws -> WorkerPayload {
-        var received = head.descriptorCount > 0 ? try socket.receive(head.descriptorCount) : []
+        var received: [Int32] = []
         var region: MemoryRegion?
-        if head.flags.contains(.inSegment) {
-            if head.flags.contains(.newSegment), let number = received.popLast() {
-                region = try segments.adopt(OwnedDescriptor(owning: number), slot: head.segment)
-            } else {
-                region = segments.region(head.segment, size: head.length)
-            }
-            guard let region, region.size >= head.length else {
-                throw SystemError(code: 74, operation: "reading a payload")
-            }
+        do {
+            if head.descriptorCount > 0 { received = try socket.receive(head.descriptorCount) }
+            if head.flags.contains(.inSegment) { region = try takeSegment(head, &received) }
+        } catch {
+            for number in received { Glibc.close(number) }
+            if head.flags.contains(.newSegment) { memory.setUnopened(head.segment) }
+            // Short of something, this task fails, and the next may not. Anything else is no way to go on.
+            guard error.isShortage else { endWithoutPool(error) }
+            throw error
         }
         let bytes = UnsafeRawBufferPointer(start: region?.base ?? head.payload, count: head.length)
         let userInfo =
             received.isEmpty
             ? withoutDescriptors : [CarriedDescriptors.userInfoKey: CarriedDescriptors(received: received)]
         return WorkerPayload(bytes: bytes, userInfo: userInfo, region: region)
+    }
+
+    /// Ends this process: somebody has closed its socket, or the pool is gone.
+    private func endWithoutPool(_ error: any Error) -> Never {
+        // A pool that is gone takes its workers along; that is no crash of theirs.
+        if let error = error as? SystemError, error.code == EPIPE || error.code == ECONNRESET { _exit(1) }
+        preconditionFailure("a worker lost the connection with its pool: \(error)")
+    }
+
+    /// Finds the segment of a record; the descriptor of a new one is the last of `received`.
+    private func takeSegment(_ head: WorkerRecord, _ received: inout [Int32]) throws(SystemError) -> MemoryRegion {
+        let region: MemoryRegion?
+        if head.flags.contains(.newSegment), let number = received.popLast() {
+            region = try segments.adopt(OwnedDescriptor(owning: number), slot: head.segment)
+        } else {
+            region = segments.region(head.segment, size: head.length)
+        }
+        guard let region, region.size >= head.length else {
+            throw SystemError(code: ENOMEM, operation: "reading a payload")
+        }
+        return region
     }
 
     /// Passes over a revoked task: what came beside it is taken all the same, since what follows comes after it.
@@ -44,6 +66,8 @@ extension WorkerLoop {
         do {
             try send(kind, ticket: ticket, flags, index: index, last: last)
         } catch {
+            let isShortage = (error as? SystemError)?.isShortage ?? false
+            guard isShortage else { endWithoutPool(error) }
             resultDescriptors.forgetAttached()
             writer.removeAll()
             Outcome.write(error: error, into: &writer)
@@ -70,6 +94,7 @@ extension WorkerLoop {
         let isInline = length <= WorkerRecord.largestInline
         var region: MemoryRegion?
         if !isInline {
+            for slot in 0..<WorkerMemory.segmentCount where memory.takeUnreadable(slot) { resultSegments.forget(slot) }
             let loan = try resultSegments.borrow(length) { !memory.isRead($0) }
             copyWritten(to: loan.region.base)
             flags.insert(.inSegment)
@@ -83,7 +108,18 @@ extension WorkerLoop {
         }
         // The memory of a segment that is used once lives on in the descriptor that is sent.
         try withExtendedLifetime(region) {
-            if !descriptors.isEmpty { _ = try socket.send(descriptors, wait: true) }
+            guard !descriptors.isEmpty else { return }
+            do {
+                guard try socket.send(descriptors, wait: true) else {
+                    throw SystemError(code: ETOOMANYREFS, operation: "sending descriptors")
+                }
+            } catch {
+                if flags.contains(.inSegment), slot != SegmentSender.unkept {
+                    memory.setRead(slot, false)
+                    if flags.contains(.newSegment) { resultSegments.forget(slot) }
+                }
+                throw error
+            }
         }
         let size = Lane.recordSize(WorkerRecord.headSize + (isInline ? length : 0))
         while true {
@@ -103,6 +139,16 @@ extension WorkerLoop {
             }
             results.sleep()
         }
+    }
+
+    /// Tells the pool that there is room.
+    func sayDrained() {
+        // A lane without room has records enough to make the pool look.
+        guard let start = results.reserve(Lane.recordSize(WorkerRecord.headSize), kind: WorkerRecordKind.drained) else {
+            return
+        }
+        WorkerRecord(start: start).write([], descriptorCount: 0, ticket: 0, length: 0)
+        publish()
     }
 
     private func copyWritten(to target: UnsafeMutableRawPointer) {

@@ -45,7 +45,7 @@ extension WorkerLoop {
             }
         case .async(let body):
             leaveMainThread { [self] in
-                wait {
+                wait(ticket: 0) {
                     do {
                         _ = try await body()
                         self.answerInitializer(nil)
@@ -60,6 +60,8 @@ extension WorkerLoop {
     private func answerInitializer(_ error: (any Error)?) {
         writer.removeAll()
         if let error { Outcome.write(error: error, into: &writer) }
+        // No task is done where the initializer was not: what the pool has given goes to another.
+        hasFailed = error != nil
         answer(WorkerRecordKind.ready, ticket: 0, error == nil ? [] : [.failed], index: 0, last: 0)
         clock = mp_now()
     }
@@ -70,7 +72,7 @@ extension WorkerLoop {
     func perform(_ head: WorkerRecord) {
         guard head.take() else { return skip(head) }
         if head.flags.contains(.elementwise) { memory.setStatus(.element, 0) }
-        if head.flags.contains(.timed) { memory.setStatus(.since, UInt64(bitPattern: clock)) }
+        memory.setStatus(.since, UInt64(bitPattern: head.flags.contains(.timed) ? mp_now() : clock))
         memory.setStatus(.task, head.ticket)
         writer.removeAll(keepingCapacity: writer.capacity <= 1 << 20)
         guard let function = functions[head.function] else {
@@ -84,7 +86,7 @@ extension WorkerLoop {
         }
         if function.isAsync {
             leaveMainThread { [self] in
-                wait { await self.runAsync(task) }
+                wait(ticket: task.ticket) { await self.runAsync(task) }
                 finish(task)
             }
         } else {
@@ -155,6 +157,8 @@ extension WorkerLoop {
             task.index += 1
             return true
         }
+        // The pool knows what became of a piece that it wanted cancelled, and gives those behind it to others.
+        if memory.isAskedToCancel(task.ticket) { return false }
         if let error = task.error {
             writer.removeAll()
             Outcome.write(error: error, into: &writer)

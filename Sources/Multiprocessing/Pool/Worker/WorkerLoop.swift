@@ -43,6 +43,8 @@ final class WorkerLoop: @unchecked Sendable {
     private let doorbell: MemoryRegion
     private let ownedSocket: OwnedDescriptor
     private var isOnMainThread = true
+    /// Whether the initializer has failed, so that this worker is of no use.
+    var hasFailed = false
 
     private init(_ arrived: consuming WorkerHandle.Arrived) {
         memory = arrived.memory
@@ -59,17 +61,20 @@ final class WorkerLoop: @unchecked Sendable {
     static func serve(_ handle: WorkerHandle) {
         // Ctrl-C is the pool's to handle: it ends its workers in order.
         signal(SIGINT, SIG_IGN)
-        guard let arrived = handle.take() else { return }
+        guard let arrived = handle.take() else { preconditionFailure("a worker was started without its memory") }
         WorkerLoop(arrived).run()
     }
 
     /// Serves until the pool says stop.
     private func run() {
         clock = mp_now()
-        while true {
+        memory.setStatus(.serving, 1)
+        while !hasFailed {
             guard let record = tasks.next() else {
                 if tasks.isCorrupt { preconditionFailure("the memory that a pool shares with this worker is damaged") }
                 tasks.release()
+                // A pool that has more to say than there was room for hears of nothing but results otherwise.
+                if tasks.isAskedForRoom() { sayDrained() }
                 tasks.sleep()
                 clock = mp_now()
                 continue
@@ -92,13 +97,26 @@ final class WorkerLoop: @unchecked Sendable {
     // MARK: - Threads
 
     /// Awaits `body` and returns when it has ended.
-    func wait(for body: @escaping @Sendable () async -> Void) {
-        let done = Notice()
-        Task.detached {
+    ///
+    /// - Parameter ticket: The task that it is; it is cancelled when the pool asks for that.
+    func wait(ticket: UInt64, for body: @escaping @Sendable () async -> Void) {
+        let isDone = Flag()
+        let attention = memory.attention
+        // Before it begins: somebody who sees it at work may want it cancelled at once.
+        memory.setStatus(.awaited, ticket)
+        let task = Task.detached {
             await body()
-            done.post()
+            isDone.raise()
+            attention.add(1)
+            attention.wake(.max)
         }
-        _ = done.wait(until: .never)
+        while true {
+            let seen = attention.load()
+            if isDone.isRaised { break }
+            if memory.isAskedToCancel(ticket) { task.cancel() }
+            _ = attention.wait(while: seen, until: .never)
+        }
+        memory.setStatus(.awaited, 0)
     }
 
     /// Goes on in another thread if this is the main thread; never returns then.
@@ -107,6 +125,10 @@ final class WorkerLoop: @unchecked Sendable {
         isOnMainThread = false
         do {
             try Thread.start(name: "mp-worker", stackSize: Self.stackSize) { [self] in
+                // A trap can speak its last words only where its signal is not blocked.
+                var none = sigset_t()
+                sigemptyset(&none)
+                pthread_sigmask(SIG_SETMASK, &none, nil)
                 goOn()
                 finishRecord()
                 run()
@@ -128,5 +150,18 @@ final class WorkerLoop: @unchecked Sendable {
     /// Lets the pool see what was written.
     func publish() {
         results.publishAndWake(SharedWord(doorbell.base, offset: 0))
+    }
+}
+
+/// Something that happens once.
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    /// Whether it has happened. Pairs with the release in `raise`.
+    var isRaised: Bool { value.load(ordering: .acquiring) }
+
+    /// Notes that it has happened.
+    func raise() {
+        value.store(true, ordering: .releasing)
     }
 }

@@ -36,6 +36,8 @@ enum WorkerRecordKind {
     static let element: UInt8 = 7
     /// To the pool: the initializer has returned, or thrown with the payload.
     static let ready: UInt8 = 8
+    /// To the pool: nothing is left in the lane towards the worker, as was asked.
+    static let drained: UInt8 = 9
 }
 
 /// What else there is to know of a record.

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+/// The rest of a frame whose sender's time was up when a part of it was sent already. It is sent by the reactor as the receiver reads; until then nothing else can be, so there is at most one for a connection.
+///
+/// It has its own descriptor: closing the connection does not cut the frame. A process that ends does.
+final class FrameRest: Sendable {
+    private let socket: OwnedDescriptor
+    private let bytes: [UInt8]
+    private let sent = Atomic<Int>(0)
+    private let reactor: Reactor
+    private let completion: @Sendable () -> Void
+
+    /// Copies what is left of `frame`.
+    ///
+    /// - Parameter completion: Called once, when the rest is sent or nobody receives it any more.
+    /// - Throws: `SystemError` when descriptors are short.
+    init(
+        _ frame: OutgoingFrame,
+        _ socket: Int32,
+        on reactor: Reactor,
+        completion: @escaping @Sendable () -> Void
+    ) throws {
+        self.socket = try OwnedDescriptor(checking: mp_duplicate(socket), "sending the rest of a message")
+        bytes = frame.rest
+        self.reactor = reactor
+        self.completion = completion
+    }
+
+    /// Sends what the socket takes, and waits for it to take more.
+    func proceed() {
+        // Relaxed, here and below: one call at a time, each begun by the one before.
+        while case let start = sent.load(ordering: .relaxed), start < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                mp_send(
+                    socket.number,
+                    $0.baseAddress.map { $0 + start },
+                    $0.count - start,
+                    nil,
+                    0,
+                    nil,
+                    0,
+                    Int32(MSG_DONTWAIT)
+                )
+            }
+            if count < 0, errno == EAGAIN { return wait() }
+            guard count > 0 else { break }
+            sent.store(start + count, ordering: .relaxed)
+        }
+        completion()
+    }
+
+    private func wait() {
+        do {
+            _ = try reactor.waitOnce(socket.number, for: .writable, until: .never) { [self] _ in proceed() }
+        } catch {
+            // Cut off: the other end sees the end of the stream in the middle of a message.
+            shutdown(socket.number, Int32(SHUT_RDWR))
+            completion()
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A handle under way is counted by the manager as long as the message with it exists anywhere. The sender makes a socket pair, gives one end to the manager and puts the other into the message; the
+// manager drops its count at the end of file. The receiver has itself counted, and sends its end along with that, so that it is closed when that is done. Whoever is killed in between, and wherever a
+// message gets lost, the kernel closes the end.
+//
+// The receiver's request may overtake the sender's, but not the sender's own count: the sender lets go of that later than it tells of the handle, on the same channel.
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// A handle as a part of a message.
+private struct HandleInMessage: Codable {
+    let manager: ManagerIdentity
+    let value: UInt64
+    /// Door, page of the end, and the end of the socket that stands for the handle.
+    let descriptors: [UInt32]
+}
+
+extension Managed {
+    /// Opens the handle in a process it was sent to.
+    ///
+    /// - Throws: ``HandleNotPortable`` for any other decoder; ``ManagerLost`` when the manager is gone.
+    public convenience init(from decoder: any Decoder) throws {
+        guard let carried = decoder.userInfo[CarriedDescriptors.userInfoKey] as? CarriedDescriptors else {
+            throw HandleNotPortable(Self.self, "cannot be read by this decoder")
+        }
+        let container = try decoder.singleValueContainer()
+        let handle = try container.decode(HandleInMessage.self)
+        var received = ReceivedDescriptors(handle.descriptors.compactMap { carried.take(Int($0)) })
+        guard received.count == 3 else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no descriptors for \(Self.self)")
+        }
+        let door = SharedDescriptor(try received.next())
+        let page = try received.next()
+        let token = SharedDescriptor(try received.next())
+        let epitaph = try Epitaph(adopting: page)
+        let client = ManagerClients.client(of: handle.manager) {
+            ManagerClient(identity: handle.manager, door: door, epitaph: epitaph)
+        }
+        try client.channel().tell(.retain, handle.value, descriptor: token)
+        self.init(client: client, number: handle.value)
+    }
+
+    /// Encodes the handle, not the value, for a process of this program.
+    ///
+    /// - Throws: ``HandleNotPortable`` for any other encoder; ``ManagerLost`` when the manager is gone; `SystemError` when descriptors are short.
+    public func encode(to encoder: any Encoder) throws {
+        guard encoder.userInfo[CarriedDescriptors.userInfoKey] is CarriedDescriptors else {
+            throw HandleNotPortable(Self.self, "cannot be written by this encoder")
+        }
+        let (ours, theirs) = try Link.pair().takeSockets()
+        try channel().tell(.share, number, descriptor: theirs)
+        let descriptors =
+            try client.encode(type: Self.self, to: encoder)
+            + [HandleMemory.index(of: ours.number, owner: ours, type: Self.self, in: encoder)]
+        var container = encoder.singleValueContainer()
+        try container.encode(HandleInMessage(manager: client.identity, value: number, descriptors: descriptors))
+    }
+}
+
+extension LinkPair {
+    /// The two sockets, to be shared.
+    consuming func takeSockets() -> (SharedDescriptor, SharedDescriptor) {
+        let (here, there) = (SharedDescriptor(here.socket), SharedDescriptor(there.socket))
+        return (here, there)
+    }
+}
+
+extension Managed: Hashable {
+    /// Whether both are handles of the same value.
+    public static func == (a: Managed, b: Managed) -> Bool {
+        a.number == b.number && a.client.identity == b.client.identity
+    }
+
+    /// Hashes which value it is.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(number)
+        hasher.combine(client.identity)
+    }
+}
+
+extension Managed: CustomStringConvertible {
+    /// The type and the number of the value; the value itself is elsewhere.
+    public var description: String { "Managed<\(Value.self)>(\(number), manager \(client.processIdentifier))" }
+}

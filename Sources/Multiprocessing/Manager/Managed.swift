@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+internal import Synchronization
+
+/// A handle of a value that lives in a ``Manager``.
+///
+/// ```swift
+/// let counter = try manager.host { WordCounter() }
+/// let total = try counter.withValue { $0.add("Hello") }
+/// ```
+///
+/// The function runs in the manager, alone with the value, and its result or error comes back. What it captures travels there as a copy. Calls of one process come to a value in the order they were made;
+/// calls of several tasks or threads may be under way at the same time. A function that never returns keeps only its own value busy. One that traps ends the manager: see ``ManagerLost``.
+///
+/// A handle can be captured by functions that are sent to other processes, be an argument or a result, be put into queues and sent through connections: every copy stands for the same value. The
+/// value goes when no process has a handle of it any more, and none is under way; a process that is killed gives up its own.
+///
+/// A function that waits, in the manager, for a value that in turn waits for it waits for ever.
+public final class Managed<Value>: Sendable, Codable {
+    let client: ManagerClient
+    /// Which of the manager's values it is.
+    let number: UInt64
+    /// The process that the manager counts this handle for, by forks: the copies of a process have to be counted anew.
+    private let countedIn: Atomic<UInt32>
+
+    /// Creates the handle of a value, which the manager has counted already.
+    init(client: ManagerClient, number: UInt64) {
+        self.client = client
+        self.number = number
+        countedIn = Atomic(mp_fork_generation())
+    }
+
+    deinit {
+        // Relaxed: nobody else is left.
+        if countedIn.load(ordering: .relaxed) == mp_fork_generation() { client.release(number) }
+    }
+
+    /// The channel to the manager, which counts this handle.
+    func channel() throws -> ClientChannel {
+        let channel = try client.channel()
+        // Relaxed: in the worst case two threads have it counted twice, which costs the value a longer life.
+        if countedIn.load(ordering: .relaxed) != mp_fork_generation() {
+            try channel.tell(.retain, number)
+            countedIn.store(mp_fork_generation(), ordering: .relaxed)
+        }
+        return channel
+    }
+
+    // MARK: - Calls
+
+    /// Calls a function on the value; the thread is blocked until it is answered.
+    func call<R>(
+        _ function: ManagedFunction,
+        _ argument: some Portable,
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
+        let channel = try channel()
+        let key = function.key
+        let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+        return try channel.call(.call) { writer, userInfo in
+            writer.write(number)
+            try function.write(reference, into: &writer, userInfo: userInfo)
+            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+        } _: { reader, userInfo in
+            if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
+            return try read(&reader, userInfo)
+        }
+    }
+
+    /// Calls a function on the value; the task is suspended until it is answered.
+    func call<R>(
+        _ function: ManagedFunction,
+        _ argument: some Portable,
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) async throws -> R {
+        let channel = try channel()
+        let key = function.key
+        let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+        return try await channel.call(.call) { writer, userInfo in
+            writer.write(number)
+            try function.write(reference, into: &writer, userInfo: userInfo)
+            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+        } _: { reader, userInfo in
+            if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
+            return try read(&reader, userInfo)
+        }
+    }
+
+    /// Does something of the package's own with the value.
+    func perform<Operation: ManagedOperation>(
+        _ operation: Operation.Type,
+        _ argument: Operation.Argument
+    ) throws -> Operation.Result where Operation.Value == Value {
+        try call(.operation(operation), argument) {
+            try Nothing.decode(Operation.Result.self, from: &$0, userInfo: $1)
+        }
+    }
+
+    /// Does something of the package's own with the value.
+    func perform<Operation: ManagedOperation>(
+        _ operation: Operation.Type,
+        _ argument: Operation.Argument
+    ) async throws -> Operation.Result where Operation.Value == Value {
+        try await call(.operation(operation), argument) {
+            try Nothing.decode(Operation.Result.self, from: &$0, userInfo: $1)
+        }
+    }
+}

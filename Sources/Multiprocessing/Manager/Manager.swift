@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// A process that keeps values for others: the values stay there, and what is done with them travels to them.
+///
+/// ```swift
+/// let manager = try Manager()
+/// let counts = try manager.host { [String: Int]() }
+/// let process = ChildProcess { try counts.withValue { $0["apple", default: 0] += 1 } }
+/// ```
+///
+/// A hosted value may be of any type. ``Managed`` is the handle of one; it can be sent to any process of this program, and the value lives as long as any handle anywhere. For lists,
+/// dictionaries, sets and loose names there are handles with the methods one expects: ``ManagedList``, ``ManagedDictionary``, ``ManagedSet``, ``Namespace``.
+///
+/// The manager ends when it is shut down, when the last handle in the process that made it is gone, or when that process ends. A function that traps in it ends it as well, and every call under way or
+/// made later throws ``ManagerLost`` with the cause.
+public final class Manager: Sendable {
+    let client: ManagerClient
+
+    /// Starts a manager.
+    ///
+    /// Blocks for the time of a child's start, well under a millisecond with a warm fork server.
+    ///
+    /// - Throws: `ProcessError` when no process could be started, `SystemError` when memory or descriptors are short.
+    public init() throws {
+        let pair = try Link.pair()
+        let (door, reception) = pair.takeSockets()
+        let epitaph = try Epitaph()
+        let owner = try ManagerOwner(reception: reception, epitaph: epitaph)
+        client = ManagerClient(identity: ManagerIdentity(), door: door, epitaph: epitaph, owner: owner)
+        ManagerClients.add(client)
+        // The way to ask it to end.
+        _ = try client.channel()
+    }
+
+    /// The pid of the manager's process.
+    public var processIdentifier: Int32 { client.processIdentifier }
+
+    /// Whether the manager lives, as far as this process knows.
+    public var isAlive: Bool { client.lost == nil }
+
+    /// Opens a connection of its own to the manager, for tests of what comes through it.
+    package func openConnection() throws -> Connection {
+        Connection(try client.openLink())
+    }
+
+    // MARK: - Hosting
+
+    /// Makes a value in the manager; the thread is blocked until it is made.
+    ///
+    /// - Parameter make: Called in the manager. The value may be of any type, `Codable` or not.
+    /// - Returns: A handle of the value.
+    /// - Throws: What `make` throws, as its own type where that is `Codable`, else as ``RemoteError``; ``ManagerLost``; `FunctionNotPortable` when the function cannot be carried.
+    @available(*, noasync)
+    public func host<Value>(_ make: @escaping @Sendable () throws -> Value) throws -> Managed<Value> {
+        try client.host(Value.self, .closure(Mutation.maker(make)), Nothing())
+    }
+
+    /// Makes a value in the manager; the task is suspended until it is made. Otherwise as the blocking form.
+    public func host<Value>(_ make: @escaping @Sendable () throws -> Value) async throws -> Managed<Value> {
+        try await client.host(Value.self, .closure(Mutation.maker(make)), Nothing())
+    }
+
+    // MARK: - Ending
+
+    /// Ends the manager, and the values in it; the thread is blocked until its process has ended. A process that does not end when asked gets SIGTERM after a second, and SIGKILL after another.
+    ///
+    /// Every call under way or made later throws ``ManagerLost`` (`shutDown`). Further calls do nothing.
+    ///
+    /// - Throws: `SystemError` when the process cannot be signalled.
+    @available(*, noasync)
+    public func shutdown() throws {
+        try client.owner?.end(client.existingChannel)
+    }
+
+    /// Ends the manager, and the values in it; the task is suspended until its process has ended. Otherwise as the blocking form.
+    public func shutdown() async throws {
+        try await client.owner?.end(client.existingChannel)
+    }
+}
+
+extension ManagerClient {
+    /// Makes a value of `type`.
+    func host<Value>(
+        _: Value.Type,
+        _ function: ManagedFunction,
+        _ argument: some Portable
+    ) throws -> Managed<Value> {
+        let number = try channel().call(.host) { writer, userInfo in
+            try function.write(.once, into: &writer, userInfo: userInfo)
+            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+        } _: { reader, _ in
+            try reader.read(UInt64.self)
+        }
+        return Managed(client: self, number: number)
+    }
+
+    /// Makes a value of `type`.
+    func host<Value>(
+        _: Value.Type,
+        _ function: ManagedFunction,
+        _ argument: some Portable
+    ) async throws -> Managed<Value> {
+        let number = try await channel().call(.host) { writer, userInfo in
+            try function.write(.once, into: &writer, userInfo: userInfo)
+            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+        } _: { reader, _ in
+            try reader.read(UInt64.self)
+        }
+        return Managed(client: self, number: number)
+    }
+}

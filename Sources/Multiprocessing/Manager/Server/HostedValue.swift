@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingFunctions
+internal import MultiprocessingWireCoding
+internal import Synchronization
+
+/// A call whose function and argument are there.
+enum HostedCall {
+    /// To be made on a thread that may block.
+    case sync(() throws -> ResultEncoder?)
+    /// To be awaited.
+    case async(() async throws -> ResultEncoder?)
+}
+
+/// A call with the one who waits for it.
+///
+/// `@unchecked` is safe because one thread or task at a time has it: who decoded it, then the value's queue, then who makes it.
+final class PendingCall: @unchecked Sendable {
+    let call: HostedCall
+    let number: UInt64
+    let session: ServerSession
+
+    init(_ call: HostedCall, number: UInt64, session: ServerSession) {
+        self.call = call
+        self.number = number
+        self.session = session
+    }
+}
+
+/// A value in a manager, of whatever type.
+class HostedValue: @unchecked Sendable {
+    // Safe because the value itself is touched only by the call whose turn it is, and the queue is locked.
+
+    private let queue = Mutex(CallQueue<PendingCall>())
+    private let threads: ServerThreads
+
+    /// Creates a value whose calls are made on `threads`.
+    init(threads: ServerThreads) {
+        self.threads = threads
+    }
+
+    /// Reads a function on values of this type.
+    func readFunction(
+        from reader: inout WireReader,
+        userInfo: [CodingUserInfoKey: Any]
+    ) throws -> any FunctionDefinition {
+        preconditionFailure("a hosted value has a type")
+    }
+
+    /// Makes the call, or lets it wait for its turn. A call whose turn it is is made on this thread unless it is asynchronous.
+    func submit(_ call: PendingCall) {
+        if let now = queue.withLock({ $0.add(call) }) { make(now) }
+    }
+
+    /// Makes `call` and all that wait for it.
+    private func make(_ call: PendingCall) {
+        var next: PendingCall? = call
+        while let current = next {
+            switch current.call {
+            case .sync(let body):
+                let outcome = Result { try body() }
+                next = queue.withLock { $0.finish() }
+                current.session.answer(current.number, outcome)
+            case .async:
+                return makeAsync(current)
+            }
+        }
+    }
+
+    private func makeAsync(_ call: PendingCall) {
+        Task.detached { [self] in
+            guard case .async(let body) = call.call else { return }
+            let outcome: Result<ResultEncoder?, any Error>
+            do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
+            let next = queue.withLock { $0.finish() }
+            call.session.answer(call.number, outcome)
+            // A synchronous call may block for ever, and must not do so on a thread that tasks share.
+            if let next { threads.submit { [self] in make(next) } }
+        }
+    }
+}
+
+/// A value in a manager.
+final class Hosted<Value>: HostedValue, @unchecked Sendable {
+    // Behind a pointer, because a function that awaits changes it in place, on one thread after the other.
+    private let pointer: UnsafeMutablePointer<Value>
+
+    /// Takes over a value.
+    init(_ value: consuming Value, threads: ServerThreads) {
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(to: value)
+        super.init(threads: threads)
+    }
+
+    deinit {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
+    }
+
+    /// Calls `body` with the value; only in the call whose turn it is.
+    @inline(__always)
+    func change<R>(_ body: (inout Value) throws -> R) rethrows -> R {
+        try body(&pointer.pointee)
+    }
+
+    /// Awaits `body` with the value; only in the call whose turn it is.
+    func change<R>(_ body: (inout Value) async throws -> R) async rethrows -> R {
+        try await body(&pointer.pointee)
+    }
+
+    override func readFunction(
+        from reader: inout WireReader,
+        userInfo: [CodingUserInfoKey: Any]
+    ) throws -> any FunctionDefinition {
+        ClosureDefinition<Value>(try ReceivedMutation(from: &reader, userInfo: userInfo))
+    }
+}

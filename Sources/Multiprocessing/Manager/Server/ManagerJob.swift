@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// What the process of a manager is started with.
+struct ManagerJob: Codable, Sendable {
+    private let reception: TravellingDescriptor
+    /// Whoever knows it may end the server.
+    let key: UInt64
+
+    /// A job for the server behind `reception`, the inner end of the door.
+    init(reception: SharedDescriptor, key: UInt64) {
+        self.reception = TravellingDescriptor(reception)
+        self.key = key
+    }
+
+    /// The inner end of the door, once.
+    func takeReception() throws -> OwnedDescriptor {
+        try OwnedDescriptor(checking: mp_duplicate(reception.descriptor.number), "taking the door")
+    }
+}
+
+/// A descriptor as a part of a message.
+struct TravellingDescriptor: Codable, Sendable {
+    let descriptor: SharedDescriptor
+
+    init(_ descriptor: SharedDescriptor) {
+        self.descriptor = descriptor
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        descriptor = SharedDescriptor(
+            try HandleMemory.decodeDescriptor(type: Manager.self, from: container, decoder)
+        )
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        try HandleMemory.encode(descriptor: descriptor.number, owner: descriptor, type: Manager.self, to: encoder)
+    }
+}

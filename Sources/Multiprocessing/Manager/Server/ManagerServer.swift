@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The process of a manager. Clients come in through one socket (the door), each with an end of a connection it made; from then on it is their own. A handle under way between two processes is
+// a socket pair: one end is here, the other in the message; the end of file says that the handle has arrived or is lost.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+internal import Synchronization
+
+/// The server of a manager.
+final class ManagerServer: Sendable {
+    let threads = ServerThreads()
+    let watchdog = Watchdog()
+    private let reception: Link
+    private let key: UInt64
+    private let reactor: Reactor
+    private let registry = Mutex(ValueRegistry<HostedValue>())
+    private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
+    private let tokens = Mutex<[Int32: Token]>([:])
+    /// The watch of the door, while it can still open.
+    private let doorWatch = Mutex<Reactor.Token?>(nil)
+
+    /// A handle under way.
+    private struct Token {
+        let socket: SharedDescriptor
+        let watch: Reactor.Token
+    }
+
+    /// Serves until the process ends: what a manager's process does.
+    static func run(_ job: ManagerJob) throws {
+        // Ctrl-C is the parent's to handle, and its calls go on while it does.
+        signal(SIGINT, SIG_IGN)
+        let server = try ManagerServer(reception: job.takeReception(), key: job.key)
+        try server.begin()
+        // For the main actor, until `shutDown` or the parent's end.
+        mp_drain_main_queue()
+    }
+
+    private init(reception: consuming OwnedDescriptor, key: UInt64) throws {
+        self.key = key
+        // A copy of this process must not keep the door open.
+        ForkLock.add(reception.number)
+        self.reception = Link(reception)
+        reactor = try Runtime.shared().reactor
+    }
+
+    private func begin() throws {
+        try watchdog.start()
+        let watch = try reactor.watch(reception.socket.number) { [self] _ in welcome() }
+        doorWatch.withLock { $0 = watch }
+    }
+
+    /// Ends the process for one who may ask for that. Returns only for others.
+    func shutDown(key: UInt64) {
+        if key == self.key { shutDown() }
+    }
+
+    /// Ends the process.
+    private func shutDown() -> Never {
+        exit(0)
+    }
+
+    // MARK: - Clients
+
+    /// Lets in those who are at the door.
+    private func welcome() {
+        while true {
+            do {
+                let message: Message
+                switch try reception.receive(wait: false) {
+                case .message(let received): message = received
+                case .unreceivable(let error):
+                    // Whoever it was sees the end of file.
+                    Log.write(.warning, "a manager could not let a client in: \(error)")
+                    continue
+                case .wouldBlock: return
+                case .endOfFile: return closeDoor()
+                }
+                guard message.kind == .connect else {
+                    throw SystemError(code: EBADMSG, operation: "receiving a client")
+                }
+                let userInfo = message.userInfo
+                let connection = try message.withReader {
+                    try WireCoding.decode(Connection.self, from: &$0, userInfo: userInfo)
+                }
+                let session = ServerSession(connection.link, server: self)
+                sessions.withLock { $0[ObjectIdentifier(session)] = session }
+                session.begin()
+            } catch {
+                // Whoever it was sees the end of file.
+                Log.write(.warning, "a manager could not let a client in: \(error)")
+                if (error as? SystemError)?.code != EBADMSG { return }
+            }
+        }
+    }
+
+    /// Forgets a client.
+    func remove(_ session: ServerSession) {
+        let isLast = sessions.withLock { sessions in
+            sessions[ObjectIdentifier(session)] = nil
+            return sessions.isEmpty
+        }
+        if isLast, doorWatch.withLock({ $0 == nil }) { shutDown() }
+    }
+
+    /// Notes that no process has a handle any more except those that are here already.
+    private func closeDoor() {
+        let watch = doorWatch.withLock { watch in
+            defer { watch = nil }
+            return watch
+        }
+        if let watch { reactor.endWatch(watch) }
+        if sessions.withLock({ $0.isEmpty }) { shutDown() }
+    }
+
+    // MARK: - Values
+
+    /// Takes in a value with one reference. Returns its number.
+    func add(_ value: HostedValue) -> UInt64 {
+        registry.withLock { $0.add(value) }
+    }
+
+    /// Adds a reference to a value, if it exists.
+    func retain(_ number: UInt64) -> HostedValue? {
+        registry.withLock { $0.retain(number) }
+    }
+
+    /// Takes references away; the value goes with its last.
+    func release(_ number: UInt64, count: Int) {
+        let last = registry.withLock { $0.release(number, count: count) }
+        // Outside the lock: it calls the program's `deinit`.
+        _ = consume last
+    }
+
+    /// Keeps a reference to a value for a handle under way, until the other end of `socket` is closed everywhere.
+    func keep(_ number: UInt64, as socket: consuming OwnedDescriptor) {
+        guard retain(number) != nil else { return }
+        let token = SharedDescriptor(socket)
+        do {
+            try tokens.withLock { tokens in
+                let watch = try reactor.watch(token.number, for: .hangUp) { [self] _ in drop(number, token.number) }
+                tokens[token.number] = Token(socket: token, watch: watch)
+            }
+        } catch {
+            Log.write(.error, "a manager cannot watch a handle under way: \(error)")
+            release(number, count: 1)
+        }
+    }
+
+    /// Ends what `keep` began.
+    private func drop(_ number: UInt64, _ socket: Int32) {
+        guard let token = tokens.withLock({ $0.removeValue(forKey: socket) }) else { return }
+        reactor.endWatch(token.watch)
+        // The value's `deinit` may block, and this is the reactor's thread.
+        threads.submit { [self] in release(number, count: 1) }
+    }
+}

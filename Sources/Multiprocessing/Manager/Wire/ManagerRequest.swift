@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client says to a manager's server, one message each:
+//
+//   1 byte    kind
+//   call      8 bytes: number of the call;   8 bytes: value;   the function;   its argument
+//   host      8 bytes: number of the call;   the function that makes the value
+//   retain    8 bytes: value;   beside it the end of a socket that stood for the handle under way, if it was
+//   release   8 bytes: value
+//   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
+//   shutDown  8 bytes: a number that only the process knows that made the manager
+//
+// A function:
+//
+//   1 byte    0: known;   1: to be remembered;   2: for once
+//   4 bytes   its number, unless for once
+//   1 byte    unless known: 0: an operation, whose type follows (PortableType);   1: a function (PortableMutation)
+//
+// What the server answers:
+//
+//   8 bytes   number of the call
+//   1 byte    0: done;   1: it threw;   2: refused
+//   …         the result, if there is one; the error (Outcome); the code and the sentence
+//
+// The result of `host` is the value's number.
+
+internal import MultiprocessingWireCoding
+
+/// The kinds of requests.
+enum ManagerRequest: UInt8 {
+    case call = 1
+    case host
+    case retain
+    case release
+    case share
+    case shutDown
+}
+
+/// How a function is told in a request.
+enum FunctionForm: UInt8 {
+    case known
+    case remembered
+    case once
+}
+
+/// What a function in a request is.
+enum FunctionKind: UInt8 {
+    case operation
+    case closure
+}
+
+/// The kinds of answers.
+enum ManagerAnswer: UInt8 {
+    case done
+    case threw
+    case refused
+}
+
+/// Tells one manager from all others, of all programs and times.
+struct ManagerIdentity: Hashable, Sendable, Codable {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// Creates the identity of a new manager.
+    init() {
+        var generator = SystemRandomNumberGenerator()
+        high = generator.next()
+        low = generator.next()
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lock between the threads of one process. The standard library's knows its holder by the number of the thread, which it remembers for each thread and in each object file: in a copy of a process made
+// by fork some files remember the number from before and others ask anew, and a lock taken in one and released in another ends the program ("Call to unlock Mutex on a thread which hasn't acquired
+// the lock"). This one knows only whether it is taken.
+//
+// The word: 0 free, 1 taken, 2 taken and somebody may sleep ("Futexes Are Tricky", Drepper, 2011, mutex 2).
+
+internal import CMultiprocessing
+internal import Synchronization
+
+/// A value with a lock around it.
+package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+    // Safe because the value is reached only with the lock, and the pointers never change.
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+    private let value: UnsafeMutablePointer<Value>
+
+    /// How often to look before sleep.
+    private static var looks: Int { 50 }
+
+    /// Creates the lock around `value`.
+    package init(_ value: consuming sending Value) {
+        word = .allocate(capacity: 1)
+        word.initialize(to: Atomic(0))
+        self.value = .allocate(capacity: 1)
+        self.value.initialize(to: value)
+    }
+
+    deinit {
+        value.deinitialize(count: 1)
+        value.deallocate()
+        word.deallocate()
+    }
+
+    /// Calls `body` with the value, alone. Not to be called inside `body` again.
+    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout sending Value) throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
+        lock()
+        defer { unlock() }
+        return try body(&value.pointee)
+    }
+
+    @inline(__always)
+    private borrowing func lock() {
+        // Acquiring: pairs with the release in `unlock`.
+        if word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { return }
+        lockSlowly()
+    }
+
+    @inline(never)
+    private borrowing func lockSlowly() {
+        if Spinning.allowance() > 0 {
+            for _ in 0..<Self.looks {
+                mp_pause()
+                // Relaxed: the exchange acquires.
+                if word.pointee.load(ordering: .relaxed) == 0,
+                    word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
+                {
+                    return
+                }
+            }
+        }
+        while word.pointee.exchange(2, ordering: .acquiring) != 0 { mp_futex_wait(futexWord, 2, -1) }
+    }
+
+    @inline(__always)
+    private borrowing func unlock() {
+        if word.pointee.exchange(0, ordering: .releasing) == 2 { mp_futex_wake(futexWord, 1) }
+    }
+
+    /// The word as the kernel takes it: an `Atomic<UInt32>` is four bytes.
+    private var futexWord: UnsafeMutablePointer<UInt32> {
+        UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self)
+    }
+}
+
+/// The name the rest of this module knows it by.
+typealias Mutex<Value: ~Copyable> = FutexMutex<Value>

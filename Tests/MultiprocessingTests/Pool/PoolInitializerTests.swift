@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Synchronization
+import Testing
+
+private struct NoModel: Error, Codable, Equatable { let number: Int }
+
+/// What the initializer has prepared in a worker.
+private let prepared = Atomic<Int>(0)
+
+private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
+
+/// Initializers, and the limits at which workers are replaced.
+@Suite struct PoolInitializerTests {
+    @Test(.timeLimit(.minutes(2)), arguments: [0, 1, 2])
+    func `an initializer that fails is an error at the first call, after a few tries`(_ way: Int) async throws {
+        try await isolated {
+            let tries = try SharedAtomic(0)
+            let tasks = try SharedAtomic(0)
+            let pool = try Pool(processes: 2) {
+                tries.add(1)
+                switch way {
+                case 0: throw NoModel(number: 3)
+                case 1: fatalError("no model")
+                default: exit(4)
+                }
+            }
+            for _ in 0..<2 {
+                let error = try checkThrows(PoolError.self) {
+                    try pool.applyAsync({ (tasks: SharedAtomic<Int>) in _ = tasks.add(1) }, tasks).get(
+                        timeout: .seconds(30)
+                    )
+                }
+                try checkEqual(error.code, .workersFail)
+                try check(error.message.contains(["NoModel", "no model", "4"][way]), "\(error)")
+            }
+            try check(tries.load() >= 3 && tries.load() <= 8, "\(tries.load()) tries")
+            try checkEqual(tasks.load(), 0)
+            // One that was being started when the pool gave up has its try still.
+            try checkEventually("\(pool.statistics)") { pool.statistics.workers.isEmpty }
+            let after = tries.load()
+            usleep(200_000)
+            try checkEqual(tries.load(), after)
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a pool whose initializer fails now and then goes on`() async throws {
+        try await isolated {
+            let tries = try SharedAtomic(0)
+            let pool = try Pool(processes: 2) {
+                if tries.add(1).newValue % 3 != 0 { throw NoModel(number: 1) }
+                prepared.store(5, ordering: .relaxed)
+            }
+            for _ in 0..<5 {
+                try checkEqual(try pool.applyAsync(look, 0).get(timeout: .seconds(30)), 5)
+                _ = try? pool.apply { _exit(1) }
+            }
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a pool whose initializer hangs can be terminated, and its calls say so`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2) { while true { pause() } }
+            let result = try pool.applyAsync(look, 0)
+            try check(try !result.wait(timeout: .milliseconds(100)))
+            let clock = ContinuousClock.now
+            pool.terminate()
+            let error = try checkThrows(PoolError.self) { _ = try result.get(timeout: .zero) }
+            try checkEqual(error.code, .terminated)
+            try pool.join()
+            try check(ContinuousClock.now - clock < .seconds(5))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `the initializer runs in every replacement before its first task`() async throws {
+        try await isolated {
+            let runs = try SharedAtomic(0)
+            let pool = try Pool(processes: 2, maxTasksPerChild: 3) {
+                usleep(2000)
+                runs.add(1)
+                prepared.store(7, ordering: .relaxed)
+            }
+            for _ in 0..<30 { try checkEqual(try pool.apply(look, 0), 7) }
+            let found = try (0..<100).map { try pool.applyAsync(look, $0) }
+            try checkEqual(try found.map { try $0.get(timeout: .seconds(60)) }, Array(repeating: 7, count: 100))
+            for _ in 0..<5 { for pid in pool.pids { kill(pid, SIGKILL) } }
+            try checkEqual(try pool.map(0..<50, chunkSize: 1, look), Array(repeating: 7, count: 50))
+            try check(runs.load() >= 130 / 3, "\(runs.load())")
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `workers are replaced after so many tasks and with so much memory`() async throws {
+        try await isolated {
+            let counted = try Pool(processes: 1, maxTasksPerChild: 2)
+            let pids = try (0..<20).map { _ in try counted.apply { getpid() } }
+            try checkEqual(Set(pids).count, 10, line: Set(pids).count)
+            try checkEqual(counted.statistics.restarts, 0)
+            counted.close()
+            try counted.join()
+
+            let measured = try Pool(processes: 1, maxMemoryPerChild: 200 << 20)
+            let small = try (0..<5).map { _ in try measured.apply { getpid() } }
+            try checkEqual(Set(small).count, 1)
+            let large = try measured.apply { () -> Int32 in
+                let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: 300 << 20)
+                memory.initialize(repeating: 1, count: 300 << 20)
+                return getpid()
+            }
+            try checkEqual(large, small[0])
+            try check(try measured.apply { getpid() } != large)
+            measured.close()
+            try measured.join()
+            for number in [0, -1] {
+                _ = try checkThrows(PoolError.self) { _ = try Pool(processes: number) }
+                _ = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, maxTasksPerChild: number) }
+                _ = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, maxMemoryPerChild: number) }
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a pool can be made larger and smaller while it works`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1)
+            let results = try (0..<2000).map { n in try pool.applyAsync({ (n: Int) in n + 1 }, n) }
+            for count in [4, 2, 5, 1, 3] {
+                try pool.resize(processes: count)
+                try checkEventually("\(count): \(pool.statistics)") { pool.statistics.workers.count == count }
+            }
+            try checkEqual(try results.map { try $0.get(timeout: .seconds(60)) }, (1...2000).map { $0 })
+            _ = try checkThrows(PoolError.self) { try pool.resize(processes: 0) }
+            _ = try pool.map(0..<100, chunkSize: 1) { $0 }
+            let text = pool.statistics.description
+            try check(text.contains("Worker-") && text.contains("idle") && text.contains("0 running"), text)
+            let worker = pool.statistics.workers
+            try check(worker.reduce(0) { $0 + $1.tasks } > 0)
+            try check(worker.allSatisfy { $0.resident > 0 || $0.tasks == 0 }, text)
+            pool.close()
+            try pool.join()
+            try checkEqual(pool.statistics.workers.count, 0)
+        }
+    }
+}

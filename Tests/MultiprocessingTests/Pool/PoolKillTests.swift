@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Testing
+
+private func cube(_ n: Int) -> Int { n &* n &* n }
+
+/// Takes a moment that depends on `n`.
+private func work(_ n: Int) -> Int {
+    var sum = n
+    for i in 0..<(n % 7 * 3000) { sum = sum &* 31 &+ i }
+    return sum
+}
+
+/// Workers that are killed at random moments.
+@Suite(.serialized) struct PoolKillTests {
+    @Test(.timeLimit(.minutes(3)), arguments: [1, 2])
+    func `a thousand kills in running maps do not change the results when tasks are tried again`(
+        _ seed: UInt64
+    )
+        async throws
+    {
+        try await isolated {
+            let pool = try Pool(processes: 3)
+            let killer = try Killer(pool, seed: seed, pause: 4000)
+            let items = Array(0..<3000)
+            let expected = items.map(work)
+            var options = TaskOptions(retries: 1000)
+            var rounds = 0
+            while killer.kills < 500 {
+                rounds += 1
+                options.timeout = rounds % 3 == 0 ? .seconds(20) : nil
+                try checkEqual(
+                    try pool.map(items, chunkSize: rounds % 2 == 0 ? 10 : nil, options: options, work),
+                    expected
+                )
+                let one = try pool.applyAsync(options: options, cube, rounds)
+                try checkEqual(try one.get(timeout: .seconds(20)), cube(rounds))
+            }
+            try killer.stop()
+            try checkEqual(try pool.map(items, work), expected)
+            try checkEventually("\(pool.statistics)") { pool.statistics.workers.count == 3 }
+            try checkEqual(pool.statistics.running, 0)
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(3)))
+    func `without another try exactly the tasks of the killed workers fail`() async throws {
+        try await isolated {
+            let count = 4000
+            let runs = try SharedArray<Int32>(count: count)
+            let pids = try SharedArray<Int32>(count: count)
+            let pool = try Pool(processes: 3)
+            let killer = try Killer(pool, seed: 3, pause: 8000)
+            let results = try (0..<count).map { n in
+                try pool.applyAsync(
+                    { (n: Int, runs: SharedArray<Int32>, pids: SharedArray<Int32>) in
+                        runs.withUnsafeMutableBufferPointer { $0[n] += 1 }
+                        pids.withUnsafeMutableBufferPointer { $0[n] = getpid() }
+                        return work(n)
+                    },
+                    n,
+                    runs,
+                    pids
+                )
+            }
+            var lost = 0
+            for (n, result) in results.enumerated() {
+                do {
+                    try checkEqual(try result.get(timeout: .seconds(60)), work(n))
+                    try checkEqual(runs[n], 1)
+                } catch let error as WorkerLost {
+                    lost += 1
+                    try checkEqual(error.status, .signaled(.kill))
+                    try check(killer.victims.contains(error.processIdentifier), "\(error)")
+                    try check(pids[n] == 0 || pids[n] == error.processIdentifier, "\(n) ran in \(pids[n]): \(error)")
+                    try check(runs[n] <= 1)
+                }
+            }
+            try killer.stop()
+            try check(killer.kills > 10)
+            try check(lost <= killer.kills, "\(lost) tasks were lost by \(killer.kills) kills")
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `nobody notices the death of idle workers`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            for round in 0..<30 {
+                // Also those that have not begun to serve.
+                for pid in pool.pids { kill(pid, SIGKILL) }
+                try checkEqual(try pool.apply(cube, round), cube(round))
+            }
+            for round in 0..<30 {
+                for pid in pool.pids { kill(pid, SIGKILL) }
+                try checkEventually("not replaced: \(pool.statistics)") { pool.statistics.workers.count == 2 }
+                try checkEqual(try pool.map(0..<10, cube), (0..<10).map(cube), line: round)
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a closed pool whose workers are killed does what is left all the same`() async throws {
+        try await isolated {
+            for seed in 0..<10 {
+                let pool = try Pool(processes: 1)
+                let results = try (0..<50).map { try pool.applyAsync(options: TaskOptions(retries: 9), work, $0) }
+                pool.close()
+                var random = Seeded(seed: UInt64(seed))
+                for _ in 0..<3 {
+                    usleep(UInt32.random(in: 0...3000, using: &random))
+                    for pid in pool.pids { kill(pid, SIGKILL) }
+                }
+                try pool.join()
+                for (n, result) in results.enumerated() { try checkEqual(try result.get(timeout: .zero), work(n)) }
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a pool goes on when its fork server is killed`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            for round in 0..<5 {
+                try checkEqual(try pool.map(0..<100, cube), (0..<100).map(cube))
+                if let server = ForkServer.processIdentifier { kill(server, SIGKILL) }
+                try checkEqual(
+                    try pool.map(0..<100, options: TaskOptions(retries: 5), cube),
+                    (0..<100).map(cube),
+                    line: round
+                )
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+
+/// Programs that end while a pool is at work.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct PoolProgramTests {
+    /// Starts a program and reads up to its "ready"; returns it with the pids of its workers.
+    private func start(_ way: String) throws -> (program: Fixture, workers: [Int32]) {
+        let program = try Fixture("pool", way)
+        var workers: [Int32] = []
+        while let line = program.line(), line != "ready" {
+            if line.hasPrefix("worker "), let pid = Int32(line.dropFirst(7)) { workers.append(pid) }
+        }
+        #expect(workers.count == 2)
+        return (program, workers)
+    }
+
+    /// What a program said on its standard error, but for the warning of its variables.
+    private func complaints(_ text: String) -> [Substring] {
+        text.split(separator: "\n").filter { !$0.contains("top-level variables of main.swift") }
+    }
+
+    @Test(arguments: ["return", "exit", "async-exit", "dropped"])
+    func `a program ends with a running pool, and leaves nobody`(_ way: String) throws {
+        let (program, workers) = try start(way)
+        let clock = ContinuousClock.now
+        let result = program.finish()
+        #expect(ContinuousClock.now - clock < .seconds(5))
+        #expect(result.status == (way.hasSuffix("exit") ? 7 << 8 : 0), "\(result)")
+        #expect(complaints(result.errors) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+    }
+
+    @Test(arguments: [SIGKILL, SIGTERM, SIGHUP])
+    func `all workers end when their program is killed`(_ signal: Int32) throws {
+        let (program, workers) = try start("waiting")
+        kill(program.processIdentifier, signal)
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        _ = program.finish()
+    }
+
+    @Test func `all workers end when their program traps`() throws {
+        let (program, workers) = try start("trap")
+        let result = program.finish()
+        #expect(result.errors.contains("the end of the program"))
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+    }
+
+    @Test func `an interrupt from the terminal is one orderly end`() throws {
+        let (program, workers) = try start("waiting")
+        // What a terminal does: the signal goes to every process of the group.
+        for pid in workers { kill(pid, SIGINT) }
+        kill(program.processIdentifier, SIGINT)
+        let clock = ContinuousClock.now
+        let result = program.finish()
+        #expect(ContinuousClock.now - clock < .seconds(1))
+        #expect(result.status & 0x7f == SIGINT, "\(result)")
+        #expect(complaints(result.errors) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+    }
+}

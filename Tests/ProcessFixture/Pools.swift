@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+
+/// A pool that is there to the end of the program.
+private let lasting = (try? Pool(processes: 2)) ?? { fatalError("no pool") }()
+
+/// Programs that end, one way or the other, while a pool is at work.
+func runPools(_ way: String) throws {
+    let pool = way == "dropped" ? try Pool(processes: 2) : lasting
+    let begun = try Event()
+    let pending = try (0..<1000).map { n in
+        try pool.applyAsync(
+            { (n: Int, begun: Event) -> Int in
+                if n == 0 || n == 1 {
+                    if n == 1 { begun.set() }
+                    while true { pause() }
+                }
+                return n
+            },
+            n,
+            begun
+        )
+    }
+    _ = try begun.wait()
+    for worker in pool.statistics.workers { tell("worker \(worker.processIdentifier ?? 0)") }
+    tell("ready")
+    switch way {
+    case "waiting": print(try pending[0].get())
+    case "exit": exit(7)
+    case "async-exit":
+        Task { exit(7) }
+        sleepForever()
+    case "trap": fatalError("the end of the program")
+    default: break
+    }
+    tell("main done")
+}
