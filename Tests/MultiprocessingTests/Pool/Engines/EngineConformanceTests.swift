@@ -12,6 +12,8 @@ private func slowly(_ n: Int) async throws -> Int {
     await Task.yield()
     return n + 1
 }
+/// As functions are in modules where asynchronous ones leave the caller's actor by default.
+@concurrent private func strangely(_ n: Int) async throws -> Int { n * 2 }
 private struct Odd: Error, Codable, Equatable { let number: Int }
 private func refuseOdd(_ n: Int) throws -> Int {
     if n % 2 == 1 { throw Odd(number: n) }
@@ -76,6 +78,22 @@ struct EngineConformanceTests {
                 try checkEqual(try pool.applyAsync(options: options, slowly, 4).get(), 5)
                 let results = try (0..<100).map { try pool.applyAsync(options: options, slowly, $0) }
                 try checkEqual(try results.map { try $0.get() }, Array(1...100))
+                // With what they capture, and without parameters as well as with some.
+                let word = "base"
+                let alone = try pool.applyAsync(options: options) { () async throws -> Int in
+                    try await slowly(word.count)
+                }
+                try checkEqual(try alone.get(), 5)
+                let many = try pool.applyAsync(
+                    options: options,
+                    { (n: Int, text: String) async throws -> String in
+                        "\(try await slowly(n))\(word)\(text)"
+                    },
+                    6,
+                    "s"
+                )
+                try checkEqual(try many.get(), "7bases")
+                try checkEqual(try pool.applyAsync(options: options, strangely, 4).get(), 8)
             }
         }
     }

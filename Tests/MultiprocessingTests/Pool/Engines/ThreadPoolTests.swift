@@ -126,15 +126,16 @@ struct ThreadPoolTests {
             } == Array(1...100)
         )
         #expect(try await pool.apply(square, 7) == 49)
-        let began = Counter()
+        let began = try Event()
         let call = Task {
             try await pool.apply { () async throws -> Int in
-                began.add()
+                began.set()
                 try await Task.sleep(for: .seconds(600))
                 return 1
             }
         }
-        while began.current == 0 { await Task.yield() }
+        // Not a loop that yields: it keeps the task that it waits for from being begun.
+        #expect(try await began.wait(timeout: .seconds(60)))
         call.cancel()
         await #expect(throws: CancellationError.self) { try await call.value }
         #expect(try await pool.apply(square, 8) == 64)
