@@ -29,8 +29,10 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     var phase = Phase.running
     /// Why there are no workers any more.
     var breakdown: (any Error)?
-    /// Bytes of arguments that were submitted and not settled.
-    var pendingBytes = 0
+    /// Bytes of arguments that wait to be handed out.
+    var waitingBytes = 0
+    /// Threads and tasks that wait for room in the queue.
+    var roomWaiters: [Notice] = []
     /// Whether a thread waits for results.
     var isLed = false
     /// Threads that wait for their own result while another leads.
@@ -45,9 +47,11 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Happens when nothing is left of the pool.
     let gone = Notice()
 
-    /// How much may wait.
+    /// How much may wait to be handed out before a call waits for room.
     struct Limits: Sendable {
+        /// Pieces: calls, or chunks of a map.
         var tasks = 1 << 20
+        /// Bytes of arguments.
         var bytes = 1 << 30
     }
 
@@ -101,18 +105,6 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         }
     }
 
-    /// Adds a job, and starts with the pieces it has.
-    func submit(_ job: PoolJob, isComplete: Bool) throws {
-        try checkProcess()
-        try withLock {
-            try checkRunning()
-            job.id = machine.add(job, job.rules)
-            pendingBytes += job.inputBytes
-            addPieces(of: job, job.input.count, isLast: isComplete)
-            startThreadIfNeeded()
-        }
-    }
-
     /// Adds a block of pieces to a job; false when it has ended meanwhile.
     ///
     /// - Parameter singly: Whether pieces are handed out one by one from now on, since each has descriptors of its own.
@@ -122,16 +114,16 @@ final class PoolCore: EngineHost, @unchecked Sendable {
             if singly { machine.handOutSingly(job.id) }
             let before = job.input.count
             if let block {
-                job.input.append(block)
-                job.inputBytes += block.writer.count
-                pendingBytes += block.writer.count
+                job.take(block)
+                waitingBytes += block.writer.count
             }
             addPieces(of: job, job.input.count - before, isLast: isLast)
             return !job.isEnded
         }
     }
 
-    private func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
+    /// Makes known that a job has further pieces; under the lock.
+    func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
         if machine.addPieces(count, to: job.id, isLast: isLast) { complete(job) }
         dispatch()
         if !isLed, machine.running > 0 || machine.waiting > 0 { wakeThreadUnlessLed = true }
@@ -154,6 +146,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Hands out what the session takes; under the lock.
     func dispatch() {
         handOut()
+        tellOfRoom()
         guard machine.waiting == 0, machine.running > 1 else { return }
         session.rebalance(self)
         if machine.waiting > 0 { handOut() }
@@ -162,6 +155,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     private func handOut() {
         while machine.waiting > 0, session.wantsTasks, let next = machine.next(parallelism: session.parallelism) {
             guard let job = machine.jobs[next.job]?.owner else { continue }
+            noteHandedOut(next.pieces, of: job)
             session.submit(
                 TaskEnvelope(
                     ticket: next.attempt.number,
@@ -188,7 +182,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func complete(_ job: PoolJob) {
         guard !job.isEnded else { return }
         job.end()
-        pendingBytes -= job.inputBytes
+        waitingBytes -= job.waitingBytes
+        job.waitingBytes = 0
         tell(job)
         closeIfDone()
         if let onEnd = job.onEnd {

@@ -17,6 +17,9 @@ final class TaskInput: @unchecked Sendable {
         let carried = CarriedDescriptors()
         let userInfo: [CodingUserInfoKey: Any]
 
+        /// Whether there are handles in the pieces.
+        var carriesDescriptors: Bool { !carried.numbers.isEmpty }
+
         init() {
             userInfo = [CarriedDescriptors.userInfoKey: carried]
         }
