@@ -28,10 +28,18 @@ let package = Package(
             dependencies: [.product(name: "Multiprocessing", package: "swift-multiprocessing")],
             swiftSettings: settings
         ),
+        // Loops of a few instructions, whose time doubles where they happen to lie badly in memory: every block of theirs lies well.
+        .target(
+            name: "Loops",
+            dependencies: [.product(name: "Multiprocessing", package: "swift-multiprocessing")],
+            swiftSettings: settings + [.unsafeFlags(["-Xllvm", "-align-all-blocks=6"])]
+        ),
         // The program that is run, and that measures this package. It must not link Foundation, which doubles the time of an exec.
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["Measuring", .product(name: "Multiprocessing", package: "swift-multiprocessing")],
+            dependencies: [
+                "Loops", "Measuring", .product(name: "Multiprocessing", package: "swift-multiprocessing"),
+            ],
             swiftSettings: settings
         ),
         // What the machine can do at all, in C.

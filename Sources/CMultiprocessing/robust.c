@@ -67,6 +67,10 @@ int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t dead
     return -1;
 }
 
+int mp_futex_requeue(uint32_t *word, uint32_t expected, int count, uint32_t *target) {
+    return (int)syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, 0, (long)count, target, expected);
+}
+
 int mp_futex_set_bits_and_wake_all(uint32_t *word, uint32_t bits) {
     // FUTEX_WAKE_OP on one word: the kernel changes it and wakes its waiters under one lock. The operand has 12 bits, or is a power of two (the shift flag).
     uint32_t operand = bits < 2048 ? bits : (uint32_t)__builtin_ctz(bits), shift = bits < 2048 ? 0 : FUTEX_OP_OPARG_SHIFT;

@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -164,6 +165,22 @@ static void call_body(int status, void *body) { ((void (*)(int))body)(status); }
 
 int mp_on_exit(void (*body)(int status)) { return on_exit(call_body, (void *)body) == 0 ? 0 : -1; }
 
+bool mp_is_alone(const int *known, size_t count) {
+    if (!__libc_single_threaded) return false;
+    struct robust_list_head *list = NULL;
+    size_t size = 0;
+    if (syscall(SYS_get_robust_list, 0, &list, &size) < 0 || list == NULL || list->list.next != &list->list) return false;
+    struct pollfd files[125];
+    int length = sizeof files / sizeof files[0];
+    for (int i = 0; i < length; i++) files[i] = (struct pollfd){.fd = i + 3};
+    for (size_t i = 0; i < count; i++)
+        if (known[i] >= 3 && known[i] < length + 3) files[known[i] - 3].fd = -1;
+    if (poll(files, (nfds_t)length, 0) < 0) return false;
+    for (int i = 0; i < length; i++)
+        if (files[i].fd >= 0 && (files[i].revents & POLLNVAL) == 0) return false;
+    return true;
+}
+
 // MARK: - Descriptors and memory
 
 int mp_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
@@ -173,6 +190,13 @@ int mp_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_
 bool mp_size_is_sealed(int fd) {
     int seals = fcntl(fd, F_GET_SEALS);
     return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
+int mp_seal(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL); }
+
+bool mp_is_sealed(int fd) {
+    int seals = fcntl(fd, F_GET_SEALS), asked = F_SEAL_SHRINK | F_SEAL_WRITE;
+    return seals >= 0 && (seals & asked) == asked;
 }
 
 int mp_allocate(int fd, off_t size) {
@@ -280,6 +304,8 @@ static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
         if (header->p_type == PT_NOTE) find_build_id(info, header, &image);
+        if (header->p_type == PT_DYNAMIC) image.dynamic = (const void *)start;
+        if (header->p_type == PT_GNU_RELRO) image.relro_start = start, image.relro_end = end;
         if (header->p_type != PT_LOAD) continue;
         if (start < image.start) image.start = start;
         if (end > image.end) image.end = end;

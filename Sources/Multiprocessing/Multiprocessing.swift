@@ -6,6 +6,8 @@ internal import CMultiprocessing
 @_exported public import MultiprocessingWireCoding
 internal import Synchronization
 
+@_exported public import class MultiprocessingPrimitives.Semaphore
+
 /// What concerns the package as a whole.
 public enum Multiprocessing {
     private static let bootstrapped = Atomic<Bool>(false)

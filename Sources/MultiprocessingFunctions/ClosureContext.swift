@@ -39,7 +39,7 @@ struct ClosureContext {
     /// Takes the box with that metadata apart. Nil when the program was compiled without reflection metadata.
     ///
     /// - Parameter genericArgument: Returns the metadata in a binding, for captures whose type is a generic parameter.
-    init?(metadata: UnsafeRawPointer, genericArgument: (Int) -> Any.Type?) {
+    init?(metadata: UnsafeRawPointer, genericArgument: @escaping (Int) -> Any.Type?) {
         guard let descriptor = metadata.load(fromByteOffset: 16, as: UnsafeRawPointer?.self) else { return nil }
         let captureCount = Int(descriptor.load(as: UInt32.self))
         let sourceCount = Int(descriptor.load(fromByteOffset: 4, as: UInt32.self))
@@ -65,7 +65,11 @@ struct ClosureContext {
             {
                 return .value(type)
             }
-            return name.type.map { .value($0) } ?? .unknown(name: name.demangled)
+            // In code that is not optimised a capture keeps its generic type, which has to be put together here.
+            var generic = GenericTypeName(name.bytes) { parameter in
+                parameters.first { $0.name.elementsEqual(parameter) }.flatMap { genericArgument($0.binding) }
+            }
+            return (name.type ?? generic.type()).map { .value($0) } ?? .unknown(name: name.demangled)
         }
     }
 

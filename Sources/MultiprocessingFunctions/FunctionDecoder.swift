@@ -164,9 +164,7 @@ struct FunctionDecoder {
 
     private mutating func decodeCollection(from reader: inout WireReader) throws -> UInt {
         let type = try references.readType(from: &reader)
-        guard layout(of: type).size == 8, let codable = type as? any Codable.Type,
-            _typeName(type, qualified: true).hasPrefix("Swift.")
-        else {
+        guard CollectionStorage.isCollection(type), let codable = type as? any Codable.Type else {
             throw FunctionNotPortable.corrupt("a captured collection is of another type")
         }
         func open<T: Codable>(_: T.Type) throws -> UInt {

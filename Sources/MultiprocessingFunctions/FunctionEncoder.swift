@@ -238,6 +238,7 @@ struct FunctionEncoder {
             references.write(tag: ContextKind.constant.rawValue, into: &writer)
             try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
         } else {
+            guard object is any Codable else { throw Self.notCodableAlone(type(of: object)) }
             references.write(tag: ContextKind.object.rawValue, into: &writer)
             try encodeCodable(object, static: type(of: object), into: &writer)
         }
@@ -256,6 +257,18 @@ struct FunctionEncoder {
         references.write(tag: ContextKind.references.rawValue, into: &writer)
         references.write(count: objects.count, into: &writer)
         for object in objects { try encodeObject(Unmanaged.passUnretained(object).toOpaque(), into: &writer) }
+    }
+
+    /// The error for an object in place of a box: of a value that is nothing but that object the closure keeps no more than the object.
+    private static func notCodableAlone(_ type: AnyClass) -> FunctionNotPortable {
+        FunctionNotPortable(
+            .captureNotCodable,
+            type: "\(type)",
+            """
+            the closure captures an object of type \(type), which is not Codable; make \(type) Codable, or make the object inside the closure. \
+            Where the captured value is a Codable struct or enum around that object alone, the program does not keep its type: pass it as an argument, or through `with:`
+            """
+        )
     }
 
     private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {

@@ -11,11 +11,19 @@
 
 package import MultiprocessingWireCoding
 
+/// A function that captures nothing: its code and its type are all there is to it.
+package struct FunctionIdentity: Hashable, Sendable {
+    let code: UInt
+    let type: ObjectIdentifier
+}
+
 /// A function of any shape, to be written. Made from the function at its natural type, so that what is written is the user's own function.
 package struct PortableFunction {
     private let shape: FunctionShape
     private let argumentTypes: [any Any.Type]
     private let resultType: (any Any.Type)?
+    /// Tells it from others without encoding it, if it captures nothing.
+    package let identity: FunctionIdentity?
     /// Calls its argument with the function's words, keeping the function alive meanwhile.
     private let withWords: ((FunctionWords) throws -> Void) throws -> Void
 
@@ -68,6 +76,8 @@ package struct PortableFunction {
         self.shape = shape
         argumentTypes = arguments
         resultType = result
+        let words = FunctionWords(of: holder)
+        identity = words.context == 0 ? FunctionIdentity(code: words.code, type: ObjectIdentifier(Holder.self)) : nil
         withWords = { body in
             try withExtendedLifetime(holder) { try body(FunctionWords(of: holder)) }
         }

@@ -88,11 +88,20 @@ enum CollectionStorage {
         return nil
     }
 
-    private static func array<Element>(of _: Element.Type) -> Any.Type { [Element].self }
+    /// Whether values of that type are one pointer to their storage: whether it is an array, a set or a dictionary.
+    static func isCollection(_ type: Any.Type) -> Bool { type is any StoredInOneObject.Type }
 
-    private static func set<Element: Hashable>(of _: Element.Type) -> Any.Type { Set<Element>.self }
+    static func array<Element>(of _: Element.Type) -> Any.Type { [Element].self }
 
-    private static func dictionary<Key: Hashable, Value>(from _: Key.Type, to _: Value.Type) -> Any.Type {
+    static func set<Element: Hashable>(of _: Element.Type) -> Any.Type { Set<Element>.self }
+
+    static func dictionary<Key: Hashable, Value>(from _: Key.Type, to _: Value.Type) -> Any.Type {
         [Key: Value].self
     }
 }
+
+/// The collections whose values are one pointer to an object with their elements.
+private protocol StoredInOneObject {}
+extension Array: StoredInOneObject {}
+extension Set: StoredInOneObject {}
+extension Dictionary: StoredInOneObject {}

@@ -218,6 +218,21 @@ struct PortableFunctionTests {
         #expect(hidden.value == 3)
     }
 
+    @Test func `closures made in generic code carry collections of what it is generic over`() throws {
+        let here = describers(["a", "b"], ["c": 4.5], 2.5) + describers([1, 2], [3: "x"], nil)
+        for describe in here { #expect(try Travel.closure(describe) == describe()) }
+    }
+
+    @Test func `a struct around a class travels beside others, and alone is refused with its cure`() throws {
+        let wrapped = Wrapped()
+        let number = 4
+        #expect(try Travel.closure { wrapped.value + number } == 5)
+        #expect(try Travel.function({ (wrapped: Wrapped) in wrapped.value }, wrapped) == 1)
+        let error = #expect(throws: FunctionNotPortable.self) { try Travel.closure { wrapped.value } }
+        #expect(error?.code == .captureNotCodable)
+        #expect(error?.description.contains("pass it as an argument") == true, "\(error?.description ?? "")")
+    }
+
     @Test func `generic types over private types are arguments and results`() throws {
         struct Box<Content: Codable & Sendable & Hashable>: Codable, Sendable {
             var content: [Content: Set<Content>]

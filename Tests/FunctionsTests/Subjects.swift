@@ -88,6 +88,37 @@ func constantly<T: Codable & Sendable>(_ value: T) -> @Sendable () -> T {
     { value }
 }
 
+/// Makes closures in generic code that capture collections of what it is generic over, alone and together.
+func describers<K: Codable & Sendable & Hashable, V: Codable & Sendable>(
+    _ keys: [K],
+    _ values: [K: V],
+    _ maybe: V?
+) -> [@Sendable () -> String] {
+    let set = Set(keys)
+    let nested = [keys]
+    return [
+        { "\(keys)" },
+        { "\(values.count) \(values.values.map { "\($0)" })" },
+        { "\(String(describing: maybe))" },
+        { "\(set.count) \(nested)" },
+        { "\(keys) \(values.count) \(String(describing: maybe)) \(set == Set(nested.joined()))" },
+    ]
+}
+
+/// Nothing but a reference, which can travel all the same.
+struct Wrapped: Codable, Sendable {
+    private let opaque: Opaque
+
+    init() { opaque = Opaque() }
+    init(from decoder: any Decoder) throws { opaque = Opaque() }
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(opaque.value)
+    }
+
+    var value: Int { opaque.value }
+}
+
 /// Makes a closure in code that is generic over a pack.
 func counter<each T: Codable & Sendable>(_ values: repeat each T) -> @Sendable () -> Int {
     {

@@ -72,7 +72,7 @@ extension PrimitivesTests {
                 let log = try Log(capacity: 200_000)
                 try runEverywhere(seed: seed &* 1000) { id, generator in
                     let lock = RobustLock(log.region.base)
-                    let condition = ConditionState(log.region.base + 64)
+                    let condition = ConditionState(log.region.base + 64, lock: lock)
                     let inside = SharedWord(log.region.base, offset: 2048)
                     for step in 0..<2000 {
                         _ = try lock.acquire()

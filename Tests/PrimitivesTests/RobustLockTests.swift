@@ -155,6 +155,55 @@ extension PrimitivesTests {
             }
         }
 
+        @Test func `a waiter that is killed after it was woken costs the others nothing when somebody else was faster`()
+            async throws
+        {
+            try await Laboratory.run {
+                let (region, lock) = try makeLock()
+                for _ in 0..<200 {
+                    _ = try lock.acquire()
+                    let waiters = try (0..<3).map { _ in
+                        try ForkedProcess {
+                            Spinning.disable()
+                            _ = try lock.acquire()
+                            _ = lock.release(by: .thread)
+                        }
+                    }
+                    try waitFor("the waiters") { waiters.allSatisfy { isAsleep($0.pid) } }
+                    // Wakes the first, takes the lock before it can, and kills it.
+                    _ = lock.release(by: .thread)
+                    let isFaster = try lock.acquire(until: .passed) == .acquired
+                    for waiter in waiters.dropLast() { kill(waiter.pid, SIGKILL) }
+                    if isFaster { _ = lock.release(by: .thread) }
+                    for waiter in waiters.dropLast() { try waiter.join() }
+                    try waitFor("the last waiter's turn") { !isAsleep(waiters[2].pid) }
+                    try require(try waiters[2].join() == 0, "the last waiter failed")
+                    _ = try lock.acquire()
+                    _ = lock.release(by: .thread)
+                }
+                withExtendedLifetime(region) {}
+            }
+        }
+
+        @Test func `a lock that was waited for is free without a mark when nobody waits any more`() async throws {
+            try await Laboratory.run {
+                let (region, lock) = try makeLock()
+                for holder in [LockHolder.thread, .task(7)] {
+                    _ = try lock.acquire(for: holder)
+                    let waiter = try ForkedProcess {
+                        _ = try lock.acquire()
+                        _ = lock.release(by: .thread)
+                    }
+                    try waitFor("a waiter") { lock.hasWaiters }
+                    try require(lock.release(by: holder), "not released")
+                    try require(try waiter.join() == 0, "the waiter failed")
+                    try require(!lock.hasWaiters && !lock.isLocked && lock.acquireIfFree(), "the lock is marked")
+                    _ = lock.release(by: .thread)
+                }
+                withExtendedLifetime(region) {}
+            }
+        }
+
         @Test func `a taker that is killed after it was woken passes the permit on`() async throws {
             try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")

@@ -20,6 +20,20 @@ func sleepForever() -> Never {
     while true { pause() }
 }
 
+/// What a file of the kernel's says.
+func contents(_ path: String) -> String {
+    guard let file = fopen(path, "re") else { return "" }
+    defer { fclose(file) }
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    return String(decoding: buffer[..<fread(&buffer, 1, buffer.count, file)], as: UTF8.self)
+}
+
+/// The children of a process that wait for something.
+func childrenInWait(of process: Int32) -> [Int32] {
+    contents("/proc/\(process)/task/\(process)/children").split(separator: " ").compactMap { Int32($0) }
+        .filter { contents("/proc/\($0)/stat").contains(") S ") }
+}
+
 /// Starts a child by each method and tells its pid: daemons, then one that is none.
 func startFamily() throws {
     for method in [StartMethod.fork, .spawn, .forkServer] {
@@ -80,6 +94,53 @@ case "preload-fails":
 case "preload-traps":
     try ForkServer.preload { fatalError("in the server") }
     do { try ChildProcess {}.start() } catch { tell("\(error)") }
+case "preload-hangs":
+    try ForkServer.preload { sleepForever() }
+    try ForkServer.start()
+    tell("server \(ForkServer.processIdentifier ?? 0)")
+    do { try ChildProcess {}.start(timeout: .milliseconds(50)) } catch { tell("\(type(of: error))") }
+    do { _ = try ChildProcess.run(timeout: .milliseconds(50)) { 1 } } catch { tell("\(type(of: error))") }
+    // A hundred tasks on a few threads: none of them may hold one.
+    Task.detached {
+        let count = await withTaskGroup(of: Bool.self) { group in
+            for n in 0..<100 {
+                group.addTask {
+                    do {
+                        if n % 2 == 0 { return try await ChildProcess.run(timeout: .milliseconds(100)) { 1 } == 0 }
+                        try await ChildProcess {}.start(timeout: .milliseconds(100))
+                        return false
+                    } catch { return error is TimeoutError }
+                }
+            }
+            var count = 0
+            for await isTimeout in group where isTimeout { count += 1 }
+            return count
+        }
+        tell("timed out \(count)")
+        let task = Task { try await ChildProcess {}.start(timeout: nil) }
+        task.cancel()
+        if case .failure(let error) = await task.result { tell("\(type(of: error))") }
+        // Its server hangs still: only its death tells that.
+        kill(getpid(), SIGKILL)
+    }
+    sleepForever()
+case "dies-at-start":
+    // The spare that gets the job is stopped before, so that it cannot have read it when this process dies.
+    try ChildProcess {}.start()
+    guard let server = ForkServer.processIdentifier else { exit(3) }
+    let daemonTask = CommandLine.arguments.count > 2
+    tell("server \(server)")
+    var spares: [Int32] = []
+    while spares.count < 2 {
+        usleep(1000)
+        spares = childrenInWait(of: server)
+    }
+    for spare in spares { kill(spare, SIGSTOP) }
+    try ChildProcess(daemon: daemonTask) {
+        tell("the body ran")
+    }.start()
+    for spare in spares { tell("spare \(spare)") }
+    kill(getpid(), SIGKILL)
 default:
     print("unknown: \(CommandLine.arguments)")
     exit(2)

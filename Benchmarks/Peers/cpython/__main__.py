@@ -15,9 +15,11 @@ import sys
 def main():
     import locks
     import memory
+    import pools
     import start
+    import wakes
 
-    metrics = start.METRICS | locks.METRICS | memory.METRICS
+    metrics = start.METRICS | locks.METRICS | wakes.METRICS | memory.METRICS | pools.METRICS
     name = sys.argv[1]
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")

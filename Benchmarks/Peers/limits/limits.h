@@ -6,6 +6,7 @@
 //   start.c    fork, exec and wait
 //   copying.c  memcpy
 //   locks.c    a robust mutex in shared memory
+//   wakes.c    a futex
 //   memory.c   what a forked child costs
 //
 // Called as: LimitsPeer METRIC SECONDS EXECUTABLE, where `EXECUTABLE --nothing` is a Swift program that ends at once.
@@ -39,7 +40,7 @@ struct metric {
 };
 
 // The metrics of each file, up to one without a name.
-extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], memory_metrics[];
+extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], wake_metrics[], memory_metrics[];
 
 // CLOCK_MONOTONIC in nanoseconds.
 int64_t now(void);

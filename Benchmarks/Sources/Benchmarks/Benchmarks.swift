@@ -15,7 +15,8 @@ enum Benchmarks {
         do {
             switch try Role(arguments: Array(CommandLine.arguments.dropFirst())) {
             case .conduct(let options): try Conductor(options).run()
-            case .measure(let name, let budget): try measure(name, budget, firstStatement)
+            case .measure(let name, let budget): try measure(name, budget, firstStatement, \.work)
+            case .measurePointer(let name, let budget): try measure(name, budget, firstStatement, \.pointerWork)
             case .nothing: break
             case .help: print(Options.usage)
             }
@@ -25,9 +26,14 @@ enum Benchmarks {
         }
     }
 
-    /// Measures this package in this process, and prints the measurement.
-    private static func measure(_ name: String, _ budget: Int64, _ firstStatement: Int64) throws {
-        guard let metric = Registry.metrics.first(where: { $0.name == name }), let work = metric.work else {
+    /// Measures this package, or its peer in Swift, in this process, and prints the measurement.
+    private static func measure(
+        _ name: String,
+        _ budget: Int64,
+        _ firstStatement: Int64,
+        _ system: KeyPath<Metric, (@Sendable (WorkContext) throws -> [Double])?>
+    ) throws {
+        guard let metric = Registry.metrics.first(where: { $0.name == name }), let work = metric[keyPath: system] else {
             throw MeasuringError("there is no metric \(name) to measure here")
         }
         let samples = try work(WorkContext(sampling: Sampling(budget: budget), firstStatement: firstStatement))
@@ -41,6 +47,8 @@ enum Role: Equatable {
     case conduct(Options)
     /// To measure one metric of this package, for so many nanoseconds.
     case measure(String, budget: Int64)
+    /// To measure the same through a buffer pointer.
+    case measurePointer(String, budget: Int64)
     /// To end at once: what the C limits start where a Swift program has to be started.
     case nothing
     /// To say what it can be told.
@@ -51,11 +59,13 @@ enum Role: Equatable {
     /// - Throws: `MeasuringError` for an argument that means nothing.
     init(arguments: [String]) throws {
         switch arguments.first {
-        case "--measure":
+        case "--measure", "--measure-pointer":
             guard arguments.count == 3, let seconds = Double(arguments[2]) else {
                 throw MeasuringError("--measure takes a metric and a number of seconds")
             }
-            self = .measure(arguments[1], budget: Int64(seconds * 1e9))
+            let budget = Int64(seconds * 1e9)
+            let isPointer = arguments[0] != "--measure"
+            self = isPointer ? .measurePointer(arguments[1], budget: budget) : .measure(arguments[1], budget: budget)
         case "--nothing": self = .nothing
         case "--help", "-h": self = .help
         default: self = .conduct(try Options(arguments: arguments))

@@ -32,6 +32,8 @@ struct Metric: Sendable {
     let peers: [System]
     /// Measures this package in a process of its own. Nil: a program with Foundation in it does.
     let work: (@Sendable (WorkContext) throws -> [Double])?
+    /// Measures the same through a buffer pointer, in a process of its own.
+    let pointerWork: (@Sendable (WorkContext) throws -> [Double])?
 
     /// Creates a metric.
     init(
@@ -42,6 +44,7 @@ struct Metric: Sendable {
         rounds: Int = 3,
         quickRounds: Int = 1,
         peers: [System],
+        pointerWork: (@Sendable (WorkContext) throws -> [Double])? = nil,
         work: (@Sendable (WorkContext) throws -> [Double])?
     ) {
         self.name = name
@@ -52,6 +55,7 @@ struct Metric: Sendable {
         self.quickRounds = quickRounds
         self.peers = peers
         self.work = work
+        self.pointerWork = pointerWork
     }
 }
 

@@ -28,6 +28,8 @@ struct Programs {
         switch system {
         case .subject where metric.work != nil:
             return Program(executable: ownExecutable, arguments: ["--measure"] + call)
+        case .pointer:
+            return Program(executable: ownExecutable, arguments: ["--measure-pointer"] + call)
         case .subject, .foundation:
             return Program(executable: products + "/FoundationPeer", arguments: call + [system.option])
         case .cpython:

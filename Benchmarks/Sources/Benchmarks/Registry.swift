@@ -7,5 +7,8 @@ enum Registry {
         StartMetrics.all
         + WireCodingMetrics.all
         + LockMetrics.all
+        + WakeMetrics.all
+        + ArrayMetrics.all
+        + PoolMetrics.all
         + MemoryMetrics.all
 }

@@ -10,7 +10,15 @@ enum System: String, CaseIterable, Sendable {
     case limits
     /// Foundation, where it does the same work.
     case foundation
+    /// Swift in one process, through a buffer pointer.
+    case pointer = "buffer pointer"
 
     /// Its name on the command line.
-    var option: String { self == .subject ? "self" : rawValue }
+    var option: String {
+        switch self {
+        case .subject: "self"
+        case .pointer: "pointer"
+        default: rawValue
+        }
+    }
 }

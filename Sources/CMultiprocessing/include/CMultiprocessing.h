@@ -86,12 +86,19 @@ int mp_set_thread_name(const char *name);
 // Calls `body(status)` at the very end of `exit`, after every handler registered later than this one.
 int mp_on_exit(void (*body)(int status));
 
+// Whether the end of this process changes nothing that another process can see: it never had a second thread, holds no robust futex, and has no file open but the standard ones and
+// those in `known` (numbers above 127 are not looked at).
+bool mp_is_alone(const int *known, size_t count);
+
 // MARK: - Descriptors and memory (system.c)
 
 int mp_memfd_create(const char *name);
 // Adds F_SEAL_* flags. MP_SEAL_SIZE: the size can change no more.
 int mp_seal_size(int fd);
 bool mp_size_is_sealed(int fd);
+// The same for size and contents.
+int mp_seal(int fd);
+bool mp_is_sealed(int fd);
 // Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
 int mp_allocate(int fd, off_t size);
 int mp_pipe(int fds[2]);
@@ -186,6 +193,8 @@ struct mp_image {
     const char *name;             // "" for the executable
     const uint8_t *build_id;      // NULL where the linker wrote none
     size_t build_id_size;
+    const void *dynamic;          // its dynamic section, or NULL
+    uintptr_t relro_start, relro_end;  // what the loader made read-only
 };
 
 // Calls `body` for each loaded image until it returns false.

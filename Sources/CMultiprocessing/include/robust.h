@@ -93,6 +93,9 @@ struct mp_futex {
 // EINTR every few milliseconds, and only the first word wakes it before.
 int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns);
 
+// Moves at most `count` of those who wait for `*word`, while it is `expected`, to wait for `*target` instead. Returns how many there were, -1 with errno.
+int mp_futex_requeue(uint32_t *word, uint32_t expected, int count, uint32_t *target);
+
 // Sets `bits` in `*word` and wakes every waiter, in one step that no signal can divide.
 int mp_futex_set_bits_and_wake_all(uint32_t *word, uint32_t bits);
 

@@ -31,20 +31,6 @@ struct CrashReport: Sendable {
         message = isTold && !line.isEmpty ? String(line) : nil
     }
 
-    /// The frames in words, down to where the package called the body. Reads the symbol tables of the images: some milliseconds for a large program.
-    var backtrace: [String] {
-        let symbolizer = Symbolizer()
-        var lines: [String] = []
-        for frame in frames {
-            let line = symbolizer.describe(image: frame.image, offset: frame.offset)
-            if Self.isOwn(line), !lines.isEmpty { break }
-            lines.append(line)
-        }
-        return lines
-    }
-
-    /// Whether a frame is of the code that calls bodies.
-    private static func isOwn(_ line: String) -> Bool {
-        line.contains(" MultiprocessingFunctions.ReceivedFunction") || line.contains("Multiprocessing.ChildMain")
-    }
+    /// The frames in words, now. Reads the symbol tables of the images: some milliseconds for a large program; see `Backtrace` for later.
+    var backtrace: [String] { Backtrace(self).lines }
 }

@@ -74,21 +74,31 @@ final class SymbolTable {
 
     /// Calls `body` for each symbol; the names are valid as long as the table.
     func forEach(_ body: (Symbol) -> Void) {
-        for place in stride(from: symbols.lowerBound, to: symbols.upperBound - 23, by: 24) {
-            let name = Int(file.loadUnaligned(fromByteOffset: place, as: UInt32.self))
-            guard name < names.count, let base = file.baseAddress else { continue }
-            let kind = file[place + 4] & 0xf
-            body(
-                Symbol(
-                    name: (base + names.lowerBound + name).assumingMemoryBound(to: CChar.self),
-                    address: file.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self),
-                    size: file.loadUnaligned(fromByteOffset: place + 16, as: UInt64.self),
-                    isFunction: kind == 2,
-                    isObject: kind == 1,
-                    section: Int(file.loadUnaligned(fromByteOffset: place + 6, as: UInt16.self))
-                )
-            )
+        forEach(in: 0..<count, body)
+    }
+
+    /// The number of symbols.
+    var count: Int { symbols.count / 24 }
+
+    /// Calls `body` for some of the symbols.
+    func forEach(in range: Range<Int>, _ body: (Symbol) -> Void) {
+        for index in range.clamped(to: 0..<count) {
+            if let symbol = symbol(at: symbols.lowerBound + index * 24) { body(symbol) }
         }
+    }
+
+    private func symbol(at place: Int) -> Symbol? {
+        let name = Int(file.loadUnaligned(fromByteOffset: place, as: UInt32.self))
+        guard name < names.count, let base = file.baseAddress else { return nil }
+        let kind = file[place + 4] & 0xf
+        return Symbol(
+            name: (base + names.lowerBound + name).assumingMemoryBound(to: CChar.self),
+            address: file.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self),
+            size: file.loadUnaligned(fromByteOffset: place + 16, as: UInt64.self),
+            isFunction: kind == 2,
+            isObject: kind == 1,
+            section: Int(file.loadUnaligned(fromByteOffset: place + 6, as: UInt16.self))
+        )
     }
 
     /// Returns the function that `address` (as the file counts) lies in.

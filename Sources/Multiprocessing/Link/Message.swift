@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -28,13 +29,18 @@ final class Message {
     }
 
     /// Creates a message whose first `count` bytes are in the memory file `file`, which is mapped, not copied.
-    init(kind: MessageKind, count: Int, in file: borrowing OwnedDescriptor, descriptors: [Int32]) throws {
+    init(
+        kind: MessageKind,
+        count: Int,
+        in file: borrowing OwnedDescriptor,
+        descriptors: [Int32]
+    ) throws(SystemError) {
         self.kind = kind
         self.descriptors = CarriedDescriptors(received: descriptors)
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw SystemError("asking for the size of a message") }
-        // Beyond the end of the file every access would be a SIGBUS.
-        guard count > 0, count <= Int(status.st_size) else {
+        // Beyond the end of the file every access would be a SIGBUS, so it must not be able to shrink either, or to change while it is read.
+        guard count > 0, count <= Int(status.st_size), mp_is_sealed(file.number) else {
             throw SystemError(code: EBADMSG, operation: "receiving a message")
         }
         let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.number, 0)

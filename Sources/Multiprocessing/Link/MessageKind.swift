@@ -8,25 +8,33 @@ enum MessageKind: UInt32 {
     case job = 1
     /// From a child: how its body ended.
     case outcome = 2
-    /// From a child, right before its end: the exit code.
+    /// From a child, right before its end: the exit code; and whether nobody else can see anything of what is left to do.
     case exiting = 3
     /// From a child, out of its signal handler: why it dies.
     case crash = 4
+
+    /// From a child of the server, first of all: it is there, as that process. From the server, instead: `failed`.
+    case forked = 5
 
     // On the fork server's control socket.
 
     /// To a new process: be the server.
     case serve = 16
-    /// To the server: make more spares; and which spare was just taken.
+    /// To the server: make a child at the other end of this link.
     case order = 17
-    /// From the server: it is there, of that build.
+    /// From the server: it is ready, of that build.
     case ready = 18
-    /// From the server: a spare, with its link and pidfd.
-    case spare = 19
-    /// From the server: a child ended, with that wait status.
+    /// To the server: somebody waits for that child.
+    case hurry = 19
+    /// To the server: kill that child.
+    case kill = 23
+    /// From the server: the child of an order has ended, with that wait status, or will never be.
     case exited = 20
     /// From the server: something failed, in words.
     case failed = 21
     /// Descriptors of the next message, when they are more than one packet carries.
     case descriptors = 22
+
+    /// Whether descriptors that were sent ahead may belong to it. What a dying process says comes in between.
+    var takesDescriptors: Bool { self != .crash && self != .exiting }
 }

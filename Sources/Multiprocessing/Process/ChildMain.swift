@@ -18,10 +18,8 @@ enum ChildMain {
 
     /// Carries out the job in `message` and ends the process.
     ///
-    /// - Parameters:
-    ///   - lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
-    ///   - survive: Called for a child that is to outlive its parent.
-    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool, survive: () -> Void) -> Never {
+    /// - Parameter lifeline: Whether a daemon has to tie itself to its parent's life; otherwise the server does.
+    static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
         let link = OpenLink(link)
         do {
             let (header, call) = try message.withReader { reader in
@@ -29,7 +27,6 @@ enum ChildMain {
                 let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
                 ProcessIdentity.become(identity)
                 mp_set_thread_name(header.name)
-                if !header.isDaemon { survive() }
                 prepareEnd(link)
                 if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
                 return (header, Result { try readCall(from: &reader, message.userInfo) })
@@ -73,30 +70,52 @@ enum ChildMain {
     // MARK: - Ending
 
     /// Sees to it that the parent learns of a crash and of the exit code.
-    static func prepareEnd(_ link: OpenLink) {
+    static func prepareEnd(_ link: OpenLink, inCopy isCopy: Bool = false) {
         // Relaxed: written before the only reader, the exit handler, is registered.
         exitLink.store(link.number, ordering: .relaxed)
         exitProcess.store(getpid(), ordering: .relaxed)
         mp_set_crash_socket(link.number)
-        installReporters()
+        installReporters(inCopy: isCopy)
     }
 
-    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it, and what they register for their exit runs before it.
-    static func installReporters() {
+    /// Installs what speaks at a crash and at exit. A server does so before it forks: its children inherit it.
+    ///
+    /// - Parameter isCopy: Whether this is a copy of a process with threads; one of them may hold the loader's lock for good.
+    static func installReporters(inCopy isCopy: Bool = false) {
         CrashImages.installReporter()
+        if !isCopy { ThreadStacks.install() }
+        installExitHandler()
+    }
+
+    /// Installs what speaks at exit: after all handlers that are registered later.
+    static func installExitHandler() {
         _ = hasExitHandler
     }
 
     private static let hasExitHandler = mp_on_exit { ChildMain.announceExit($0) } == 0
 
     /// Tells the parent the exit code, so that it need not hear it from the server.
+    ///
+    /// Where nothing is left to be done but what only the kernel does with the memory of a process, which takes longer than a short body, the parent is told that it need not wait
+    /// for that. In a process that has threads, locks or open files the end itself counts: then they are stopped, free, and closed.
     static func announceExit(_ code: Int32) {
         guard exitProcess.load(ordering: .relaxed) == getpid() else { return }
-        // Whether the last of the output finds a reader belongs to how the process ends.
-        mp_flush_standard_output()
-        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(4), code & 0xff)
+        sendLastWords(code, on: exitLink.load(ordering: .relaxed))
+    }
+
+    /// Says the last words on that link.
+    static func sendLastWords(_ code: Int32, on link: Int32) {
+        let isOver = mp_is_alone([link, ProcessIdentity.current.parent?.pidfd ?? -1], 2)
+        if isOver {
+            // What `exit` would do next.
+            fflush(nil)
+        } else {
+            // Whether the last of the output finds a reader belongs to how the process ends.
+            mp_flush_standard_output()
+        }
+        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(8), code & 0xff, UInt32(isOver ? 1 : 0))
         _ = withUnsafeBytes(of: packet) {
-            send(exitLink.load(ordering: .relaxed), $0.baseAddress, 20, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            send(link, $0.baseAddress, 24, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 }
@@ -153,7 +172,7 @@ struct Speaker: Sendable {
             return true
         } catch {
             // A parent that is gone needs no result.
-            if error.code != EPIPE, error.code != ECONNRESET { StandardError.write("\(name): \(error)\n") }
+            if !error.isClosedLink { StandardError.write("\(name): \(error)\n") }
             return false
         }
     }

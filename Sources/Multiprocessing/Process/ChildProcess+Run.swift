@@ -121,7 +121,12 @@ private struct Run {
     @available(*, noasync)
     func wait<R>(_ result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
         let deadline = Deadline(timeout: timeout)
-        let process = try child.start(wantsResult: true)
+        let process: LaunchedProcess
+        do {
+            process = try child.launch(wantsResult: true, until: deadline)
+        } catch is DeadlineReached {
+            throw timedOut
+        }
         guard try process.waitForAnswer(until: deadline) else {
             try process.signal(SIGKILL)
             _ = try process.waitForEnd(until: .never)
@@ -138,7 +143,12 @@ private struct Run {
         try Task.checkCancellation()
         let deadline = Deadline(timeout: timeout)
         let reactor = try Runtime.shared().reactor
-        let process = try child.start(wantsResult: true)
+        let process: LaunchedProcess
+        do {
+            process = try await child.launch(wantsResult: true, until: deadline)
+        } catch is DeadlineReached {
+            throw timedOut
+        }
         let watch = LinkWatch()
         try watch.begin(process, reactor)
         defer { watch.end(reactor) }
@@ -168,6 +178,12 @@ private struct Run {
         _ result: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> R {
         guard let message = process.takeOutcome() else {
+            if let error = process.receptionError {
+                throw ProcessError(
+                    .outcomeNotReceived,
+                    "\(child.name) (pid \(process.processIdentifier)) sent its outcome, but that could not be received: \(error)"
+                )
+            }
             throw ProcessLost(
                 status: process.status ?? .signaled(.kill),
                 processIdentifier: process.processIdentifier,
@@ -176,27 +192,5 @@ private struct Run {
             )
         }
         return try Outcome.read(message, from: child.name, result: result)
-    }
-}
-
-/// Listens to a child's link until that is closed, which it may be long before the child ends: a closed link stays readable for good.
-private final class LinkWatch: Sendable {
-    private let token = Mutex<Reactor.Token?>(nil)
-
-    func begin(_ process: LaunchedProcess, _ reactor: Reactor) throws(SystemError) {
-        let begun = try reactor.watch(process.linkNumber) { [self] _ in
-            if !process.collect() { end(reactor) }
-        }
-        token.withLock { $0 = begun }
-        // It may have been closed before the token was there.
-        if !process.collect() { end(reactor) }
-    }
-
-    func end(_ reactor: Reactor) {
-        let ended = token.withLock { token in
-            defer { token = nil }
-            return token
-        }
-        if let ended { reactor.endWatch(ended) }
     }
 }

@@ -1,34 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
 internal import Glibc
-internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
-internal import MultiprocessingWireCoding
 internal import Synchronization
 
-/// The program's side of its fork server: starts it, takes children from it, learns of their ends, starts another when it dies.
+/// The program's side of its fork server: starts it, orders children from it, starts another when it dies.
+///
+/// No call waits for the server: who has to is told for what.
 final class ForkServerClient: Sendable {
-    /// A child that waits for a job.
-    struct Spare: Sendable {
-        let process: LaunchedProcess
-        let server: ForkServerConnection
-    }
-
-    /// One who waits for a child.
+    /// One who waits until the server takes his order; then he asks again.
     final class Waiter: Sendable {
         let notice = Notice()
-        /// Nil in it: ask again.
-        let answer = Mutex<Result<Spare?, ProcessError>?>(nil)
+        private let stored = Mutex<ProcessError?>(nil)
 
-        func give(_ result: Result<Spare?, ProcessError>) {
-            answer.withLock { $0 = result }
+        /// Why there will be no child; nil: ask again.
+        var failure: ProcessError? { stored.withLock { $0 } }
+
+        /// Lets him go.
+        fileprivate func tell(_ failure: ProcessError?) {
+            stored.withLock { $0 = failure }
             notice.post()
         }
     }
 
+    /// What has to be done for others once a child is there, or will not be.
+    enum Debt {
+        /// One order less is on its way.
+        case order
+        /// So many spares are to be ordered.
+        case spares(Int)
+    }
+
+    /// What one gets who wants a child.
+    enum Offer {
+        /// A spare, which may not be there yet. The debt is to be settled.
+        case spare(OrderedChild, Debt)
+        /// A child that was ordered now. The debt is to be settled.
+        case ordered(OrderedChild, Debt)
+        /// Nothing yet.
+        case wait(Waiter)
+    }
+
+    private typealias Machine = ForkServerStateMachine<OrderedChild, Waiter>
+
     private struct State {
-        var machine: ForkServerStateMachine<Spare, Waiter>
+        var machine: Machine
         var server: ForkServerConnection?
         /// The functions to run in a new server, encoded.
         var preloads: [[UInt8]] = []
@@ -45,43 +61,95 @@ final class ForkServerClient: Sendable {
 
     // MARK: - Taking a child
 
-    /// Gets a child that waits for its job, gives it the job by `use`, and then orders what has to be replaced: in that order, since a fork takes time from the child that has work.
+    /// Asks for a child. Does not wait, but for the kernel to start a server.
     ///
-    /// Blocks while the server forks a child.
-    func take(_ use: (LaunchedProcess) throws -> Void) throws -> LaunchedProcess {
+    /// - Throws: `ProcessError` when there can be none, `SystemError` when descriptors are short.
+    func take() throws -> Offer {
         while true {
-            let waiter = Waiter()
-            let (action, server) = state.withLock { state in
+            let (retired, action, server) = state.withLock { state in
+                var retired: [Waiter] = []
                 // A program that gave up rights after the start of its server must not have children with those rights.
                 if let server = state.server, server.credentials != Credentials.current {
-                    state.machine.retire(generation: server.generation)
+                    retired = state.machine.retire(generation: server.generation).waiters
                     state.server = nil
                 }
-                return (state.machine.take(waiter: waiter), state.server)
+                return (retired, state.machine.take(waiter: Waiter()), state.server)
             }
+            for waiter in retired { waiter.tell(nil) }
             switch action {
-            case .use(let spare, let order):
-                defer { spare.server.order(order) }
-                try use(spare.process)
-                return spare.process
-            case .wait(let order):
-                server?.order(order)
-                _ = waiter.notice.wait(until: .never)
-                guard let spare = try waiter.answer.withLock({ $0 })?.get() else { continue }
-                try use(spare.process)
-                return spare.process
-            case .startServer(let generation):
+            case .use(let spare, _, let missing): return .spare(spare, .spares(missing))
+            case .order(let generation):
+                if let child = try order(from: server, generation) { return .ordered(child, .order) }
+            case .wait(let waiter): return .wait(waiter)
+            case .startServer(let waiter, let generation):
                 try startServer(generation)
+                return .wait(waiter)
+            case .giveUp:
+                throw ProcessError(
+                    .serverFailed,
+                    "the fork server failed: it ended again and again before it made a child"
+                )
             }
         }
     }
 
-    /// Starts the server now, if there is none, and orders its spares.
+    /// Orders a child that somebody waits for. Returns nil when the server is gone, so that another is needed.
+    private func order(from server: ForkServerConnection?, _ generation: Int) throws -> OrderedChild? {
+        do {
+            if let child = try server?.order(isAwaited: true) { return child }
+        } catch {
+            state.withLock { $0.machine.answered(generation: generation) }?.tell(nil)
+            throw error
+        }
+        dismiss(generation)
+        return nil
+    }
+
+    /// Does what a start that got its child, or gives up, owes to others.
+    func settle(_ debt: Debt, _ server: ForkServerConnection, hasForked: Bool) {
+        let next = state.withLock { state -> Waiter? in
+            if hasForked { state.machine.forked(generation: server.generation) }
+            if case .order = debt { return state.machine.answered(generation: server.generation) }
+            return nil
+        }
+        next?.tell(nil)
+        if case .spares(let count) = debt { orderSpares(count, from: server) }
+    }
+
+    private func orderSpares(_ count: Int, from server: ForkServerConnection) {
+        for _ in 0..<count {
+            let spare: OrderedChild?
+            do {
+                spare = try server.order(isAwaited: false)
+                if spare == nil { return dismiss(server.generation) }
+            } catch {
+                // Without descriptors there is no spare; the next start may find some.
+                spare = nil
+            }
+            // One that is too many is let go of by not being kept.
+            _ = state.withLock { $0.machine.ordered(spare, generation: server.generation) }
+        }
+    }
+
+    /// Somebody does not wait any longer.
+    func abandon(_ waiter: Waiter) {
+        state.withLock { $0.machine.abandon(waiter) }?.tell(nil)
+    }
+
+    /// A server that takes no orders is replaced.
+    private func dismiss(_ generation: Int) {
+        let ended = state.withLock { state in
+            if state.server?.generation == generation { state.server = nil }
+            return state.machine.ended(generation: generation, forGood: false)
+        }
+        for waiter in ended.waiters { waiter.tell(nil) }
+    }
+
+    // MARK: - The server
+
+    /// Starts the server now, if there is none.
     func start() throws {
-        guard !state.withLock({ $0.machine.isRunning }) else { return }
-        let waiter = Waiter()
-        guard case .startServer(let generation) = state.withLock({ $0.machine.take(waiter: waiter) }) else { return }
-        try startServer(generation)
+        if let generation = state.withLock({ $0.machine.start() }) { try startServer(generation) }
     }
 
     private func startServer(_ generation: Int) throws {
@@ -90,19 +158,39 @@ final class ForkServerClient: Sendable {
             let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in
                 self?.handle($0, from: $1)
             }
+            // It may be ready, or gone, as soon as it was told to serve.
+            state.withLock { $0.server = server }
             try server.begin(preloads)
-            let order = state.withLock { state in
-                state.server = server
-                return state.machine.started(generation: generation)
-            }
-            server.order(order)
             Log.write(.info, "started the fork server (pid \(server.processIdentifier))")
         } catch {
             let failure = ProcessError(.serverFailed, "the fork server could not be started: \(error)")
-            for waiter in state.withLock({ $0.machine.startFailed(generation: generation) }) {
-                waiter.give(.failure(failure))
+            let ended = state.withLock { state in
+                if state.server?.generation == generation { state.server = nil }
+                return state.machine.ended(generation: generation, forGood: true)
             }
+            for waiter in ended.waiters { waiter.tell(failure) }
             throw failure
+        }
+    }
+
+    /// Called on the reactor's thread.
+    private func handle(_ event: ForkServerConnection.Event, from server: ForkServerConnection) {
+        switch event {
+        case .ready:
+            let ready = state.withLock { $0.machine.ready(generation: server.generation) }
+            for waiter in ready.waiters { waiter.tell(nil) }
+            orderSpares(ready.missing, from: server)
+        case .ended(let reason):
+            let ended = state.withLock { state in
+                if state.server === server { state.server = nil }
+                return state.machine.ended(generation: server.generation, forGood: reason != nil)
+            }
+            Log.write(
+                .warning,
+                "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")"
+            )
+            let failure = reason.map { ProcessError(.serverFailed, "the fork server failed: \($0)") }
+            for waiter in ended.waiters { waiter.tell(failure) }
         }
     }
 
@@ -112,8 +200,9 @@ final class ForkServerClient: Sendable {
     var spares: Int {
         get { state.withLock { $0.machine.target } }
         set {
-            let (order, server) = state.withLock { ($0.machine.setTarget(newValue), $0.server) }
-            server?.order(order)
+            let (change, server) = state.withLock { ($0.machine.setTarget(newValue), $0.server) }
+            // Those that are too many are let go of here.
+            if let server, change.missing > 0 { orderSpares(change.missing, from: server) }
         }
     }
 
@@ -134,36 +223,6 @@ final class ForkServerClient: Sendable {
                 )
             }
             state.preloads.append(function)
-        }
-    }
-
-    // MARK: - What the server tells
-
-    /// Called on the reactor's thread.
-    private func handle(_ event: ForkServerConnection.Event, from server: ForkServerConnection) {
-        switch event {
-        case .spare(let process):
-            let spare = Spare(process: process, server: server)
-            if case .give(let waiter) = state.withLock({ $0.machine.arrived(spare, generation: server.generation) }) {
-                waiter.give(.success(spare))
-            }
-        case .forkFailed(let reason):
-            let failure = ProcessError(.startFailed, "the fork server could not make a child: \(reason)")
-            state.withLock { $0.machine.forkFailed(generation: server.generation) }?.give(.failure(failure))
-        case .ended(let reason):
-            let ended = state.withLock { state in
-                if state.server === server { state.server = nil }
-                return state.machine.ended(generation: server.generation, forGood: reason != nil)
-            }
-            Log.write(
-                .warning,
-                "the fork server (pid \(server.processIdentifier)) ended\(reason.map { ": " + $0 } ?? "")"
-            )
-            let failure = ProcessError(
-                .serverFailed,
-                "the fork server failed: \(reason ?? "it ended again and again before it made a child")"
-            )
-            for waiter in ended.waiters { waiter.give(ended.tryAgain ? .success(nil) : .failure(failure)) }
         }
     }
 }

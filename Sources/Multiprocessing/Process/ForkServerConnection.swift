@@ -11,10 +11,8 @@ internal import Synchronization
 final class ForkServerConnection: Sendable {
     /// What happens to a server.
     enum Event: Sendable {
-        /// It made a child.
-        case spare(LaunchedProcess)
-        /// It could not make one.
-        case forkFailed(String)
+        /// It takes orders.
+        case ready
         /// It has ended; with a reason when another would end in the same way.
         case ended(reason: String?)
     }
@@ -25,16 +23,37 @@ final class ForkServerConnection: Sendable {
     let processIdentifier: Int32
     /// With whose rights it runs.
     let credentials = Credentials.current
+    /// What it and its children share with this process.
+    let page: OrderPage
+    private let pageMemory: OwnedDescriptor
     private let control: Link
     private let pidfd: OwnedDescriptor
     private let reactor: Reactor
     private let handler: @Sendable (Event, ForkServerConnection) -> Void
 
+    /// What became of an order.
+    private enum Order {
+        case free
+        /// The starter has not heard of the child yet.
+        case open
+        case running(LaunchedProcess)
+        /// It ended before the starter heard of it.
+        case ended(ExitStatus)
+    }
+
     private struct State {
-        var children: [Int32: LaunchedProcess] = [:]
+        var orders: [Order] = []
+        var freeSlots: [Int] = []
         var watches: [Reactor.Token] = []
         var failure: String?
         var isEnded = false
+
+        /// Lets a slot be used again.
+        mutating func free(_ slot: Int) {
+            guard orders.indices.contains(slot) else { return }
+            orders[slot] = .free
+            freeSlots.append(slot)
+        }
     }
 
     private let state = Mutex(State())
@@ -45,12 +64,22 @@ final class ForkServerConnection: Sendable {
         self.generation = generation
         self.reactor = reactor
         self.handler = handler
+        pageMemory = try OrderPage.makeMemory()
+        page = try OrderPage(mapping: pageMemory.number)
         let pair = try Link.pair()
-        processIdentifier = try ProgramImage.start(pair.there.socket.number)
+        let pid = try ProgramImage.start(pair.there.socket.number)
+        do {
+            // Our own child, not reaped yet: the pid is its own.
+            pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd of the fork server")
+        } catch {
+            // It cannot be watched, so it must not live.
+            Glibc.kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw error
+        }
+        processIdentifier = pid
         control = pair.here
         ForkLock.add(control.socket.number)
-        // Our own child, not reaped yet: the pid is its own.
-        pidfd = try OwnedDescriptor(checking: mp_pidfd_open(processIdentifier), "opening a pidfd of the fork server")
     }
 
     deinit {
@@ -73,34 +102,90 @@ final class ForkServerConnection: Sendable {
         writer.write(Build.identity)
         writer.writeVarint(UInt64(preloads.count))
         for function in preloads { function.withUnsafeBytes { writer.writeLengthPrefixedBytes($0) } }
-        try writer.withUnsafeBytes { bytes throws(SystemError) in try control.send(.serve, bytes) }
+        try writer.withUnsafeBytes { bytes throws(SystemError) in
+            try control.send(.serve, bytes, descriptors: [pageMemory.number])
+        }
     }
 
-    /// Orders spares. A server that is gone gets none; that is noticed by its watch, which tells who waits.
-    func order(_ order: ForkServerStateMachine<ForkServerClient.Spare, ForkServerClient.Waiter>.Order) {
-        guard !order.isEmpty else { return }
-        let message = (UInt32(clamping: order.wanted), UInt32(clamping: order.ready))
-        withUnsafeBytes(of: message) { try? control.send(.order, $0) }
+    // MARK: - Orders
+
+    /// Orders a child.
+    ///
+    /// - Parameter isAwaited: Whether somebody waits for it; otherwise it is forked in a quiet moment.
+    /// - Returns: The child to be; nil when the server is gone.
+    /// - Throws: `SystemError` when descriptors are short.
+    func order(isAwaited: Bool) throws -> OrderedChild? {
+        let pair = try Link.pair()
+        guard let slot = takeSlot() else { return nil }
+        page[slot] = .endsWithProgram
+        do {
+            let order = (UInt32(slot), UInt32(isAwaited ? 1 : 0))
+            try withUnsafeBytes(of: order) { bytes throws(SystemError) in
+                // Not waiting: who orders may be a thread that must not block, and a server that has hundreds of orders to read answers none.
+                try control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: false)
+            }
+        } catch {
+            // A slot whose order was not sent is free again.
+            state.withLock { $0.free(slot) }
+            if error.isClosedLink { return nil }
+            throw error
+        }
+        return OrderedChild(pair.here, slot: slot, of: self)
+    }
+
+    /// Tells the server that somebody waits for a spare that it may not have forked yet.
+    func hurry(_ slot: Int) {
+        // A server that is gone needs no hurrying: the link of the child tells.
+        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.hurry, $0, wait: false) }
+    }
+
+    /// Has the server kill the child of an order.
+    func kill(_ slot: Int) {
+        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.kill, $0, wait: false) }
+    }
+
+    private func takeSlot() -> Int? {
+        state.withLock { state in
+            guard !state.isEnded else { return nil }
+            if let slot = state.freeSlots.popLast() {
+                state.orders[slot] = .open
+                return slot
+            }
+            guard state.orders.count < OrderPage.capacity else { return nil }
+            state.orders.append(.open)
+            return state.orders.count - 1
+        }
+    }
+
+    /// Forgets an order of which no process came, or none that anybody knows.
+    func abandon(_ slot: Int) {
+        state.withLock { state in
+            guard state.orders.indices.contains(slot) else { return }
+            // The slot of one that may still come is free when the server tells its end.
+            if case .ended = state.orders[slot] { state.free(slot) } else { page[slot] = .unwanted }
+        }
+    }
+
+    /// Notes the process that came of an order; its end is noted when the server tells it.
+    func register(_ process: LaunchedProcess, slot: Int) {
+        let (order, isEnded) = state.withLock { state -> (Order, Bool) in
+            guard !state.isEnded else { return (.free, true) }
+            let order = state.orders[slot]
+            if case .ended = order { state.free(slot) } else { state.orders[slot] = .running(process) }
+            return (order, false)
+        }
+        if case .ended(let status) = order { process.noteEnd(status) }
+        if isEnded { noteOrphan(process) }
     }
 
     // MARK: - On the reactor's thread
 
     private func receive() {
         while true {
-            let reception: Link.Reception?
-            do {
-                reception = try control.receive(wait: false)
-            } catch let error as SystemError where error.code == EMSGSIZE {
-                // No descriptor was left for those of a spare; they are closed, and the spare ends by that. The server is as well as before.
-                handler(.forkFailed("this process has too many open files"), self)
-                continue
-            } catch {
-                reception = nil
-            }
-            switch reception {
+            switch try? control.receive(wait: false) {
             case .message(let message): accept(message)
             case .wouldBlock: return
-            case .endOfFile, nil:
+            case .unreceivable, .endOfFile, nil:
                 // It has ended, or talks nonsense; in either case it is of no use. Its end is noted when the pidfd tells.
                 let watch = state.withLock { state in state.watches.isEmpty ? nil : state.watches.removeFirst() }
                 if let watch { reactor.endWatch(watch) }
@@ -113,31 +198,35 @@ final class ForkServerConnection: Sendable {
     private func accept(_ message: Message) {
         message.withReader { reader in
             switch message.kind {
-            case .spare:
-                guard let pid = try? reader.read(Int32.self), let link = message.descriptors.take(0),
-                    let pidfd = message.descriptors.take(1)
-                else {
-                    return handler(.forkFailed("a child came without its descriptors"), self)
-                }
-                let process = LaunchedProcess(
-                    processIdentifier: pid,
-                    isOwnChild: false,
-                    pidfd: OwnedDescriptor(owning: pidfd),
-                    link: Link(OwnedDescriptor(owning: link))
-                )
-                state.withLock { $0.children[pid] = process }
-                handler(.spare(process), self)
+            case .ready: handler(.ready, self)
             case .exited:
-                guard let pid = try? reader.read(Int32.self), let status = try? reader.read(Int32.self) else { return }
-                state.withLock { $0.children.removeValue(forKey: pid) }?.noteEnd(ExitStatus(waitStatus: status))
-            case .failed:
-                guard let isForGood = try? reader.read(UInt8.self), let reason = try? reader.readString() else {
+                guard let slot = try? reader.read(UInt32.self), let status = try? reader.read(Int32.self) else {
                     return
                 }
-                if isForGood == 1 { state.withLock { $0.failure = reason } } else { handler(.forkFailed(reason), self) }
+                noteExit(Int(slot), ExitStatus(waitStatus: status))
+            case .failed:
+                let reason = (try? reader.readString()) ?? "for unknown reasons"
+                state.withLock { $0.failure = reason }
             default: break
             }
         }
+    }
+
+    private func noteExit(_ slot: Int, _ status: ExitStatus) {
+        let process = state.withLock { state -> LaunchedProcess? in
+            guard state.orders.indices.contains(slot) else { return nil }
+            switch state.orders[slot] {
+            case .running(let process):
+                state.free(slot)
+                return process
+            case .open:
+                // Nobody comes for one that was given up.
+                if page[slot] == .unwanted { state.free(slot) } else { state.orders[slot] = .ended(status) }
+                return nil
+            case .free, .ended: return nil
+            }
+        }
+        process?.noteEnd(status)
     }
 
     private func noteEnd() {
@@ -145,60 +234,27 @@ final class ForkServerConnection: Sendable {
         while case .message(let message)? = try? control.receive(wait: false) { accept(message) }
         var status: Int32 = 0
         _ = mp_pidfd_wait(pidfd.number, Int32(WEXITED), &status)
-        let (watches, children, failure) = state.withLock { state in
+        let (watches, orders, failure) = state.withLock { state in
             state.isEnded = true
             defer {
                 state.watches = []
-                state.children = [:]
+                state.orders = []
             }
-            return (state.watches, state.children, state.failure)
+            return (state.watches, state.orders, state.failure)
         }
         for watch in watches { reactor.endWatch(watch) }
-        // The kernel ends them with their server; how, there is nobody left to tell.
-        for child in children.values {
-            do {
-                _ = try reactor.waitOnce(child.pidfd.number, until: .never) { _ in child.noteEnd(nil) }
-            } catch {
-                _ = Polling.isReadable(child.pidfd.number)
-                child.noteEnd(nil)
-            }
-        }
+        for case .running(let process) in orders { noteOrphan(process) }
         handler(.ended(reason: failure), self)
     }
-}
 
-/// The program's own executable, to be started anew.
-enum ProgramImage {
-    /// Starts it with this program's arguments, marked to talk through `socket`. Returns its pid.
-    static func start(_ socket: Int32) throws -> Int32 {
-        guard mp_hook_is_available() || Multiprocessing.isBootstrapped else {
-            throw ProcessError(
-                .startMethodUnsupported,
-                "on this platform a program must call Multiprocessing.bootstrap() as the first line of its main function before it can start processes"
-            )
+    /// A child whose server has ended is ended by the kernel; how, there is nobody left to tell.
+    private func noteOrphan(_ process: LaunchedProcess) {
+        do {
+            _ = try reactor.waitOnce(process.pidfd.number, until: .never) { _ in process.noteEnd(nil) }
+        } catch {
+            // No descriptor is left to wait with. It is being killed: the wait is short.
+            _ = try? Polling.waitReadable([process.pidfd.number], until: .never)
+            process.noteEnd(nil)
         }
-        guard !mp_is_privileged() else {
-            throw ProcessError(
-                .startMethodUnsupported,
-                "a program with more rights than its user (set-user-id, file capabilities) cannot start itself anew; use .fork"
-            )
-        }
-        var pid: pid_t = 0
-        let error = mp_spawn_self(CommandLine.unsafeArgv, socket, &pid)
-        guard error == 0 else { throw SystemError(code: error, operation: "starting this program's executable anew") }
-        return pid
-    }
-}
-
-/// With whose rights a process runs.
-struct Credentials: Equatable, Sendable {
-    let user: uid_t
-    let effectiveUser: uid_t
-    let group: gid_t
-    let effectiveGroup: gid_t
-
-    /// Those of this process.
-    static var current: Credentials {
-        Credentials(user: getuid(), effectiveUser: geteuid(), group: getgid(), effectiveGroup: getegid())
     }
 }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The server's side: one thread, which forks spares and reports exits, and nothing else. It holds no descriptor of a child, so a fork has nothing to close but the control socket.
+// The server's side: one thread, which forks children and reports exits, and nothing else. The parent makes both ends of a child's link and sends one of them with the order; so a
+// job may lie in the link before there is a process. The server keeps that end only until it has forked: it holds nothing of a child, and a child gets nothing of another.
 //
-// Messages on the control socket (fixed-width integers):
-//   serve    (to the server)    8 bytes: identity of the build; then the functions to run before the first fork: a number, and each one's length and bytes
-//   ready    (from it)          8 bytes: identity of its build
-//   order    (to it)            4 bytes: how many spares somebody waits for; 4 bytes: how many more to keep ready
-//   spare    (from it)          4 bytes: pid; descriptors: link, pidfd
-//   exited   (from it)          4 bytes: pid, 4 bytes: wait status
-//   failed   (from it)          1 byte: 1 for good (the server ends), 0 for this fork; string: why
+// Messages on the control socket (fixed-width integers); slots are numbers of orders on the `OrderPage`:
+//   serve    (to the server)    8 bytes: identity of the build; then the functions to run before the first fork: a number, and each one's length and bytes; descriptor: the page
+//   ready    (from it)          8 bytes: identity of its build. Nothing is sent to it before that.
+//   order    (to it)            4 bytes: slot; 4 bytes: 1 when somebody waits, 0 for a spare; descriptor: the child's end of its link
+//   hurry    (to it)            4 bytes: slot: somebody waits for that spare now
+//   kill     (to it)            4 bytes: slot: that child is to be ended
+//   exited   (from it)          4 bytes: slot, 4 bytes: wait status; once for each order
+//   failed   (from it)          string: why it ends
+// On the link of a child:
+//   forked   (from the child)   4 bytes: pid; descriptor: its pidfd
+//   failed   (from the server)  string: why there is none
 
 internal import CMultiprocessing
 internal import Glibc
@@ -21,48 +26,57 @@ final class ForkServerLoop {
     /// How long daemons have to end after SIGTERM when the parent is gone.
     private static let grace: Int64 = 50_000_000
 
-    private let control: Link
-    /// A spare that nobody waits for is forked after a quiet moment of that length, in milliseconds: the child that made it necessary has its job to do, on the same processor
-    /// perhaps.
-    private static let pauseBeforeSpare: Int32 = 1
+    /// A spare that nobody waits for is forked after a quiet moment of that length, in milliseconds: the child that made it necessary has its job to do, and the program is to see
+    /// its end. With a processor for each of the three there is nothing to wait for.
+    private static let pauseBeforeSpare: Int32 = mp_affinity_count() > 2 ? 0 : 1
 
-    /// Spares that somebody waits for.
-    private var wanted = 0
-    /// Spares to be kept ready.
-    private var ordered = 0
-    /// The children, with their indices on the page.
+    private let control: Link
+    private let page: OrderPage
+    /// Spares that are not forked yet.
+    private var spares = OrderQueue()
+    /// The children, with their slots.
     private var living: [Int32: Int] = [:]
-    private var freeIndices: [Int] = []
-    private var survivors: SurvivorPage?
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
-        ForkServerLoop(control: control).serve(message)
-    }
-
-    private init(control: consuming Link) {
-        self.control = control
-    }
-
-    private func serve(_ message: Message) -> Never {
         _ = mp_block_terminal_signals()
         mp_set_thread_name("mp-fork-server")
         do {
-            try prepare(message)
-        } catch {
-            try? tell(.failed) { writer in
-                writer.write(UInt8(1))
-                writer.writeString("\(error)")
+            guard let number = message.descriptors.take(0) else {
+                throw SystemError(code: EBADMSG, operation: "receiving the page of orders")
             }
+            let page = try OrderPage(mapping: number)
+            close(number)
+            // Until it listens to it, its parent's death has to reach it in another way: what it runs first may take long, or hang.
+            guard mp_arm_lifeline(control.socket.number, SIGKILL) == 0 else {
+                throw SystemError("watching over the parent")
+            }
+            // The parent may have died before that took effect; otherwise it sends nothing now.
+            if Polling.isReadable(control.socket.number) { _exit(0) }
+            // Before what it preloads registers handlers of its own.
+            ChildMain.installExitHandler()
+            try prepare(message)
+            _ = mp_arm_lifeline(control.socket.number, 0)
+            try tell(.ready, on: control) { $0.write(Build.identity) }
+            ForkServerLoop(control: control, page: page).serve()
+        } catch {
+            try? tell(.failed, on: control) { $0.writeString("\(error)") }
             _exit(1)
         }
-        survivors = try? SurvivorPage()
+    }
+
+    private init(control: consuming Link, page: OrderPage) {
+        self.control = control
+        self.page = page
+    }
+
+    private func serve() -> Never {
         _ = mp_watch_children()
         while true { step() }
     }
 
     /// Runs what the program wants done once, then lets go of the standard descriptors: a server that outlives the program must not hold its output open.
-    private func prepare(_ message: Message) throws {
+    private static func prepare(_ message: Message) throws {
         try message.withReader { reader in
             guard try reader.read(UInt64.self) == Build.identity else {
                 throw FunctionNotPortable(.otherBuild, "the fork server runs another build of this program")
@@ -87,110 +101,124 @@ final class ForkServerLoop {
             for standard: Int32 in 0...2 { dup2(null, standard) }
             if null > 2 { close(null) }
         }
-        try tell(.ready) { $0.write(Build.identity) }
     }
 
     private func step() {
         reap()
-        if wanted > 0 {
-            wanted -= 1
-            return forkSpare(isAwaited: true)
-        }
-        guard mp_wait_readable_or_child(control.socket.number, ordered > 0 ? Self.pauseBeforeSpare : -1) == 1 else {
-            if ordered > 0 {
-                ordered -= 1
-                forkSpare(isAwaited: false)
-            }
+        let isReadable = mp_wait_readable_or_child(control.socket.number, spares.isEmpty ? -1 : Self.pauseBeforeSpare)
+        guard isReadable == 1 else {
+            // A quiet moment; or a child has ended, which makes it one as well.
+            if let slot = spares.first { fork(spares.remove(slot), slot) }
             return
         }
         switch try? control.receive(wait: false) {
         case .message(let message): accept(message)
         case .wouldBlock: break
-        case .endOfFile, nil: end()
+        case .unreceivable, .endOfFile, nil: end()
         }
     }
 
     private func accept(_ message: Message) {
-        guard message.kind == .order else { return }
         message.withReader { reader in
-            guard let wanted = try? reader.read(UInt32.self), let ordered = try? reader.read(UInt32.self) else {
-                return
+            guard let slot = (try? reader.read(UInt32.self)).map({ Int($0) }), slot < OrderPage.capacity else { return }
+            switch message.kind {
+            case .order:
+                guard let isAwaited = try? reader.read(UInt32.self), let number = message.descriptors.take(0) else {
+                    return
+                }
+                let link = Link(OwnedDescriptor(owning: number))
+                if isAwaited == 1 { fork(link, slot) } else { spares.add(slot, link) }
+            case .hurry: fork(spares.remove(slot), slot)
+            case .kill: for (pid, living) in living where living == slot { kill(pid, SIGKILL) }
+            default: break
             }
-            self.wanted += Int(wanted)
-            self.ordered += Int(ordered)
         }
     }
 
     private func reap() {
         var status: Int32 = 0
         while case let pid = mp_reap_any(&status), pid != 0 {
-            guard let index = living.removeValue(forKey: pid) else { continue }
-            survivors?[index] = false
-            freeIndices.append(index)
-            try? tell(.exited) { writer in
-                writer.write(pid)
-                writer.write(status)
-            }
+            if let slot = living.removeValue(forKey: pid) { tellExit(slot, status) }
         }
     }
 
-    private func tell(_ kind: MessageKind, descriptors: [Int32] = [], _ write: (inout WireWriter) -> Void) throws {
+    private func tellExit(_ slot: Int, _ status: Int32) {
+        try? Self.tell(.exited, on: control) { writer in
+            writer.write(UInt32(slot))
+            writer.write(status)
+        }
+    }
+
+    private static func tell(
+        _ kind: MessageKind,
+        on link: borrowing Link,
+        descriptors: [Int32] = [],
+        _ write: (inout WireWriter) -> Void
+    ) throws {
         var writer = WireWriter()
         write(&writer)
         try writer.withUnsafeBytes { bytes throws(SystemError) in
-            try control.send(kind, bytes, descriptors: descriptors)
+            try link.send(kind, bytes, descriptors: descriptors)
         }
     }
 
     // MARK: - Forking
 
-    private func forkSpare(isAwaited: Bool) {
-        do {
-            let pair = try Link.pair()
-            let server = getpid()
-            let index = freeIndices.popLast() ?? living.count
-            let pid = mp_fork()
-            if pid == 0 {
-                // Its own end alone: with both it would never see that the other is closed.
-                close(pair.here.socket.number)
-                becomeSpare(pair.there, index, server: server, isAwaited: isAwaited)
-            }
-            guard pid > 0 else {
-                freeIndices.append(index)
-                throw SystemError("forking a child")
-            }
-            living[pid] = index
-            // The child cannot be reaped before this, so the pid is still its own.
-            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd")
-            try tell(.spare, descriptors: [pair.here.socket.number, pidfd.number]) { $0.write(pid) }
-        } catch {
-            try? tell(.failed) { writer in
-                writer.write(UInt8(0))
-                writer.writeString("\(error)")
-            }
+    /// Forks the child at the other end of `link`. Does nothing for one that was forked already.
+    private func fork(_ link: consuming Link?, _ slot: Int) {
+        guard let link else { return }
+        guard page[slot] != .unwanted else { return tellExit(slot, 0) }
+        let server = getpid()
+        let pid = mp_fork()
+        if pid == 0 { becomeChild(link, slot, server: server) }
+        if pid > 0 {
+            living[pid] = slot
+            return
         }
+        let error = SystemError("forking a child")
+        try? Self.tell(.failed, on: link) { $0.writeString("\(error)") }
+        tellExit(slot, 0)
     }
 
-    /// The child's side of the fork: waits for a job.
-    private func becomeSpare(_ link: consuming Link, _ index: Int, server: Int32, isAwaited: Bool) -> Never {
+    /// The child's side of the fork: says who it is and waits for a job.
+    private func becomeChild(_ link: consuming Link, _ slot: Int, server: Int32) -> Never {
         _ = mp_die_with_parent()
         // The server may have died before that took effect.
         if getppid() != server { _exit(0) }
         close(control.socket.number)
+        // Those of others: while they are open nobody sees that they are closed.
+        spares.closeAll()
         mp_become_child()
+        Self.introduce(link)
         // One whose job is on its way has no time for that.
-        if !isAwaited { Rehearsal.warmUp() }
+        if !Polling.isReadable(link.socket.number) { Rehearsal.warmUp() }
         let message = Self.firstMessage(link)
-        guard message.kind == .job else { _exit(1) }
-        let survivors = survivors
-        ChildMain.run(message, link, lifeline: false) { survivors?[index] = true }
+        guard message.kind == .job, page[slot] != .unwanted else { _exit(1) }
+        ChildMain.run(message, link, lifeline: false)
+    }
+
+    /// Tells the parent that this child is there.
+    private static func introduce(_ link: borrowing Link) {
+        do {
+            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd")
+            try tell(.forked, on: link, descriptors: [pidfd.number]) { $0.write(getpid()) }
+        } catch let error as SystemError where error.isClosedLink {
+            // The parent is gone, or does not want it any more. A job that is to survive the parent lies in the link all the same.
+        } catch {
+            // Without it nobody can watch over it; the reason is told where it can be.
+            try? tell(.failed, on: link) { $0.writeString("\(error)") }
+            _exit(1)
+        }
     }
 
     /// Waits for what a new process is to do. When its parent is gone there is nothing to do; when the message cannot be received, that is no success.
     static func firstMessage(_ link: borrowing Link) -> Message {
         do {
-            guard case .message(let message) = try link.receive(wait: true) else { _exit(0) }
-            return message
+            switch try link.receive(wait: true) {
+            case .message(let message): return message
+            case .unreceivable(let error): throw error
+            case .wouldBlock, .endOfFile: _exit(0)
+            }
         } catch {
             StandardError.write("multiprocessing: a child could not receive its job: \(error)\n")
             _exit(1)
@@ -201,19 +229,52 @@ final class ForkServerLoop {
 
     /// The parent is gone: ends the daemons, and waits for the other children, which would end with this process.
     private func end() -> Never {
-        for (pid, index) in living where survivors?[index] != true { kill(pid, SIGTERM) }
+        // Some had their job although they were only to be.
+        while let slot = spares.first {
+            let link = spares.remove(slot)
+            if page[slot] == .survives { fork(link, slot) }
+        }
+        for (pid, slot) in living where page[slot] != .survives { kill(pid, SIGTERM) }
         let deadline = Deadline(nanoseconds: mp_now() + Self.grace)
         var hasKilled = false
         while !living.isEmpty {
             if deadline.hasPassed, !hasKilled {
                 hasKilled = true
-                for (pid, index) in living where survivors?[index] != true { kill(pid, SIGKILL) }
+                for (pid, slot) in living where page[slot] != .survives { kill(pid, SIGKILL) }
             }
             _ = mp_wait_readable_or_child(-1, hasKilled ? -1 : max(1, Int32(deadline.pollTimeout)))
             var status: Int32 = 0
             while case let pid = mp_reap_any(&status), pid != 0 { living[pid] = nil }
         }
         _exit(0)
+    }
+}
+
+/// The spares that a server has still to fork, in the order of their orders.
+private struct OrderQueue {
+    private var entries: [(slot: Int, descriptor: Int32)] = []
+
+    /// Whether there are none.
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// The slot of the oldest.
+    var first: Int? { entries.first?.slot }
+
+    /// Adds one.
+    mutating func add(_ slot: Int, _ link: consuming Link) {
+        entries.append((slot, link.release()))
+    }
+
+    /// Removes one and returns its link. Nil when it is not there.
+    mutating func remove(_ slot: Int) -> Link? {
+        guard let index = entries.firstIndex(where: { $0.slot == slot }) else { return nil }
+        return Link(OwnedDescriptor(owning: entries.remove(at: index).descriptor))
+    }
+
+    /// Lets go of all.
+    mutating func closeAll() {
+        for entry in entries { close(entry.descriptor) }
+        entries = []
     }
 }
 
@@ -232,7 +293,7 @@ func serveMarkedProcess(_ socket: Int32) {
     let message = ForkServerLoop.firstMessage(link)
     switch message.kind {
     case .serve: ForkServerLoop.run(message, link)
-    case .job: ChildMain.run(message, link, lifeline: true) {}
+    case .job: ChildMain.run(message, link, lifeline: true)
     default: _exit(0)
     }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a program knows of its fork server: whether there is one, which spares are ready, who waits for one.
+/// What a program knows of its fork server: whether there is one and it is ready, which spares were ordered, who waits.
 ///
-/// A server is ordered spares; each start takes one. `Spare` and `Waiter` stand for what the caller keeps of them.
-package struct ForkServerStateMachine<Spare, Waiter> {
-    /// Without a single spare from that many servers in a row there will be none.
+/// A spare is there from its order on: whoever takes one that is not forked yet hurries the server. Who finds no spare orders a child for himself; so that orders never fill the
+/// server's socket, only so many of these are on their way at once. `Spare` and `Waiter` stand for what the caller keeps of them.
+package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
+    /// That many servers in a row without a single child, and there will be none.
     package static var maximumFailures: Int { 3 }
+    /// More orders of that kind are not sent before some are answered.
+    package static var maximumOutstanding: Int { 32 }
 
     private enum Phase {
         case absent
@@ -17,13 +20,14 @@ package struct ForkServerStateMachine<Spare, Waiter> {
     private var generation = 0
     private var failures = 0
     private var spares: [Spare] = []
-    /// Spares that were ordered and have not arrived: those for waiters, and those to be kept ready.
-    private var orderedForWaiters = 0
-    private var orderedReady = 0
+    /// Spares that a caller is ordering at this moment.
+    private var beingOrdered = 0
+    /// Children that were ordered for those who found no spare, and are not there yet.
+    private var outstanding = 0
     private var waiters: [Waiter] = []
 
     /// How many spares are to be ready when nobody waits.
-    package var target: Int
+    package private(set) var target: Int
 
     /// Creates the state of a program that has no server yet.
     package init(target: Int) {
@@ -32,129 +36,135 @@ package struct ForkServerStateMachine<Spare, Waiter> {
 
     // MARK: - Taking
 
-    /// Spares to be ordered: those that somebody waits for, and those to be kept ready.
-    package struct Order: Equatable {
-        package var wanted = 0
-        package var ready = 0
-
-        /// Creates an order.
-        package init(wanted: Int = 0, ready: Int = 0) {
-            self.wanted = wanted
-            self.ready = ready
-        }
-
-        /// Whether there is nothing to order.
-        package var isEmpty: Bool { wanted == 0 && ready == 0 }
-    }
-
     /// What a start has to do.
     package enum TakeAction {
-        /// Use this spare, and order those.
-        case use(Spare, Order)
-        /// Order those; the waiter will be told.
-        case wait(Order)
-        /// Start a server, tell how that went, and ask again.
-        case startServer(generation: Int)
+        /// Use this spare, then order so many others.
+        case use(Spare, generation: Int, missing: Int)
+        /// Order a child from the server of that generation.
+        case order(generation: Int)
+        /// Wait to be told, and ask again.
+        case wait(Waiter)
+        /// Start a server, then wait to be told, and ask again.
+        case startServer(Waiter, generation: Int)
+        /// No server lives long enough to make a child.
+        case giveUp
     }
 
     /// A child is wanted.
     package mutating func take(waiter: @autoclosure () -> Waiter) -> TakeAction {
         switch phase {
         case .absent:
-            generation += 1
-            phase = .starting(generation: generation)
-            orderedForWaiters = 0
-            orderedReady = 0
-            return .startServer(generation: generation)
+            guard failures < Self.maximumFailures else {
+                failures = 0
+                return .giveUp
+            }
+            let waiter = waiter()
+            waiters.append(waiter)
+            return .startServer(waiter, generation: begin())
         case .starting:
-            // Ordered with all others once the server is there.
-            waiters.append(waiter())
-            return .wait(Order())
-        case .running:
-            guard spares.isEmpty else { return .use(spares.removeFirst(), missing()) }
-            waiters.append(waiter())
-            return .wait(missing())
+            return .wait(enqueue(waiter()))
+        case .running(let generation):
+            if !spares.isEmpty { return .use(spares.removeFirst(), generation: generation, missing: missing()) }
+            guard outstanding < Self.maximumOutstanding else { return .wait(enqueue(waiter())) }
+            outstanding += 1
+            return .order(generation: generation)
         }
     }
 
-    /// The server is there. Returns what to order.
-    package mutating func started(generation: Int) -> Order {
-        guard case .starting(generation) = phase else { return Order() }
-        phase = .running(generation: generation)
-        return missing()
+    /// A server is wanted, though no child yet. Returns the generation of the one to start.
+    package mutating func start() -> Int? {
+        guard case .absent = phase else { return nil }
+        return begin()
     }
 
-    /// Notes that what is missing is ordered now, and returns it.
-    private mutating func missing() -> Order {
-        let wanted = max(0, waiters.count - orderedForWaiters)
-        let ready = max(0, target - spares.count - orderedReady)
-        orderedForWaiters += wanted
-        orderedReady += ready
-        return Order(wanted: wanted, ready: ready)
+    private mutating func begin() -> Int {
+        generation += 1
+        phase = .starting(generation: generation)
+        (outstanding, beingOrdered) = (0, 0)
+        return generation
     }
 
-    /// The target has changed. Returns what to order.
-    package mutating func setTarget(_ target: Int) -> Order {
-        self.target = target
-        guard case .running = phase else { return Order() }
-        return missing()
+    private mutating func enqueue(_ waiter: Waiter) -> Waiter {
+        waiters.append(waiter)
+        return waiter
     }
 
-    /// The server could not be started. Returns who waited for it.
-    package mutating func startFailed(generation: Int) -> [Waiter] {
-        guard isCurrent(generation) else { return [] }
-        phase = .absent
-        return takeWaiters()
+    /// Notes that the spares that are missing are ordered now, and returns how many.
+    private mutating func missing() -> Int {
+        let missing = max(0, target - spares.count - beingOrdered)
+        beingOrdered += missing
+        return missing
     }
 
-    // MARK: - What the server does
-
-    /// What to do with a spare that arrived.
-    package enum ArrivalAction {
-        /// Give it to one who waits.
-        case give(Waiter)
-        /// It is kept.
-        case keep
-        /// It is of an earlier server.
-        case drop
+    /// A spare that was missing was ordered, or could not be. Returns false when it is of no use any more.
+    package mutating func ordered(_ spare: Spare?, generation: Int) -> Bool {
+        guard case .running(generation) = phase else { return false }
+        beingOrdered -= 1
+        guard let spare, spares.count < target else { return false }
+        spares.append(spare)
+        return true
     }
 
-    /// A spare has arrived from the server of that generation.
-    package mutating func arrived(_ spare: @autoclosure () -> Spare, generation: Int) -> ArrivalAction {
-        guard case .running(generation) = phase else { return .drop }
-        noteAnswer()
-        failures = 0
-        guard waiters.isEmpty else { return .give(waiters.removeFirst()) }
-        spares.append(spare())
-        return .keep
-    }
-
-    /// A fork failed in the server. Returns who is to be told: the one who has waited longest.
-    package mutating func forkFailed(generation: Int) -> Waiter? {
+    /// An order for somebody who had found no spare was answered, or he waits no longer. Returns who may ask again.
+    package mutating func answered(generation: Int) -> Waiter? {
         guard case .running(generation) = phase else { return nil }
-        noteAnswer()
+        outstanding -= 1
         return waiters.isEmpty ? nil : waiters.removeFirst()
     }
 
-    /// The server of that generation has ended. Its spares are of no use any more.
-    ///
-    /// - Returns: Who waited, and whether they should try once more.
-    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], tryAgain: Bool, spares: [Spare])
-    {
-        guard isCurrent(generation) else { return ([], true, []) }
-        phase = .absent
-        failures += 1
-        let tryAgain = !forGood && failures < Self.maximumFailures
-        if !tryAgain { failures = 0 }
-        defer { spares = [] }
-        return (takeWaiters(), tryAgain, spares)
+    /// A child of the server of that generation is there.
+    package mutating func forked(generation: Int) {
+        if isCurrent(generation) { failures = 0 }
     }
 
-    /// The server of that generation is to make no further children; those that it has go on. Only for a server that nobody waits for is that possible at once.
-    package mutating func retire(generation: Int) {
-        guard case .running(generation) = phase, waiters.isEmpty else { return }
+    /// Somebody does not wait any longer. Returns who may ask again in his place, if he had been told to.
+    package mutating func abandon(_ waiter: Waiter) -> Waiter? {
+        if let index = waiters.firstIndex(where: { $0 === waiter }) {
+            waiters.remove(at: index)
+            return nil
+        }
+        guard case .running = phase, outstanding < Self.maximumOutstanding, !waiters.isEmpty else { return nil }
+        return waiters.removeFirst()
+    }
+
+    /// The target has changed. Returns how many spares to order, from which server, and which ones are too many.
+    package mutating func setTarget(_ target: Int) -> (missing: Int, generation: Int, surplus: [Spare]) {
+        self.target = target
+        guard case .running(let generation) = phase else { return (0, 0, []) }
+        let surplus = Array(spares.dropFirst(target))
+        spares.removeLast(surplus.count)
+        return (missing(), generation, surplus)
+    }
+
+    // MARK: - What becomes of the server
+
+    /// The server is ready. Returns who waits for it, and how many spares to order.
+    package mutating func ready(generation: Int) -> (waiters: [Waiter], missing: Int) {
+        guard case .starting(generation) = phase else { return ([], 0) }
+        phase = .running(generation: generation)
+        return (takeWaiters(), missing())
+    }
+
+    /// The server of that generation has ended, or takes no orders any more. Its spares are of no use.
+    ///
+    /// - Parameter forGood: Whether another would end in the same way; then those who waited are told so.
+    /// - Returns: Who waited; unless it is for good they ask again. And its spares.
+    package mutating func ended(generation: Int, forGood: Bool) -> (waiters: [Waiter], spares: [Spare]) {
+        guard isCurrent(generation) else { return ([], []) }
+        failures = forGood ? 0 : failures + 1
+        return leave()
+    }
+
+    /// The server of that generation is to make no further children; those that it has go on. Returns its spares.
+    package mutating func retire(generation: Int) -> (waiters: [Waiter], spares: [Spare]) {
+        guard case .running(generation) = phase else { return ([], []) }
+        return leave()
+    }
+
+    private mutating func leave() -> (waiters: [Waiter], spares: [Spare]) {
         phase = .absent
-        spares = []
+        defer { spares = [] }
+        return (takeWaiters(), spares)
     }
 
     /// Whether a server runs, or is about to.
@@ -167,11 +177,6 @@ package struct ForkServerStateMachine<Spare, Waiter> {
         case .absent: false
         case .starting(let current), .running(let current): current == generation
         }
-    }
-
-    /// The server answers orders for waiters first.
-    private mutating func noteAnswer() {
-        if orderedForWaiters > 0 { orderedForWaiters -= 1 } else { orderedReady = max(0, orderedReady - 1) }
     }
 
     private mutating func takeWaiters() -> [Waiter] {

@@ -7,14 +7,21 @@ internal import Synchronization
 
 /// A child that was started: its descriptors, what it said, and how it ended.
 ///
-/// The end is learnt in two ways, whichever is first: the pidfd tells that it has ended, and what it announced last tells the code; or the server reports the wait status.
+/// The end is learnt in three ways, whichever is first: the process announces its exit code and that nothing is left to wait for; the pidfd tells that it has ended, and what it
+/// announced tells the code; or the server reports the wait status.
 final class LaunchedProcess: Sendable {
     /// What is known of it.
     private struct Record {
         var announcedCode: Int32?
+        /// Nothing is left of it that anybody could see.
+        var isOver = false
         var outcome: Message?
+        /// Why its outcome is not here although it sent something.
+        var receptionError: SystemError?
         var report: CrashReport?
         var status: ExitStatus?
+        /// Readable from its end on; made when somebody asks for it.
+        var sentinel: SharedDescriptor?
         /// Called once its end is known.
         var onEnd: (@Sendable () -> Void)?
     }
@@ -49,6 +56,9 @@ final class LaunchedProcess: Sendable {
     /// How it ended, when that is known.
     var status: ExitStatus? { record.withLock { $0.status } }
 
+    /// Why a message of it, such as its outcome, could not be received.
+    var receptionError: SystemError? { record.withLock { $0.receptionError } }
+
     /// What it said when it crashed.
     var report: CrashReport? { record.withLock { $0.report } }
 
@@ -57,6 +67,18 @@ final class LaunchedProcess: Sendable {
         record.withLock { record in
             defer { record.outcome = nil }
             return record.outcome
+        }
+    }
+
+    /// A descriptor that becomes readable when its end is known. The pidfd would not do: it is readable before anybody can tell how the process has ended.
+    func sentinel() throws(SystemError) -> SharedDescriptor {
+        try record.withLock { record throws(SystemError) in
+            if let made = record.sentinel { return made }
+            let made = SharedDescriptor(
+                try OwnedDescriptor(checking: mp_eventfd(record.status == nil ? 0 : 1), "making a sentinel")
+            )
+            record.sentinel = made
+            return made
         }
     }
 
@@ -78,10 +100,23 @@ final class LaunchedProcess: Sendable {
     /// - Returns: Whether more may come.
     @discardableResult
     func collect() -> Bool {
+        let isOpen = receive()
+        let end = record.withLock { record in
+            record.isOver && record.status == nil ? record.announcedCode : nil
+        }
+        if let end { settle(.exited(end)) }
+        return isOpen
+    }
+
+    private func receive() -> Bool {
         let (hasOutcome, isOpen) = record.withLock { record in
             while true {
                 switch try? link.receive(wait: false) {
-                case .message(let message): Self.note(message, in: &record)
+                case .message(let message):
+                    Self.note(message, in: &record)
+                    // These were its last words.
+                    if record.isOver { return (record.outcome != nil, false) }
+                case .unreceivable(let error): record.receptionError = error
                 case .wouldBlock: return (record.outcome != nil, true)
                 case .endOfFile, nil: return (record.outcome != nil, false)
                 }
@@ -94,7 +129,11 @@ final class LaunchedProcess: Sendable {
     private static func note(_ message: Message, in record: inout Record) {
         switch message.kind {
         case .outcome: record.outcome = message
-        case .exiting: record.announcedCode = message.withReader { try? $0.read(Int32.self) }
+        case .exiting:
+            message.withReader { reader in
+                record.announcedCode = try? reader.read(Int32.self)
+                record.isOver = (try? reader.read(UInt32.self)) == 1
+            }
         case .crash:
             record.report = message.withReader { reader in
                 (try? reader.readBytes(reader.remaining)).flatMap(CrashReport.init)
@@ -107,10 +146,15 @@ final class LaunchedProcess: Sendable {
     ///
     /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, and without that it was killed with its server.
     func noteEnd(_ status: ExitStatus?) {
-        collect()
+        _ = receive()
+        settle(status)
+    }
+
+    private func settle(_ status: ExitStatus?) {
         let onEnd = record.withLock { record -> (@Sendable () -> Void)? in
             guard record.status == nil else { return nil }
             record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
+            record.sentinel?.signalEvent()
             defer { record.onEnd = nil }
             return record.onEnd
         }
@@ -147,7 +191,9 @@ final class LaunchedProcess: Sendable {
 
     /// Looks whether it has ended, without waiting. Returns whether its end is known now.
     func noteExitIfGone() -> Bool {
-        ended.hasHappened || (Polling.isReadable(pidfd.number) && noteExit())
+        if ended.hasHappened { return true }
+        collect()
+        return ended.hasHappened || (Polling.isReadable(pidfd.number) && noteExit())
     }
 
     /// Reaps it, once. Nil while it still runs.
@@ -170,10 +216,16 @@ final class LaunchedProcess: Sendable {
 
     /// Blocks until it has ended or the deadline has come. Returns whether it has ended.
     func waitForEnd(until deadline: Deadline) throws -> Bool {
-        if ended.hasHappened { return true }
-        guard try Polling.waitReadable([pidfd.number], until: deadline)[0] else { return ended.hasHappened }
-        // The process is gone. The status is here, or with the server, which tells it or ends itself.
-        return noteExit() || ended.wait(until: deadline)
+        var isOpen = true
+        while !ended.hasHappened {
+            // A link that is closed while the process lives stays readable: only the end is left to wait for.
+            let ready = try Polling.waitReadable([pidfd.number] + (isOpen ? [linkNumber] : []), until: deadline)
+            if ready.count > 1, ready[1] { isOpen = collect() }
+            // The process is gone. The status is here, or with the server, which tells it or ends itself.
+            if ready[0] { return noteExit() || ended.wait(until: deadline) }
+            if deadline.hasPassed { break }
+        }
+        return ended.hasHappened
     }
 
     /// Blocks until its outcome is there, it has ended, or the deadline has come. Returns false for the last.

@@ -8,76 +8,98 @@ internal import MultiprocessingWireCoding
 
 /// Starts children by each of the methods.
 enum Launcher {
-    /// A spare that died before it got its job is replaced by another, so many times.
-    private static let maximumAttempts = 8
-
-    /// Starts a child that does `job`.
+    /// Starts a child that does `job`. Blocks until it is there.
     ///
-    /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made.
-    static func launch(_ job: Job, as header: JobHeader, by method: StartMethod) throws -> LaunchedProcess {
+    /// - Throws: `FunctionNotPortable` and encoding errors before anything is started; `ProcessError` and `SystemError` when no child could be made; `DeadlineReached` when the
+    ///   deadline came first, and then none begins.
+    static func launch(
+        _ job: Job,
+        as header: JobHeader,
+        by method: StartMethod,
+        until deadline: Deadline = .never
+    ) throws -> LaunchedProcess {
         let runtime = try Runtime.shared()
+        guard var start = try begin(job, header, method, runtime) else {
+            return try launchDirectly(job, header, method, runtime)
+        }
+        do {
+            while let wait = try start.next() {
+                let hasCome =
+                    switch wait {
+                    case .notice(let notice): notice.wait(until: deadline)
+                    case .readable(let descriptor): try Polling.waitReadable([descriptor], until: deadline)[0]
+                    }
+                guard hasCome else { throw DeadlineReached() }
+            }
+        } catch {
+            start.abandon()
+            throw error
+        }
+        return try start.finish()
+    }
+
+    /// Starts a child as `launch` does, without blocking a thread.
+    ///
+    /// - Throws: Besides, `CancellationError` as soon as the task is cancelled; then no child begins.
+    static func launch(
+        _ job: Job,
+        as header: JobHeader,
+        by method: StartMethod,
+        until deadline: Deadline = .never
+    ) async throws -> LaunchedProcess {
+        let runtime = try Runtime.shared()
+        guard var start = try begin(job, header, method, runtime) else {
+            return try launchDirectly(job, header, method, runtime)
+        }
+        do {
+            while let wait = try start.next() {
+                let hasCome =
+                    switch wait {
+                    case .notice(let notice): try await notice.wait(until: deadline, on: runtime.reactor)
+                    case .readable(let descriptor): try await runtime.reactor.readable(descriptor, until: deadline)
+                    }
+                guard hasCome else { throw DeadlineReached() }
+            }
+        } catch {
+            start.abandon()
+            throw error
+        }
+        return try start.finish()
+    }
+
+    /// Begins a start by the fork server. Nil for the other methods.
+    private static func begin(
+        _ job: Job,
+        _ header: JobHeader,
+        _ method: StartMethod,
+        _ runtime: Runtime
+    ) throws -> ServerStart? {
+        guard method == .forkServer else { return nil }
+        MainVariables.checkOnce()
+        return ServerStart(try JobMessage(job, header, runtime), runtime.forkServer)
+    }
+
+    /// Starts a child without the server, which nobody has to wait for.
+    private static func launchDirectly(
+        _ job: Job,
+        _ header: JobHeader,
+        _ method: StartMethod,
+        _ runtime: Runtime
+    ) throws -> LaunchedProcess {
         if method == .fork { return try fork(job, header, runtime) }
         MainVariables.checkOnce()
-        return try method == .spawn ? spawn(job, header, runtime) : takeSpare(job, header, runtime)
-    }
-
-    /// Writes what a child is told.
-    private static func message(
-        for job: Job,
-        _ header: JobHeader,
-        _ descriptors: CarriedDescriptors,
-        lifeline: Lifeline?,
-        _ runtime: Runtime
-    ) throws -> WireWriter {
-        var writer = WireWriter(capacity: 4096)
-        try Surroundings.write(into: &writer, descriptors, parent: runtime.ownDescriptor)
-        header.write(into: &writer)
-        if let lifeline { writer.write(UInt8(descriptors.attach(lifeline.childEnd, owner: lifeline))) }
-        try job.encode(&writer, [CarriedDescriptors.userInfoKey: descriptors])
-        return writer
-    }
-
-    // MARK: - Fork server
-
-    private static func takeSpare(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
-        let descriptors = CarriedDescriptors()
-        let message = try message(for: job, header, descriptors, lifeline: nil, runtime)
-        for attempt in 1... {
-            do {
-                return try runtime.forkServer.take { process in
-                    do {
-                        try message.withUnsafeBytes { bytes throws(SystemError) in
-                            try process.send(bytes, descriptors: descriptors.numbers)
-                        }
-                    } catch {
-                        try? process.signal(SIGKILL)
-                        throw error
-                    }
-                }
-            } catch let error as SystemError {
-                // Killed while it was waiting; it has seen nothing of the job.
-                let isGone = error.code == EPIPE || error.code == ECONNRESET
-                guard isGone, attempt < maximumAttempts else {
-                    throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
-                }
-            }
-        }
-        preconditionFailure("the loop above ends by return or throw")
+        return try spawn(job, header, runtime)
     }
 
     // MARK: - Spawn
 
     private static func spawn(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
-        let descriptors = CarriedDescriptors()
-        let lifeline = header.isDaemon ? try runtime.lifeline() : nil
-        let message = try message(for: job, header, descriptors, lifeline: lifeline, runtime)
+        let message = try JobMessage(job, header, lifeline: header.isDaemon ? try runtime.lifeline() : nil, runtime)
         let pair = try Link.pair()
         let pid = try ProgramImage.start(pair.there.socket.number)
         let process = try adopt(pid, pair.here, runtime)
         do {
-            try message.withUnsafeBytes { bytes throws(SystemError) in
-                try process.send(bytes, descriptors: descriptors.numbers)
-            }
+            try message.send(to: process)
         } catch {
             try? process.signal(SIGKILL)
             throw ProcessError(.startFailed, "\(header.name) could not be given its job: \(error)")
@@ -153,7 +175,7 @@ enum Launcher {
     ) -> Never {
         ProcessIdentity.become(identity)
         let link = OpenLink(link)
-        ChildMain.prepareEnd(link)
+        ChildMain.prepareEnd(link, inCopy: true)
         if let lifeline {
             do { try Lifeline.arm(lifeline) } catch { _exit(1) }
         }
@@ -166,3 +188,6 @@ enum Launcher {
         _exit(code)
     }
 }
+
+/// The deadline of a start came before the child was there.
+struct DeadlineReached: Error {}

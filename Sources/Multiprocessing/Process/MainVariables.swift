@@ -19,7 +19,7 @@ enum MainVariables {
         // Only who is first matters.
         guard !isChecked.exchange(true, ordering: .relaxed), ProcessIdentity.current.parent == nil else { return }
         // Without a thread the program goes unwarned.
-        try? Thread.start(name: "mp-check") { ForkLock.withGate { warn() } }
+        try? Thread.start(name: "mp-check") { warn() }
     }
 
     private static func warn() {
@@ -44,38 +44,52 @@ enum MainVariables {
                 .base,
             let table = SymbolTable(path: "/proc/self/exe")
         else { return [] }
+        var search = Search(zeroSections: table.zeroSections)
+        // Behind the gate, since nobody may fork while another thread holds a lock of the runtime; but only for some symbols at a time, so that a fork need not wait for all.
+        for start in stride(from: 0, to: table.count, by: runLength) {
+            ForkLock.withGate { table.forEach(in: start..<start + runLength) { search.note($0) } }
+        }
+        // The code of a type marked @main has no such variables.
+        guard !search.hasMainType else { return [] }
+        return ForkLock.withGate {
+            search.candidates.filter { candidate in
+                !isInitialised(candidate.name, search.initialised)
+                    && !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
+            }.compactMap { name(of: $0.name) }.sorted()
+        }
+    }
+
+    /// How many symbols are looked at between two moments in which this process may fork.
+    private static let runLength = 2048
+
+    /// What is known after some of the symbols.
+    private struct Search {
+        let zeroSections: Set<Int>
         var candidates: [(name: String, address: UInt64, size: UInt64)] = []
         var initialised: Set<String> = []
         var hasMainType = false
-        table.forEach { symbol in
+
+        /// Looks at a symbol.
+        mutating func note(_ symbol: SymbolTable.Symbol) {
             let length = strlen(symbol.name)
             guard length > 4, symbol.name[0] == UInt8(ascii: "$"), symbol.name[1] == UInt8(ascii: "s") else { return }
             func ends(_ suffix: StaticString) -> Bool {
-                length > suffix.utf8CodeUnitCount
-                    && memcmp(
-                        symbol.name + length - suffix.utf8CodeUnitCount,
-                        suffix.utf8Start,
-                        suffix.utf8CodeUnitCount
-                    ) == 0
+                let count = suffix.utf8CodeUnitCount
+                return length > count && memcmp(symbol.name + length - count, suffix.utf8Start, count) == 0
             }
-            if symbol.isObject, ends("vp"), table.zeroSections.contains(symbol.section) {
+            if symbol.isObject, ends("vp"), zeroSections.contains(symbol.section) {
                 candidates.append((String(cString: symbol.name), symbol.address, symbol.size))
-            } else if ends("_Wz") {
-                initialised.insert(String(String(cString: symbol.name).dropLast(3)))
-            } else if ends("vau") {
+            } else if ends("_Wz") || ends("vau") {
                 initialised.insert(String(String(cString: symbol.name).dropLast(3)))
             } else if ends("5$mainyyFZ") {
                 hasMainType = true
             }
         }
-        // The code of a type marked @main has no such variables.
-        guard !hasMainType else { return [] }
-        return candidates.filter { candidate in
-            let isInitialised =
-                initialised.contains(String(candidate.name.dropLast(2)))
-                || initialised.contains { candidate.name.hasPrefix($0) }
-            return !isInitialised && !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
-        }.compactMap { name(of: $0.name) }.sorted()
+    }
+
+    /// Whether one of the names begins that of the variable: it has a token or an accessor. Looked up by each of its beginnings, of which there are fewer than names.
+    static func isInitialised(_ name: String, _ names: Set<String>) -> Bool {
+        name.indices.dropFirst().contains { names.contains(String(name[..<$0])) } || names.contains(name)
     }
 
     /// Whether the memory of a variable of this program is all zeros. Read as it is: another thread may be writing it, and either answer will do.

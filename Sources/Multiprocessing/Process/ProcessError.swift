@@ -22,6 +22,8 @@ public struct ProcessError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let startFailed = Code(rawValue: 6)
         /// Not possible for the process this is called on: it is not a child of the current one.
         public static let notAChild = Code(rawValue: 7)
+        /// The child sent its result or its error, but this process could not take it, for want of descriptors or memory. What the child did is done.
+        public static let outcomeNotReceived = Code(rawValue: 8)
     }
 
     /// The kind of error.

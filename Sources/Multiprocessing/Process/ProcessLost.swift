@@ -26,8 +26,12 @@ public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
     public let processName: String
     /// What the process said last, such as "Fatal error: Index out of range".
     public let message: String?
+    private let trace: Backtrace
+
     /// Where it crashed, innermost call first: a symbol with an offset, or an address in an image.
-    public let backtrace: [String]
+    ///
+    /// Reads the symbol tables of the program and its libraries when it is asked for the first time: some milliseconds for a large program.
+    public var backtrace: [String] { trace.lines }
 
     /// Creates the error for a process that ended with `status`.
     init(status: ExitStatus, processIdentifier: Int32, processName: String, report: CrashReport?) {
@@ -35,7 +39,7 @@ public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
         self.processIdentifier = processIdentifier
         self.processName = processName
         message = report?.message
-        backtrace = report?.backtrace ?? []
+        trace = Backtrace(report)
         code =
             switch status {
             case .exited(0): .exitedWithoutResult

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingFunctions
 internal import MultiprocessingWireCoding
 
@@ -15,6 +16,10 @@ enum Rehearsal {
     static func warmUp() {
         var writer = WireWriter(capacity: 4096)
         for message in jobs { _ = try? perform(message, &writer) }
+        // Who it is it will be told, and its last words go to nobody: but what these steps touch is there.
+        ProcessIdentity.current = ProcessIdentity.current
+        mp_set_thread_name("mp-spare")
+        ChildMain.sendLastWords(0, on: -1)
     }
 
     /// Sends a job to this process itself, carries it out, and receives its outcome.
@@ -40,6 +45,7 @@ enum Rehearsal {
         jobs.append(message)
         try writer.withUnsafeBytes { bytes in try pair.there.send(.outcome, bytes) }
         _ = try pair.here.receive(wait: true)
+        ChildMain.sendLastWords(0, on: pair.there.socket.number)
     }
 
     /// Carries out a job, as far as nothing outside this process' memory is touched.

@@ -45,20 +45,20 @@ enum Surroundings {
         writeEnvironment(into: &writer)
     }
 
+    /// Writes the environment, read once from beginning to end: another thread may be changing it (setenv(3)), so a second look could find something else.
     private static func writeEnvironment(into writer: inout WireWriter) {
-        var count = 0
-        var size = 0
-        let environment = mp_environment()
-        while let variable = environment?[count] {
-            size += strlen(variable) + 1
-            count += 1
+        var block: [UInt8] = []
+        block.reserveCapacity(4096)
+        var next = mp_environment()
+        while let variable = next?.pointee {
+            block.append(contentsOf: UnsafeRawBufferPointer(start: variable, count: strlen(variable)))
+            block.append(0)
+            next = next?.advanced(by: 1)
         }
-        writer.writeVarint(UInt64(count))
-        writer.writeVarint(UInt64(size))
-        for index in 0..<count {
-            guard let variable = environment?[index] else { continue }
-            writer.writeBytes(UnsafeRawBufferPointer(start: variable, count: strlen(variable) + 1))
-        }
+        // Counted in what was read, for the same reason.
+        writer.writeVarint(UInt64(block.lazy.filter { $0 == 0 }.count))
+        writer.writeVarint(UInt64(block.count))
+        block.withUnsafeBytes { writer.writeBytes($0) }
     }
 
     /// The umask, which the C library can only tell by changing it, for all threads; the kernel tells it as it is.
@@ -68,19 +68,30 @@ enum Surroundings {
             defer { close(status) }
             let found: UInt32? = withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { buffer in
                 let count = read(status, buffer.baseAddress, buffer.count)
-                guard count > 0 else { return nil }
-                // "Name:\tname\nUmask:\t0022\n…"
-                let text = String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<count]), as: UTF8.self)
-                for line in text.split(separator: "\n") where line.hasPrefix("Umask:") {
-                    return UInt32(line.dropFirst(6).drop { $0 == "\t" || $0 == " " }, radix: 8)
-                }
-                return nil
+                return count > 0 ? parseUmask(UnsafeRawBufferPointer(rebasing: buffer[..<count])) : nil
             }
             if let found { return found }
         }
         let mask = umask(0o77)
         umask(mask)
         return mask
+    }
+
+    /// Finds the umask in "Name:\tname\nUmask:\t0022\n…". Byte for byte: a start is too short for strings.
+    static func parseUmask(_ status: UnsafeRawBufferPointer) -> UInt32? {
+        let name = Array("\nUmask:".utf8)
+        guard let start = status.indices.first(where: { status[$0...].starts(with: name) }) else { return nil }
+        var mask: UInt32 = 0
+        for byte in status[(start + name.count)...] {
+            switch byte {
+            case UInt8(ascii: " "), UInt8(ascii: "\t"): continue
+            case UInt8(ascii: "0")...UInt8(ascii: "7"): mask = mask << 3 | UInt32(byte - UInt8(ascii: "0"))
+            // The number ends with its line; cut off in the middle it is none.
+            case UInt8(ascii: "\n"): return mask
+            default: return nil
+            }
+        }
+        return nil
     }
 
     // MARK: - In the child
@@ -142,5 +153,12 @@ final class SharedDescriptor: Sendable {
     /// Takes over a descriptor.
     init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
+    }
+
+    /// Makes an event descriptor readable.
+    func signalEvent() {
+        var one: UInt64 = 1
+        // Fails only when the count is full, and then it is readable.
+        _ = write(number, &one, 8)
     }
 }

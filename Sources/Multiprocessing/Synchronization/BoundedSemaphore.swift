@@ -4,7 +4,7 @@ internal import MultiprocessingPrimitives
 
 /// A number of permits that processes share, never more than at the start.
 ///
-/// As ``Semaphore``, but giving more permits back than were taken is an error, which shows the mistake where it happens. The check and the change are one step, also between processes.
+/// As `Semaphore`, but giving more permits back than were taken is an error, which shows the mistake where it happens. The check and the change are one step, also between processes.
 public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible {
     private let core: SemaphoreCore
 

@@ -36,7 +36,7 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
     /// Keeps the memory of the condition itself.
     let region: MemoryRegion
 
-    var state: ConditionState { ConditionState(region.base + HandleMemory.contentOffset) }
+    var state: ConditionState { ConditionState(region.base + HandleMemory.contentOffset, lock: core.lock) }
 
     /// The lock's mechanics.
     var core: LockCore {

@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import MultiprocessingPrimitives
+public import MultiprocessingPrimitives
 
-/// A number of permits that processes share.
-///
-/// ```swift
-/// let connections = try Semaphore(value: 4)
-/// try connections.withPermit { try fetch(page) }   // four at a time, in all processes together
-/// ```
-///
-/// Anybody may give a permit back, whoever took it. So there is no owner, and **permits that a process holds when it is killed are lost**, as in Python; where that matters, count with a
-/// ``Lock`` and a ``SharedValue``, or give the permits back in the process that sees the death. A process killed while it waits, or while it gives, costs nothing.
-public final class Semaphore: Codable, Sendable, CustomStringConvertible {
-    private let core: SemaphoreCore
+extension Semaphore: Codable, CustomStringConvertible {
+    /// What it has in common with `BoundedSemaphore`.
+    private var core: SemaphoreCore { SemaphoreCore(region: region, state: state) }
 
     /// Makes a semaphore with `value` permits.
     ///
     /// - Throws: `SynchronizationError` (`invalidValue`) when `value` is negative or above 2,147,483,647; `SystemError` when there is no memory or descriptor for it.
-    public init(value: Int = 1) throws {
-        core = try SemaphoreCore(.semaphore, value: value, maximum: SemaphoreCore.largest)
+    public convenience init(value: Int = 1) throws {
+        let core = try SemaphoreCore(.semaphore, value: value, maximum: SemaphoreCore.largest)
+        self.init(core.region, core.state)
     }
 
     /// Takes a permit; the thread is blocked until there is one.
@@ -28,8 +21,8 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     @available(*, noasync)
     @discardableResult
     public func acquire(timeout: Duration? = nil) throws -> Bool {
-        // The usual case first, without touching the reference in `core`.
-        if core.state.acquireIfAvailable() { return true }
+        // The usual case first.
+        if state.acquireIfAvailable() { return true }
         return core.acquire(until: Deadline(timeout: timeout))
     }
 
@@ -47,7 +40,7 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: `SynchronizationError`: `tooManyReleases` beyond 2,147,483,647, `invalidValue` when `count` is not positive.
     public func release(_ count: Int = 1) throws {
-        if count == 1, core.state.release() { return }
+        if count == 1, state.release() { return }
         try core.release(count)
     }
 
@@ -55,7 +48,7 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     @available(*, noasync)
     public func withPermit<Result>(_ body: () throws -> Result) throws -> Result {
         try acquire()
-        defer { _ = core.state.release() }
+        defer { _ = state.release() }
         return try body()
     }
 
@@ -64,7 +57,7 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
     public func withPermit<Result>(_ body: () throws -> Result) async throws -> Result {
         try await acquire()
-        defer { _ = core.state.release() }
+        defer { _ = state.release() }
         return try body()
     }
 
@@ -73,36 +66,45 @@ public final class Semaphore: Codable, Sendable, CustomStringConvertible {
     /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
     public func withPermit<Result>(_ body: () async throws -> Result) async throws -> Result {
         try await acquire()
-        defer { _ = core.state.release() }
+        defer { _ = state.release() }
         return try await body()
     }
 
     /// The number of permits that could be taken at this moment.
-    public var value: Int { Int(core.state.value) }
+    public var value: Int { Int(state.value) }
 
     /// The type and the number of permits.
     public var description: String { "Semaphore(value: \(value))" }
 
     /// Decodes the semaphore in a process it was sent to.
-    public init(from decoder: any Decoder) throws {
-        core = try SemaphoreCore(.semaphore, type: Self.self, from: decoder)
+    public convenience init(from decoder: any Decoder) throws {
+        let core = try SemaphoreCore(.semaphore, type: Self.self, from: decoder)
+        self.init(core.region, core.state)
     }
 
     /// Encodes the semaphore for a process of this program.
     ///
     /// - Throws: ``HandleNotPortable`` for any other encoder.
     public func encode(to encoder: any Encoder) throws {
-        try HandleMemory.encode(descriptor: core.region.descriptor, owner: core.region, type: Self.self, to: encoder)
+        try HandleMemory.encode(descriptor: region.descriptor, owner: region, type: Self.self, to: encoder)
     }
 }
 
-/// ``Semaphore`` by a second name.
+/// A number of permits that processes share: `Semaphore`, by a second name.
 ///
-/// Glibc, and Foundation with it, calls a pointer to `sem_t` a `Semaphore`, so that the bare name is ambiguous as a type annotation in files that import one of them. Expressions such as
-/// `Semaphore(value: 4)` are not.
+/// ```swift
+/// let connections = try Semaphore(value: 4)
+/// try connections.withPermit { try fetch(page) }   // four at a time, in all processes together
+/// ```
+///
+/// `acquire(timeout:)` takes a permit, `release(_:)` gives one or several, whoever took them; `withPermit(_:)` does both around its body; `value` is the number of permits at this moment. As for the
+/// other handles, what blocks has an asynchronous twin. A ``BoundedSemaphore`` never has more permits than at the start.
+///
+/// Glibc, and Foundation with it, calls a pointer to `sem_t` a `Semaphore`. A file that imports `Multiprocessing` need not care, whatever else it imports; one that sees this package only
+/// through another module's re-export may have to, and has this name. For the same reason documentation lists the class with those of a lower module.
 public typealias CountingSemaphore = Semaphore
 
 extension Multiprocessing {
-    /// ``Semaphore``, qualified.
+    /// `Semaphore`, qualified.
     public typealias Semaphore = CountingSemaphore
 }

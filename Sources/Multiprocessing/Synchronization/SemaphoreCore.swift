@@ -23,6 +23,12 @@ struct SemaphoreCore: Sendable {
         state.initialize(value: UInt32(value), maximum: UInt32(maximum))
     }
 
+    /// The semaphore that lies in `region`.
+    init(region: MemoryRegion, state: SemaphoreState) {
+        self.region = region
+        self.state = state
+    }
+
     /// Maps a semaphore that was sent here.
     init(_ kind: HandleKind, type: Any.Type, from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()

@@ -137,9 +137,22 @@ package struct SharedWord: @unchecked Sendable {
         return result != 0 && error == ETIMEDOUT ? .timedOut : .lookAgain
     }
 
-    /// Wakes at most `count` of the threads that sleep on the word, in whatever process.
-    package func wake(_ count: Int32) {
-        _ = mp_futex_wake(raw, count)
+    /// Wakes at most `count` of the threads that sleep on the word, in whatever process, and returns how many slept.
+    @discardableResult
+    package func wake(_ count: Int32) -> Int32 {
+        mp_futex_wake(raw, count)
+    }
+
+    /// Lets at most `count` of the threads that sleep on the word sleep on `target` from now on, as if they had always done so, and returns how many slept; nil, with nothing
+    /// done, when the word is not `expected`.
+    func requeue(_ count: Int32, to target: SharedWord, while expected: UInt32) -> Int32? {
+        let moved = mp_futex_requeue(raw, expected, count, target.raw)
+        return moved < 0 ? nil : moved
+    }
+
+    /// Sets `bits` and wakes nobody, in sequentially consistent order.
+    func setBits(_ bits: UInt32) {
+        pointer.pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
     }
 
     /// Sets `bits` (below 2,048, or one single bit) and wakes everybody, in one step: no kill can come between the two.

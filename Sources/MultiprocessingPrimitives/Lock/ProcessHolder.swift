@@ -75,20 +75,28 @@ final class ProcessHolder: Sendable {
         }
     }
 
-    /// Takes `lock` out of the list, leaves `value` in its word and wakes one waiter.
-    func giveUp(_ lock: RobustLock, leaving value: UInt32) {
+    /// Takes `lock` out of the list and gives it up; returns whether somebody has to be woken.
+    ///
+    /// - Parameter unlearned: The next one to take the lock has to be told of a death.
+    func giveUp(_ lock: RobustLock, unlearned: Bool) -> Bool {
         state.withLock { state in
-            guard let list = state.list else { return }
+            guard let list = state.list else { return false }
             mp_robust_pending(list, lock.base)
             defer { mp_robust_pending(list, nil) }
             mp_robust_unlink(lock.base)
-            lock.vacateAndWake(value)
+            let left = unlearned ? RobustLock.ownerDied : 0
+            // Without the mark, unless somebody sets it at this moment.
+            guard !lock.word.replace(state.thread, with: left) else { return false }
+            lock.word.exchange(RobustLock.waiters | left)
+            return true
         }
     }
 
     /// Gives back a lock that was taken after the holder had ended, and waits for this thread's own end, which is on its way.
     private func dieWithout(_ lock: RobustLock) -> Never {
-        lock.word.exchange(0)
+        // Not as it was before, so that whoever passed it on last leaves the mark (`RobustLock.wakeNext`).
+        lock.ownerProcess.pointee.store(0, ordering: .relaxed)
+        lock.word.exchange(RobustLock.waiters)
         lock.word.wake(1)
         while true { pause() }
     }

@@ -25,7 +25,7 @@ extension RobustLock {
         // From here on this thread may consume a wake-up that is meant for whoever takes the lock next.
         mp_robust_pending(list, base)
         defer { mp_robust_pending(list, nil) }
-        if let outcome = attempt(for: holder, slept: false) { return outcome }
+        if let outcome = attempt(for: holder) { return outcome }
         if deadline.hasPassed { return .timedOut }
         return wait(for: holder, until: deadline, cancellation: cancellation)
     }
@@ -40,10 +40,9 @@ extension RobustLock {
         until deadline: Deadline,
         cancellation: WaitCancellation?
     ) -> LockOutcome {
-        var slept = false
         while true {
             _ = Spinning.wait { word.load(.relaxed) & Self.threadMask == 0 }
-            if let outcome = attempt(for: holder, slept: slept) { return outcome }
+            if let outcome = attempt(for: holder) { return outcome }
             var seen = word.load(.relaxed)
             guard seen & Self.threadMask != 0 else { continue }
             if seen & Self.waiters == 0 {
@@ -52,10 +51,10 @@ extension RobustLock {
             }
             switch word.wait(while: seen, until: deadline, cancellation: cancellation) {
             case .lookAgain:
-                slept = true
+                continue
             case .timedOut:
                 // The kernel takes a sleeper off its queue by a wake or by the deadline, never by both, so no wake-up is lost here.
-                return attempt(for: holder, slept: true) ?? .timedOut
+                return attempt(for: holder) ?? .timedOut
             case .cancelled:
                 // A wake-up may have come at the same time: it belongs to somebody who still wants the lock.
                 if word.load(.relaxed) & Self.threadMask == 0 { word.wake(1) }
@@ -65,17 +64,14 @@ extension RobustLock {
     }
 
     /// Takes the lock if it has no holder; nil when it has.
-    ///
-    /// - Parameter slept: Others may be asleep on the word without a mark in it: whoever was woken has to keep the mark.
-    private func attempt(for holder: LockHolder, slept: Bool) -> LockOutcome? {
+    private func attempt(for holder: LockHolder) -> LockOutcome? {
         while true {
             let seen = word.load(.relaxed)
             guard seen & Self.threadMask == 0 else { return nil }
-            let marks = seen & Self.waiters | (slept ? Self.waiters : 0)
             // Only the dying leave it behind, and a task's token only the dying and the living holder.
             let diedAsTask = seen & Self.ownerDied != 0 && ownerTask.pointee.load(ordering: .relaxed) != 0
-            let died = seen & Self.ownerDied != 0 ? ownerProcess.pointee.load(ordering: .relaxed) : 0
-            guard take(from: seen, marks: marks, for: holder) else { continue }
+            let died = seen & Self.ownerDied != 0 ? max(0, ownerProcess.pointee.load(ordering: .relaxed)) : 0
+            guard take(from: seen, marks: seen & Self.waiters, for: holder) else { continue }
             guard seen & Self.ownerDied != 0 else { return .acquired }
             recursion = 0
             // The dead process's other threads may run on for a moment after its holder thread ended.
@@ -110,14 +106,65 @@ extension RobustLock {
         case .thread:
             return releaseIfHeldByThread(unlearned: unlearned)
         case .task:
-            guard isHeld(by: holder), let list = mp_this_thread().pointee.robust else { return false }
+            guard isHeld(by: holder), let thread = mp_this_thread(), let list = thread.pointee.robust else {
+                return false
+            }
+            let stamp = Self.stamp(of: thread.pointee.id)
             ownerTask.pointee.store(0, ordering: .relaxed)
-            ownerProcess.pointee.store(0, ordering: .relaxed)
+            ownerProcess.pointee.store(stamp, ordering: .relaxed)
             // If this thread is killed between giving up and waking, the kernel wakes for it.
             mp_robust_pending(list, base)
-            ProcessHolder.current.value.giveUp(self, leaving: unlearned ? Self.ownerDied : 0)
+            if ProcessHolder.current.value.giveUp(self, unlearned: unlearned) {
+                wakeNext(stamp: stamp, unlearned: unlearned)
+            }
             mp_robust_pending(list, nil)
             return true
         }
+    }
+
+    // MARK: - Passing on
+
+    /// What `ownerProcess` says when `thread` has passed the lock on.
+    private static func stamp(of thread: UInt32) -> Int32 { -Int32(bitPattern: thread) }
+
+    /// Gives up a lock that is marked as waited for, is in no list any more and named as pending by the calling thread, which holds it.
+    func passOn(by thread: UInt32, unlearned: Bool) {
+        let stamp = Self.stamp(of: thread)
+        ownerProcess.pointee.store(stamp, ordering: .relaxed)
+        word.exchange(Self.waiters | (unlearned ? Self.ownerDied : 0))
+        wakeNext(stamp: stamp, unlearned: unlearned)
+    }
+
+    /// Gives up the lock, which the calling thread holds, and wakes all who sleep until it is free.
+    func releaseToAll() {
+        guard let thread = mp_this_thread(), let list = thread.pointee.robust, isHeld(by: .thread) else { return }
+        mp_robust_pending(list, base)
+        mp_robust_unlink(base)
+        let stamp = Self.stamp(of: thread.pointee.id)
+        ownerProcess.pointee.store(stamp, ordering: .relaxed)
+        if !word.replace(thread.pointee.id, with: 0) {
+            word.exchange(Self.waiters)
+            word.wake(Int32.max)
+            removeMark(stamp: stamp)
+        }
+        mp_robust_pending(list, nil)
+    }
+
+    /// Wakes one who sleeps until the lock is free; with nobody asleep, takes the mark off.
+    private func wakeNext(stamp: Int32, unlearned: Bool) {
+        guard word.wake(1) == 0, !unlearned else { return }
+        removeMark(stamp: stamp)
+    }
+
+    /// Takes the mark off a lock that nobody slept for after it was given up with `stamp`.
+    private func removeMark(stamp: Int32) {
+        // Somebody may have taken the lock, been slept for, and passed it on since the look for sleepers: the stamp is another then. A little-endian pair; relaxed, since nothing was
+        // written that the next holder does not know from the exchange before.
+        _ = wordAndOwner.pointee.compareExchange(
+            expected: UInt64(UInt32(bitPattern: stamp)) << 32 | UInt64(Self.waiters),
+            desired: 0,
+            successOrdering: .releasing,
+            failureOrdering: .relaxed
+        )
     }
 }

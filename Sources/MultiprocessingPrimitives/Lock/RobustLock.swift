@@ -4,7 +4,7 @@
 //
 //   offset   size
 //        0      4   the futex word: holder's thread id (bits 0–29), OWNER_DIED (bit 30), WAITERS (bit 31); 0: free
-//        4      4   process id of the holder; 0: none, or killed while it took the lock
+//        4      4   process id of the holder; 0: none, or killed while it took the lock; negative: nobody, and the thread that passed the lock on
 //        8      8   token of the task that holds it; 0: a thread does
 //       16      4   how many times the holder has acquired it beyond the first
 //       24     16   links of the kernel's robust list (robust.h), meaningful in the holder's process only
@@ -13,6 +13,9 @@
 // The word follows the kernel's robust-futex protocol (Documentation/locking/robust-futexes.rst), as glibc's robust mutexes do, with three differences: waiters watch
 // the word before they sleep; a wait can be cancelled; and a lock can be held by a task, which has no thread (ProcessHolder.swift). A thread that may be about to
 // consume a wake-up names the word as pending, so that the kernel passes the wake-up on if the thread is killed (kernel commit ca16d5bee598).
+//
+// WAITERS is set whenever somebody sleeps. It stays when the lock is passed on, and goes when whoever passed it on found nobody asleep. glibc takes it off before it wakes, and whoever wakes sets it
+// again; but when that one is killed first, and another took the lock meanwhile, the kernel sees an owner and wakes nobody, and the owner sees no mark.
 
 internal import CMultiprocessing
 internal import Synchronization
@@ -63,6 +66,9 @@ package struct RobustLock: @unchecked Sendable {
     @inline(__always)
     private var atomicWord: UnsafeMutablePointer<Atomic<UInt32>> { base.assumingMemoryBound(to: Atomic<UInt32>.self) }
 
+    /// The word with `ownerProcess` in the upper half.
+    var wordAndOwner: UnsafeMutablePointer<Atomic<UInt64>> { base.assumingMemoryBound(to: Atomic<UInt64>.self) }
+
     /// The process of the holder; 0 when the lock is free.
     @inline(__always)
     var ownerProcess: UnsafeMutablePointer<Atomic<Int32>> { (base + 4).assumingMemoryBound(to: Atomic<Int32>.self) }
@@ -109,36 +115,15 @@ package struct RobustLock: @unchecked Sendable {
         mp_robust_pending(list, base)
         mp_robust_unlink(base)
         ownerProcess.pointee.store(0, ordering: .relaxed)
-        vacateAndWake(unlearned ? Self.ownerDied : 0)
+        // Releasing: pairs with the acquiring exchanges of the next holder.
+        let isPassedOn = !atomicWord.pointee.compareExchange(
+            expected: thread.pointee.id,
+            desired: unlearned ? Self.ownerDied : 0,
+            ordering: .releasing
+        ).exchanged
+        if isPassedOn { passOn(by: thread.pointee.id, unlearned: unlearned) }
         mp_robust_pending(list, nil)
         return true
-    }
-
-    /// Leaves `value` in the word, and the mark of the waiters; wakes one of them. With the word named as pending.
-    ///
-    /// The mark stays as long as there are sleepers. Were it taken away by every release, then whoever takes the lock before the woken one does would not know of the others: if the woken one
-    /// is killed, or the releaser before its wake, the kernel finds a holder, passes nothing on, and they sleep for good.
-    @inline(__always)
-    func vacateAndWake(_ value: UInt32) {
-        // Relaxed: only a mark can be added meanwhile, and the exchange sees it.
-        var seen = atomicWord.pointee.load(ordering: .relaxed)
-        while true {
-            // Releasing: pairs with the acquiring exchanges of the next holder.
-            let result = atomicWord.pointee.compareExchange(
-                expected: seen,
-                desired: value | seen & Self.waiters,
-                ordering: .releasing
-            )
-            if result.exchanged { break }
-            seen = result.original
-        }
-        if seen & Self.waiters != 0 { wakeNext(value) }
-    }
-
-    /// Wakes one sleeper, and takes the mark away when there is none. Whoever is about to sleep finds the word changed and looks again.
-    private func wakeNext(_ value: UInt32) {
-        guard mp_futex_wake(word.raw, 1) == 0 else { return }
-        _ = word.replace(value | Self.waiters, with: value)
     }
 
     // MARK: - Questions
@@ -165,6 +150,11 @@ package struct RobustLock: @unchecked Sendable {
             return owner != 0 && ownerProcess.pointee.load(ordering: .acquiring) == thread?.process
                 && ownerTask.pointee.load(ordering: .relaxed) == token
         }
+    }
+
+    /// Marks the lock as waited for, so that whoever gives it up wakes somebody; the caller holds it, or sees to it that somebody does.
+    func expectWaiters() {
+        word.setBits(Self.waiters)
     }
 
     /// The process and thread that hold the lock at this moment, for descriptions; nil when it is free. The thread is 0 when a task holds it.

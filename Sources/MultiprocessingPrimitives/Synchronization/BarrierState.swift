@@ -10,10 +10,14 @@
 //      136      8   arrivals: their number (bits 0–31) in the generation in bits 32–63; of another generation: none
 //      192   2048   bit g % 16384: whether generation g failed; valid for the 16,383 generations before the present one
 //
+// Who releases the others holds the gate until it is done, and whoever woke meanwhile and arrived again would wait for the gate: so sleepers are first sent on to the gate's word (FUTEX_CMP_REQUEUE), and woken,
+// all at once, when the gate has been left. A thread that was woken by the gate passes the wake-up on where somebody may need it.
+//
 // Releasing a generation is one store to `phase`: arrivals of an old generation count for nothing, so there is nothing to reset and no state between "waiting" and "released". A party
 // that is killed while it waits has arrived: the others do not wait for it in this generation. One that is killed while it releases the others, or runs the action, leaves its notice
 // behind; the kernel wakes a sleeper for it, who breaks the barrier (the action may be half done) and wakes the rest.
 
+internal import CMultiprocessing
 internal import Synchronization
 
 /// A view of a barrier in shared memory; it does not own the memory.
@@ -120,15 +124,28 @@ package struct BarrierState: @unchecked Sendable {
         let phaseNow = phase.load()
         let wasComplete = UInt32(seen >> 32) == phaseNow >> 1 && UInt32(truncatingIfNeeded: seen) >= parties
         if wasComplete { phase.store(phaseNow | Self.broken) }
-        // It may have died just before its wake.
+        // It may have died just before it sent the sleepers on, or before it marked the gate for them.
         phase.wake(Int32.max)
+        gate.expectWaiters()
         notice.clear()
     }
 
-    /// Changes the phase and wakes everybody; with the notice posted, in case of a kill in between.
+    /// Changes the phase and sends everybody on to the gate, which wakes them when it is left; with the notice posted, in case of a kill in between.
     private func setPhase(_ value: UInt32) {
         phase.exchange(value)
-        phase.wake(Int32.max)
+        guard let sleepers = phase.requeue(Int32.max, to: gate.word, while: value) else {
+            phase.wake(Int32.max)
+            return
+        }
+        // Before the notice is withdrawn: from then on it is the gate that must not be forgotten.
+        if sleepers > 0 { gate.expectWaiters() }
+    }
+
+    /// Sees to it that the next one who sleeps is woken: this thread may have been woken in place of all, because whoever was to do it died.
+    private func passOnWakeUp() {
+        // Whoever holds the gate wakes the next.
+        guard notice.isLeftBehind || gate.hasWaiters && !gate.isLocked, enter() else { return }
+        leave()
     }
 
     /// Ends the present generation, for good or ill, and begins the next; with the notice posted.
@@ -203,7 +220,7 @@ package struct BarrierState: @unchecked Sendable {
     private func release(action: (() throws -> Void)?) throws {
         defer {
             notice.withdraw()
-            leave()
+            gate.releaseToAll()
         }
         do {
             try action?()
@@ -220,15 +237,24 @@ package struct BarrierState: @unchecked Sendable {
         until deadline: Deadline,
         cancellation: WaitCancellation?
     ) -> Outcome {
+        // Between a wake-up and what this thread makes of it, the gate is named as pending: the wake-up may be the gate's, and is passed on if this thread is killed.
+        let list = mp_this_thread().pointee.robust
+        defer { mp_robust_pending(list, nil) }
+        var hasSlept = false
         while true {
             _ = Spinning.wait { phase.load(.relaxed) != generation << 1 }
-            if let passed = outcome(of: generation) { return passed ? .passed(index) : .broken }
+            if let passed = outcome(of: generation) {
+                if hasSlept { passOnWakeUp() }
+                return passed ? .passed(index) : .broken
+            }
             let seenNotice = notice.word.load()
             if notice.isLeftBehind {
                 // Whoever takes the gate now learns of the death, and puts things in order.
                 if enter() { leave() }
                 continue
             }
+            hasSlept = true
+            mp_robust_pending(list, gate.base)
             let result = phase.wait(
                 while: generation << 1,
                 and: notice.word,

@@ -2,6 +2,7 @@
 
 import Glibc
 import Multiprocessing
+import Synchronization
 import Testing
 
 private func exitCode(
@@ -18,6 +19,9 @@ private func exitCode(
     var values = (n, n + 1, n + 2, n + 3)
     return withUnsafeBytes(of: &values) { $0.count } + overflow(n + 1) + values.0
 }
+
+/// Whether the environment has been changed often enough.
+private let isChanged = Atomic<Bool>(false)
 
 private struct Refusal: Error {
     var reason: String
@@ -123,6 +127,24 @@ struct ChildProcessTests {
         }
     }
 
+    @Test func `a start without time starts nothing and can be tried again`() async throws {
+        try await isolated {
+            let process = ChildProcess { exit(4) }
+            do {
+                try process.start(timeout: .zero)
+            } catch is TimeoutError {
+                try checkEqual(process.processIdentifier, nil)
+                try process.start(timeout: .seconds(20))
+            }
+            try process.join()
+            try checkEqual(process.exitCode, 4)
+        }
+        let child = ChildProcess { exit(5) }
+        try await child.start(timeout: nil)
+        try await child.join()
+        #expect(child.exitCode == 5)
+    }
+
     @Test func `a sentinel becomes readable at the end`() async throws {
         try await isolated {
             let process = ChildProcess { usleep(20000) }
@@ -130,7 +152,29 @@ struct ChildProcessTests {
             var wait = pollfd(fd: try process.sentinel, events: Int16(POLLIN), revents: 0)
             try checkEqual(poll(&wait, 1, 0), 0)
             try checkEqual(poll(&wait, 1, 10000), 1)
-            try process.join()
+            try checkEqual(process.exitCode, 0)
+        }
+    }
+
+    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
+    func `when a sentinel is readable the exit code is known`(_ method: StartMethod) async throws {
+        try await isolated {
+            for round in 0..<40 {
+                // Killed, it announces nothing: how it ended is known to whoever reaps it.
+                let process = ChildProcess(startMethod: method) { while true { pause() } }
+                try process.start()
+                var wait = pollfd(fd: try process.sentinel, events: Int16(POLLIN), revents: 0)
+                try process.kill()
+                try checkEqual(poll(&wait, 1, 10000), 1)
+                try checkEqual(process.exitCode, -SIGKILL)
+                // One that is asked for later is readable at once.
+                let other = ChildProcess(startMethod: method) { exit(Int32(round)) }
+                try other.start()
+                try other.join()
+                wait.fd = try other.sentinel
+                try checkEqual(poll(&wait, 1, 0), 1)
+                try checkEqual(other.exitCode, Int32(round))
+            }
         }
     }
 
@@ -230,6 +274,46 @@ struct ChildProcessTests {
         }
     }
 
+    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
+    func `when a child is joined what it held is free, and what it wrote is there`(_ method: StartMethod) async throws {
+        try await isolated {
+            var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
+            let path = String(cString: mkdtemp(&folder)) + "/file"
+            close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
+            let lock = try Lock()
+            for round in 0..<60 {
+                // Each third holds a file lock, a lock of this package, or only text that it has not written yet.
+                let child = ChildProcess(startMethod: method) {
+                    switch round % 3 {
+                    case 0: flock(open(path, O_RDWR), LOCK_EX)
+                    case 1: try lock.acquire()
+                    default: fputs("round \(round)\n", fopen(path, "w"))
+                    }
+                }
+                try child.start()
+                try child.join()
+                try checkEqual(child.exitCode, 0)
+                switch round % 3 {
+                case 0:
+                    let file = open(path, O_RDWR | O_CLOEXEC)
+                    try checkEqual(flock(file, LOCK_EX | LOCK_NB), 0)
+                    close(file)
+                case 1:
+                    do {
+                        try check(try lock.acquire(timeout: .zero), "the lock is held")
+                    } catch is OwnerDied {
+                        try lock.recover {}
+                        continue
+                    }
+                    try lock.release()
+                default: try checkEqual(Proc.lines(path), ["round \(round)"])
+                }
+            }
+            unlink(path)
+            rmdir(String(path.dropLast(5)))
+        }
+    }
+
     // MARK: - What a child sees
 
     @Test func `a child sees the surroundings of the moment`() async throws {
@@ -256,6 +340,35 @@ struct ChildProcessTests {
             }
             try checkEqual(later, ["/", "changed"])
             rmdir(path)
+        }
+    }
+
+    @Test func `the environment is sent whole while another thread changes it`() async throws {
+        try await isolated {
+            var thread = pthread_t()
+            setenv("MP_TEST_VARIABLE", "short", 1)
+            // The variable is there all the time, long or short.
+            pthread_create(
+                &thread,
+                nil,
+                { _ in
+                    let long = String(repeating: "long", count: 500)
+                    while !isChanged.load(ordering: .relaxed) {
+                        setenv("MP_TEST_VARIABLE", long, 1)
+                        setenv("MP_TEST_VARIABLE", "short", 1)
+                    }
+                    return nil
+                },
+                nil
+            )
+            defer {
+                isChanged.store(true, ordering: .relaxed)
+                pthread_join(thread, nil)
+            }
+            for _ in 0..<300 {
+                let length = try ChildProcess.run { getenv("MP_TEST_VARIABLE").map { strlen($0) } }
+                try check(length == 5 || length == 2000, "\(String(describing: length))")
+            }
         }
     }
 

@@ -22,6 +22,12 @@ private struct Unencodable: Codable, Sendable {
 
 private func fibonacci(_ n: Int) -> Int { n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2) }
 
+@inline(never)
+@Sendable private func recurse(_ n: Int) -> Int {
+    var values = (n, n + 1, n + 2, n + 3)
+    return withUnsafeBytes(of: &values) { $0.count } + recurse(n + 1) + values.0
+}
+
 private func slow(_ n: Int) async throws -> Int {
     try await Task.sleep(for: .milliseconds(1))
     return n
@@ -72,6 +78,40 @@ struct RunTests {
         #expect(try await ChildProcess.run { list.count } == 3)
         let words = ["a", "b"]
         #expect(try await ChildProcess.run { words.joined() } == "ab")
+    }
+
+    @Test func `hundreds of descriptors arrive with one message, both ways`() async throws {
+        try await isolated {
+            let values = try (0..<300).map { try SharedValue($0) }
+            let sum = try ChildProcess.run(
+                target: { (values: [SharedValue<Int>]) in
+                    for value in values { value.value += 1 }
+                    return values.reduce(0) { $0 + $1.value }
+                },
+                arguments: values
+            )
+            try checkEqual(sum, 300 * 299 / 2 + 300)
+            let made = try ChildProcess.run { try (0..<300).map { try SharedValue($0 * 2) } }
+            try checkEqual(made.map(\.value), (0..<300).map { $0 * 2 })
+        }
+    }
+
+    @Test func `an outcome that cannot be received is an error that says so`() async throws {
+        try await isolated {
+            var before = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+            defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) }
+            // Four descriptors are enough for a start, and too few for this result.
+            let free = (0..<4).map { _ in dup(1) }
+            var tight = before
+            tight.rlim_cur = rlim_t(free.reduce(0, max) + 1)
+            for descriptor in free { close(descriptor) }
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &tight)
+            do {
+                _ = try ChildProcess.run { try (0..<6).map { try SharedValue($0) } }
+                try check(false, "an outcome without room for it was received")
+            } catch let error as ProcessError { try checkEqual(error.code, .outcomeNotReceived) }
+        }
     }
 
     @Test func `a link closed by the body costs no processor time`() async throws {
@@ -163,6 +203,56 @@ struct RunTests {
             }
         }
         #expect(error?.message?.contains("in a task") == true)
+    }
+
+    @Test func `a stack overflow on any thread is told with its place`() async throws {
+        let inTask = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () async throws -> Int in
+                try await Task.sleep(for: .milliseconds(1))
+                return recurse(0)
+            }
+        }
+        let onThread = await #expect(throws: ProcessLost.self) {
+            try await ChildProcess.run { () -> Int in
+                var thread = pthread_t()
+                pthread_create(&thread, nil, { _ in UnsafeMutableRawPointer(bitPattern: recurse(0)) }, nil)
+                return Int(pthread_join(thread, nil))
+            }
+        }
+        let onMainThread = await #expect(throws: ProcessLost.self) { try await ChildProcess.run { recurse(0) } }
+        for error in [inTask, onThread, onMainThread] {
+            #expect(error?.status == .signaled(.segmentationFault))
+            #expect(error?.backtrace.isEmpty == false)
+            #if DEBUG
+            #expect(error?.backtrace.contains { $0.contains("recurse") } == true, "\(error?.backtrace ?? [])")
+            #endif
+        }
+    }
+
+    @Test func `a thread gives its second stack back`() async throws {
+        let mappings = try await ChildProcess.run {
+            func run(_ count: Int) {
+                for n in 0..<count {
+                    var thread = pthread_t()
+                    // Every second one leaves in the middle.
+                    pthread_create(
+                        &thread,
+                        nil,
+                        { argument in
+                            if argument != nil { pthread_exit(nil) }
+                            return nil
+                        },
+                        UnsafeMutableRawPointer(bitPattern: n % 2)
+                    )
+                    pthread_join(thread, nil)
+                }
+            }
+            run(2)
+            let before = Proc.lines("/proc/self/maps").count
+            run(100)
+            return Proc.lines("/proc/self/maps").count - before
+        }
+        #expect(mappings < 10)
     }
 
     @Test func `an end without a result is an error of its own`() async throws {

@@ -66,4 +66,29 @@ struct WholeProgramTests {
         #expect(trapped.output.first?.contains("fork server failed") == true, "\(trapped)")
         #expect(trapped.errors.contains("in the server"))
     }
+
+    @Test func `a preload that hangs holds up nobody beyond his time, and ends with the program`() throws {
+        let program = try Fixture("preload-hangs")
+        let result = program.finish()
+        let server = try #require(result.output.compactMap { pid($0, "server") }.first)
+        #expect(
+            result.output.dropFirst() == ["TimeoutError", "TimeoutError", "timed out 100", "CancellationError"],
+            "\(result)"
+        )
+        #expect(Proc.waitForEnd(of: [server], within: .seconds(1)) == [])
+    }
+
+    @Test func `a child that is to survive runs although its parent died before it had read its job`() throws {
+        let program = try Fixture("dies-at-start")
+        var lines: [String] = []
+        while lines.count < 3, let line = program.line() { lines.append(line) }
+        let spares = lines.compactMap { pid($0, "spare") }
+        let server = try #require(lines.compactMap { pid($0, "server") }.first)
+        try #require(spares.count == 2, "\(lines)")
+        // The server has ended those without a job: then it has seen the death of the program.
+        while spares.allSatisfy(Proc.isRunning) { usleep(1000) }
+        for spare in spares { kill(spare, SIGCONT) }
+        #expect(program.finish().output.contains("the body ran"))
+        #expect(Proc.waitForEnd(of: spares + [server], within: .seconds(5)) == [])
+    }
 }

@@ -13,7 +13,7 @@ private struct Tools: Codable, Sendable {
     var name = "tools"
     var lock: Lock
     var recursive: RecursiveLock
-    var semaphore: Multiprocessing.Semaphore
+    var semaphore: Semaphore
     var bounded: BoundedSemaphore
     var condition: Condition
     var event: Event

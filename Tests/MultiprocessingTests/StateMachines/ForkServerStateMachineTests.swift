@@ -3,107 +3,171 @@
 import Multiprocessing
 import Testing
 
-/// A server and its clients without any process: who waits gets a child, whatever happens in between.
+/// A server and its clients without any process: who waits is told, whatever happens in between.
 @Suite(.timeLimit(.minutes(1)))
 struct ForkServerStateMachineTests {
-    private typealias Machine = ForkServerStateMachine<Int, Int>
+    /// One who waits.
+    private final class Waiter {
+        var isTold = false
+    }
+
+    private typealias Machine = ForkServerStateMachine<Int, Waiter>
 
     private func fail(_ comment: Comment) {
         Issue.record(comment)
     }
 
-    /// A server as far as the machine can see it.
-    private struct Server {
-        let generation: Int
-        /// Spares that were ordered and not yet made.
-        var orders = 0
+    /// Starts a server and returns its generation.
+    private func startServer(_ machine: inout Machine) throws -> Int {
+        let generation = machine.start()
+        return try #require(generation)
     }
 
-    @Test func `the first start makes a server and the others wait for it`() {
+    private func keep(_ spare: Int, in machine: inout Machine, _ generation: Int) {
+        let isKept = machine.ordered(spare, generation: generation)
+        #expect(isKept)
+    }
+
+    @Test func `the first start makes a server and all wait until it is ready`() {
         var machine = Machine(target: 2)
-        guard case .startServer(let generation) = machine.take(waiter: 1) else { return fail("no server") }
-        guard case .wait(let order) = machine.take(waiter: 2) else { return fail("did not wait") }
-        #expect(order.isEmpty)
-        #expect(machine.started(generation: generation) == Machine.Order(wanted: 1, ready: 2))
-        guard case .give(2) = machine.arrived(10, generation: generation) else { return fail("not given") }
-        guard case .keep = machine.arrived(11, generation: generation) else { return fail("not kept") }
-        guard case .use(11, let next) = machine.take(waiter: 3) else { return fail("not used") }
-        #expect(next == Machine.Order(wanted: 0, ready: 1))
-    }
-
-    @Test func `a server that ends without a child three times is given up`() {
-        var machine = Machine(target: 0)
-        for attempt in 1...3 {
-            guard case .startServer(let generation) = machine.take(waiter: 0) else { return fail("no server") }
-            _ = machine.started(generation: generation)
-            guard case .wait = machine.take(waiter: 7) else { return fail("did not wait") }
-            let ended = machine.ended(generation: generation, forGood: false)
-            #expect(ended.waiters == [7])
-            #expect(ended.tryAgain == (attempt < 3))
+        guard case .startServer(let first, let generation) = machine.take(waiter: Waiter()) else {
+            return fail("no server")
         }
+        guard case .wait(let second) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        let ready = machine.ready(generation: generation)
+        #expect(ready.waiters.map(ObjectIdentifier.init) == [first, second].map(ObjectIdentifier.init))
+        #expect(ready.missing == 2)
+        // Their orders are on the way: who comes first orders for himself.
+        guard case .order(generation) = machine.take(waiter: Waiter()) else { return fail("not ordered") }
+        keep(10, in: &machine, generation)
+        keep(11, in: &machine, generation)
+        guard case .use(10, generation, 1) = machine.take(waiter: Waiter()) else { return fail("not used") }
     }
 
-    @Test func `what an earlier server still says is of no account`() {
+    @Test func `a server that ends without a child three times is given up`() throws {
+        var machine = Machine(target: 0)
+        for _ in 1...3 {
+            guard case .startServer(let waiter, let generation) = machine.take(waiter: Waiter()) else {
+                return fail("no server")
+            }
+            let ended = machine.ended(generation: generation, forGood: false)
+            #expect(ended.waiters.first === waiter)
+        }
+        guard case .giveUp = machine.take(waiter: Waiter()) else { return fail("not given up") }
+        // Once told, the next may try again.
+        guard case .startServer(_, let generation) = machine.take(waiter: Waiter()) else { return fail("no server") }
+        _ = machine.ready(generation: generation)
+        machine.forked(generation: generation)
+        _ = machine.ended(generation: generation, forGood: false)
+        guard case .startServer = machine.take(waiter: Waiter()) else { return fail("no server") }
+    }
+
+    @Test func `what an earlier server still says is of no account`() throws {
         var machine = Machine(target: 1)
-        guard case .startServer(let first) = machine.take(waiter: 0) else { return fail("no server") }
-        _ = machine.started(generation: first)
+        let first = try startServer(&machine)
+        let missing = machine.ready(generation: first).missing
+        #expect(missing == 1)
         _ = machine.ended(generation: first, forGood: false)
-        guard case .startServer(let second) = machine.take(waiter: 0) else { return fail("no server") }
-        guard case .drop = machine.arrived(1, generation: first) else { return fail("not dropped") }
-        #expect(machine.ended(generation: first, forGood: true).waiters.isEmpty)
-        #expect(machine.started(generation: second) == Machine.Order(wanted: 0, ready: 1))
+        let second = try startServer(&machine)
+        let isKept = machine.ordered(1, generation: first)
+        #expect(!isKept)
+        let none = machine.ready(generation: first).missing
+        #expect(none == 0)
+        let waiters = machine.ended(generation: first, forGood: true).waiters
+        #expect(waiters.isEmpty)
+        let one = machine.ready(generation: second).missing
+        #expect(one == 1)
     }
 
-    @Test func `at any order of events nobody waits without a child on the way`() {
+    @Test func `only so many orders are on their way, and each answer lets one more go`() throws {
+        var machine = Machine(target: 0)
+        let generation = try startServer(&machine)
+        _ = machine.ready(generation: generation)
+        for _ in 0..<Machine.maximumOutstanding {
+            guard case .order = machine.take(waiter: Waiter()) else { return fail("not ordered") }
+        }
+        guard case .wait(let first) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        guard case .wait(let second) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        let next = machine.answered(generation: generation)
+        #expect(next === first)
+        // Told, he gives up: the next one goes in his place.
+        let another = machine.abandon(first)
+        #expect(another === second)
+        guard case .order = machine.take(waiter: Waiter()) else { return fail("not ordered") }
+    }
+
+    @Test func `spares that are too many are let go of`() throws {
+        var machine = Machine(target: 3)
+        let generation = try startServer(&machine)
+        let missing = machine.ready(generation: generation).missing
+        #expect(missing == 3)
+        for spare in 0..<3 { keep(spare, in: &machine, generation) }
+        let surplus = machine.setTarget(1).surplus
+        #expect(surplus == [1, 2])
+        let more = machine.setTarget(2).missing
+        #expect(more == 1)
+        let rest = machine.setTarget(0).surplus
+        #expect(rest == [0])
+        // One that was on its way meanwhile is too many as well.
+        let isKept = machine.ordered(3, generation: generation)
+        #expect(!isKept)
+    }
+
+    @Test func `at any order of events nobody waits who could go on`() {
         var random = Seeded(seed: 11)
         for _ in 0..<300 {
             var machine = Machine(target: Int.random(in: 0...3, using: &random))
-            var server: Server?
-            var starting: Int?
-            var waiting: Set<Int> = []
-            var nextWaiter = 0
-            for _ in 0..<200 {
-                switch Int.random(in: 0..<10, using: &random) {
-                case 0..<4:
-                    nextWaiter += 1
-                    switch machine.take(waiter: nextWaiter) {
-                    case .use(_, let order): server?.orders += order.wanted + order.ready
-                    case .wait(let order):
-                        waiting.insert(nextWaiter)
-                        server?.orders += order.wanted + order.ready
-                    case .startServer(let generation):
-                        #expect(server == nil && starting == nil)
-                        starting = generation
-                    }
-                case 4..<8:
-                    if let generation = starting {
-                        let order = machine.started(generation: generation)
-                        server = Server(generation: generation, orders: order.wanted + order.ready)
-                        starting = nil
-                    } else if var current = server, current.orders > 0 {
-                        current.orders -= 1
-                        server = current
-                        if case .give(let waiter) = machine.arrived(0, generation: current.generation) {
-                            #expect(waiting.remove(waiter) != nil)
-                        }
-                    }
-                case 8:
-                    if let generation = server?.generation ?? starting {
-                        for waiter in machine.ended(generation: generation, forGood: false).waiters {
-                            waiting.remove(waiter)
-                        }
-                        #expect(waiting.isEmpty)
-                        (server, starting) = (nil, nil)
-                    }
-                default:
-                    if var current = server, current.orders > 0 {
-                        current.orders -= 1
-                        server = current
-                        if let waiter = machine.forkFailed(generation: current.generation) { waiting.remove(waiter) }
-                    }
+            var generation: Int?
+            var isReady = false
+            var waiting: [Waiter] = []
+            var outstanding = 0
+            func tell(_ waiters: [Waiter]) {
+                for waiter in waiters {
+                    #expect(waiting.contains { $0 === waiter })
+                    waiting.removeAll { $0 === waiter }
                 }
-                // Each who waits has a child on the way, or a server that will be told of it.
-                #expect(waiting.isEmpty || starting != nil || (server?.orders ?? 0) >= waiting.count)
+            }
+            for _ in 0..<200 {
+                switch Int.random(in: 0..<12, using: &random) {
+                case 0..<6:
+                    switch machine.take(waiter: Waiter()) {
+                    case .use(_, let current, let missing):
+                        #expect(current == generation && isReady)
+                        for spare in 0..<missing { _ = machine.ordered(spare, generation: current) }
+                    case .order(let current):
+                        #expect(current == generation && isReady)
+                        outstanding += 1
+                    case .wait(let waiter): waiting.append(waiter)
+                    case .startServer(let waiter, let new):
+                        #expect(generation == nil)
+                        (generation, isReady, outstanding) = (new, false, 0)
+                        waiting.append(waiter)
+                    case .giveUp: #expect(generation == nil)
+                    }
+                case 6..<8:
+                    guard let current = generation, !isReady else { break }
+                    isReady = true
+                    let ready = machine.ready(generation: current)
+                    tell(ready.waiters)
+                    for spare in 0..<ready.missing { _ = machine.ordered(spare, generation: current) }
+                case 8..<10:
+                    guard let current = generation, isReady, outstanding > 0 else { break }
+                    outstanding -= 1
+                    machine.forked(generation: current)
+                    if let next = machine.answered(generation: current) { tell([next]) }
+                case 10:
+                    guard let waiter = waiting.randomElement(using: &random) else { break }
+                    waiting.removeAll { $0 === waiter }
+                    if let next = machine.abandon(waiter) { tell([next]) }
+                default:
+                    guard let current = generation else { break }
+                    tell(machine.ended(generation: current, forGood: Bool.random(using: &random)).waiters)
+                    (generation, isReady) = (nil, false)
+                    #expect(waiting.isEmpty)
+                }
+                // Each who waits will be told: by the server when it is ready, or by an answer to an order.
+                #expect(waiting.isEmpty || (generation != nil && (!isReady || outstanding > 0)))
+                #expect(outstanding <= Machine.maximumOutstanding)
             }
         }
     }

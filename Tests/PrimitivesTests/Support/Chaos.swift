@@ -77,6 +77,7 @@ final class Chaos {
             try replace(victim, body)
             // Every wedge lasts, so not every kill needs its own look.
             guard kill.isMultiple(of: 10) else { continue }
+            Laboratory.signOfLife()
             for worker in 0..<Self.workers { try awaitProgress(of: worker, after: victim) }
         }
         for worker in 0..<Self.workers {
@@ -100,7 +101,9 @@ final class Chaos {
     }
 
     private func start(_ worker: Int, _ body: (Int, Chaos) throws -> Void) throws -> ForkedProcess {
-        try ForkedProcess { while true { try body(worker, self) } }
+        try ForkedProcess {
+            while true { try body(worker, self) }
+        }
     }
 
     private func awaitProgress(of worker: Int, after victim: Int) throws {

@@ -116,7 +116,7 @@ struct Mapping<T, R: Codable & Sendable> {
     }
 
     private func submit(_ items: some Collection<T>, _ size: Int) async throws {
-        try core.submit(job, isComplete: items.isEmpty)
+        try await core.submit(job, isComplete: items.isEmpty)
         var blocks = MappingBlocks(items, size, job, coding)
         do {
             while let block = try blocks.next() {

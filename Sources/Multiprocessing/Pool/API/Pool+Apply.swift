@@ -56,7 +56,7 @@ extension Pool {
             Callbacks(onSuccess: onSuccess, onFailure: onFailure),
             arguments: repeat each arguments
         )
-        core.leaveToThread()
+        core.leaveToThreadSoon()
         return result
     }
 
@@ -74,7 +74,7 @@ extension Pool {
             Callbacks(onSuccess: onSuccess, onFailure: onFailure),
             arguments: repeat each arguments
         )
-        core.leaveToThread()
+        core.leaveToThreadSoon()
         return result
     }
 
@@ -137,7 +137,7 @@ extension Pool {
             Callbacks(calling: onSuccess, onFailure),
             arguments: repeat each arguments
         )
-        core.leaveToThread()
+        core.leaveToThreadSoon()
         return result
     }
 
@@ -156,7 +156,7 @@ extension Pool {
             Callbacks(calling: onSuccess, onFailure),
             arguments: repeat each arguments
         )
-        core.leaveToThread()
+        core.leaveToThreadSoon()
         return result
     }
 

@@ -15,39 +15,43 @@ extension Pool {
     /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others, of which no more are begun; ``WorkerLost``; `TimeoutError`;
     ///   `FunctionNotPortable` and what encoding throws; ``PoolError``.
     @available(*, noasync)
+    @inlinable  // so that the items are put into an array where their type is known
     public func map<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [R] {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).get()
+        try mapping(Array(items), chunkSize, options, function).get()
     }
 
     /// Calls `function` for each of `items` in the workers and returns the results in the order of the items, without blocking a thread. Cancelling the task ends the calls.
+    @inlinable
     public func map<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [R] {
-        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).value
+        try await mapping(Array(items), chunkSize, options, function).value
     }
 
     /// Calls the asynchronous `function` for each of `items` in the workers, and returns the results in the order of the items. Cancelling the task ends the calls.
+    @inlinable
     public func map<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [R] {
-        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items).value
+        try await mapping(Array(items), chunkSize, options, function).value
     }
 
     // MARK: - map with a context
 
     /// As `map`, with a value that every call gets and that is sent once to each worker.
     @available(*, noasync)
+    @inlinable  // so that the items are put into an array where their type is known
     public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         with context: C,
@@ -55,10 +59,11 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [R] {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).get()
+        try mapping(Array(items), context, chunkSize, options, function).get()
     }
 
     /// As `map`, with a value that every call gets and that is sent once to each worker.
+    @inlinable
     public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         with context: C,
@@ -66,10 +71,11 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [R] {
-        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).value
+        try await mapping(Array(items), context, chunkSize, options, function).value
     }
 
     /// As `map`, with a value that every call gets and that is sent once to each worker.
+    @inlinable
     public func map<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,
         with context: C,
@@ -77,6 +83,50 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) async throws -> [R] {
-        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items).value
+        try await mapping(Array(items), context, chunkSize, options, function).value
+    }
+
+    // MARK: - Submitting
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) throws -> AsyncResult<[R]> {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items)
+    }
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ function: @escaping @Sendable (T) async throws -> R
+    ) throws -> AsyncResult<[R]> {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items)
+    }
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ context: C,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ function: @escaping @Sendable (T, C) throws -> R
+    ) throws -> AsyncResult<[R]> {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items)
+    }
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ context: C,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ function: @escaping @Sendable (T, C) async throws -> R
+    ) throws -> AsyncResult<[R]> {
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items)
     }
 }

@@ -72,7 +72,7 @@ extension Mapping {
     /// Submits the items for a caller that does not wait.
     func start(_ items: some Collection<T>, _ callbacks: Callbacks<[R]>) throws -> AsyncResult<[R]> {
         let result = try run(items, callbacks)
-        core.leaveToThread()
+        core.leaveToThreadSoon()
         return result
     }
 }

@@ -58,7 +58,12 @@ extension Pool {
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [Result<R, any Error>] {
         try Mapping<T, R>(
-            self, chunkSize, options, PortableFunction(function), with: context, isElementwise: true
+            self,
+            chunkSize,
+            options,
+            PortableFunction(function),
+            with: context,
+            isElementwise: true
         ).runEach(items).get()
     }
 
@@ -71,7 +76,12 @@ extension Pool {
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(
-            self, chunkSize, options, PortableFunction(function), with: context, isElementwise: true
+            self,
+            chunkSize,
+            options,
+            PortableFunction(function),
+            with: context,
+            isElementwise: true
         ).runEach(items).value
     }
 
@@ -84,7 +94,12 @@ extension Pool {
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(
-            self, chunkSize, options, PortableFunction(function), with: context, isElementwise: true
+            self,
+            chunkSize,
+            options,
+            PortableFunction(function),
+            with: context,
+            isElementwise: true
         ).runEach(items).value
     }
 }

@@ -34,7 +34,11 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) throws -> R
     ) async throws -> [R] {
         let mapping: Mapping<(repeat each A), R> = try starMapping(
-            R.self, chunkSize, options, PortableFunction(function))
+            R.self,
+            chunkSize,
+            options,
+            PortableFunction(function)
+        )
         return try await mapping.run(arguments).value
     }
 
@@ -46,7 +50,11 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) async throws -> R
     ) async throws -> [R] {
         let mapping: Mapping<(repeat each A), R> = try starMapping(
-            R.self, chunkSize, options, PortableFunction(function))
+            R.self,
+            chunkSize,
+            options,
+            PortableFunction(function)
+        )
         return try await mapping.run(arguments).value
     }
 

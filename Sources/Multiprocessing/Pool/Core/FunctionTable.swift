@@ -11,7 +11,14 @@ final class FunctionTable: Sendable {
 
     private struct State {
         var functions: [Key: TaskFunction] = [:]
+        /// Those that capture nothing and have no context.
+        var plain: [PlainKey: TaskFunction] = [:]
         var lastNumber: UInt32 = 0
+    }
+
+    private struct PlainKey: Hashable {
+        let isMapping: Bool
+        let identity: FunctionIdentity
     }
 
     private struct Key: Hashable {
@@ -29,6 +36,9 @@ final class FunctionTable: Sendable {
         isMapping: Bool,
         context: ((inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void)? = nil
     ) throws -> TaskFunction {
+        let plainKey =
+            context == nil ? portable.identity.map { PlainKey(isMapping: isMapping, identity: $0) } : nil
+        if let plainKey, let known = state.withLock({ $0.plain[plainKey] }) { return known }
         let carried = CarriedDescriptors()
         let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: carried]
         var writer = WireWriter(capacity: 512)
@@ -40,12 +50,17 @@ final class FunctionTable: Sendable {
             // The same bytes with other descriptors are another function.
             let isUnique = !box.value.numbers.isEmpty || bytes.count > 1 << 16
             let key = Key(isMapping: isMapping, bytes: isUnique ? [] : bytes)
-            if !isUnique, let known = state.functions[key] { return known }
+            if !isUnique, let known = state.functions[key] {
+                if let plainKey { state.plain[plainKey] = known }
+                return known
+            }
             state.lastNumber &+= 1
             let made = TaskFunction(number: state.lastNumber, isMapping: isMapping, bytes: bytes, box.value)
             if !isUnique {
                 if state.functions.count >= Self.mostFunctions { state.functions = [:] }
                 state.functions[key] = made
+                // Bounded by the functions that a program has.
+                if let plainKey { state.plain[plainKey] = made }
             }
             return made
         }

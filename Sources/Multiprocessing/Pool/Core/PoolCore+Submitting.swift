@@ -25,6 +25,8 @@ extension PoolCore {
         return try withLock {
             try checkRunning()
             guard hasRoom else { return false }
+            submissions &+= 1
+            if !isLed, session.hasNews { session.poll(self) }
             job.id = machine.add(job, job.rules)
             waitingBytes += job.waitingBytes
             addPieces(of: job, job.input.count, isLast: isComplete)

@@ -50,7 +50,6 @@ extension PoolCore {
 
     /// Sees to it that somebody leads if there is something to wait for. Returns whether that is the pool's thread, to be woken.
     private func passOn() -> Bool {
-        wakeThreadUnlessLed = false
         guard !isLed else { return false }
         if let follower = followers.popLast() {
             notices.append(follower)

@@ -126,19 +126,26 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
         if machine.addPieces(count, to: job.id, isLast: isLast) { complete(job) }
         dispatch()
-        if !isLed, machine.running > 0 || machine.waiting > 0 { wakeThreadUnlessLed = true }
     }
 
-    /// Whether the pool's thread has to lead unless the caller does.
-    var wakeThreadUnlessLed = false
+    /// How many jobs were submitted.
+    var submissions: UInt64 = 0
+    /// Whether somebody waits who cannot lead.
+    var needsLeader = false
 
-    /// Lets the pool's thread lead, for a caller that does not wait.
+    /// Lets the pool's thread lead, for a caller that waits without a thread.
     func leaveToThread() {
         let isNeeded = withLock {
-            defer { wakeThreadUnlessLed = false }
-            return !isLed && wakeThreadUnlessLed
+            guard !isLed else { return false }
+            needsLeader = true
+            return true
         }
         if isNeeded { thread.wake() }
+    }
+
+    /// Sees to it that the pool's thread looks soon, for a caller that does not wait.
+    func leaveToThreadSoon() {
+        if withLock({ !isLed }) { thread.wakeSoon() }
     }
 
     // MARK: - Handing out

@@ -11,6 +11,8 @@ final class PoolThread: @unchecked Sendable {
     /// Changes with every wake; never freed while the thread lives, which holds this object.
     private let word: UnsafeMutablePointer<Atomic<UInt32>>
     private let isAsleep = Atomic<Bool>(false)
+    /// Whether it looks again soon without being woken.
+    private let isWatching = Atomic<Bool>(false)
     let isStarted = Atomic<Bool>(false)
 
     init() {
@@ -32,6 +34,19 @@ final class PoolThread: @unchecked Sendable {
         isAsleep.store(true, ordering: .sequentiallyConsistent)
         if shared.load() == ticket { _ = shared.wait(while: ticket, until: deadline) }
         isAsleep.store(false, ordering: .releasing)
+    }
+
+    /// Sleeps for a moment, while others are busy submitting.
+    func watch(_ ticket: UInt32) {
+        isWatching.store(true, ordering: .sequentiallyConsistent)
+        sleep(ticket, until: Deadline(timeout: .microseconds(100)))
+        isWatching.store(false, ordering: .sequentiallyConsistent)
+    }
+
+    /// Wakes the thread unless it looks again soon in any case.
+    func wakeSoon() {
+        // Sequentially consistent with the stores in `watch`: what was submitted before is seen when it looks.
+        if !isWatching.load(ordering: .sequentiallyConsistent) { wake() }
     }
 
     /// Wakes the thread.
@@ -56,6 +71,7 @@ extension PoolCore {
 
     /// Replaces workers, calls callbacks, and leads where nobody else does, until nothing is left of the pool.
     private func runThread() {
+        var seen = submissions
         while true {
             let ticket = thread.ticket
             let (isOver, called) = withLock {
@@ -67,23 +83,37 @@ extension PoolCore {
             for callback in called { callback() }
             if isOver { break }
             if withLock({ session.needsMaintenance }) { session.maintain() }
-            let leads = withLock {
-                let hasWork = machine.running > 0 || machine.waiting > 0
-                guard hasWork, !isLed, callbacks.isEmpty else { return false }
-                isLed = true
-                return true
-            }
-            let deadline = withLock { session.maintenanceDeadline }
-            if leads {
-                session.wait(until: deadline)
+            switch withLock({ role(&seen) }) {
+            case .lead:
+                session.wait(until: withLock { session.maintenanceDeadline })
                 withLock {
                     isLed = false
                     advance()
                 }
-            } else {
-                thread.sleep(ticket, until: deadline)
+            case .watch: thread.watch(ticket)
+            case .sleep: thread.sleep(ticket, until: withLock { session.maintenanceDeadline })
             }
         }
         gone.post()
+    }
+
+    private enum Role {
+        case lead
+        case watch
+        case sleep
+    }
+
+    /// What the pool's thread has to do; under the lock.
+    ///
+    /// As long as somebody submits one call after the other, that thread collects results as it goes, and a second one would only be in its way.
+    private func role(_ seen: inout UInt64) -> Role {
+        guard machine.running > 0 || machine.waiting > 0, !isLed, callbacks.isEmpty else { return .sleep }
+        if submissions != seen, !needsLeader {
+            seen = submissions
+            return .watch
+        }
+        needsLeader = false
+        isLed = true
+        return .lead
     }
 }

@@ -72,6 +72,8 @@ protocol EngineSession: AnyObject, Sendable {
     func cancel(_ ticket: UInt64, kill: Bool)
     /// Changes how many workers there are to be.
     func scale(to count: Int)
+    /// Whether `poll` has something to tell, as far as a quick look shows.
+    var hasNews: Bool { get }
     /// Tells what has happened.
     func poll(_ events: any EngineEvents)
     /// Whether there is work for `maintain`.

@@ -2,6 +2,7 @@
 
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
+internal import Synchronization
 
 /// The encoded arguments of a job's pieces, in blocks of pieces that were encoded together.
 ///
@@ -11,18 +12,17 @@ final class TaskInput: @unchecked Sendable {
     final class Block {
         /// The bytes of the pieces, one behind the other.
         var writer = WireWriter()
-        /// Where each piece ends.
-        var ends: [Int] = []
+        /// How many pieces there are.
+        private(set) var count = 0
         /// The descriptors of handles in the pieces.
-        let carried = CarriedDescriptors()
-        let userInfo: [CodingUserInfoKey: Any]
+        private(set) var descriptors: [Int32] = []
+        /// Where each piece ends; not filled as long as there is one piece.
+        private var ends: [Int] = []
+        /// What keeps the descriptors open.
+        private var carried: CarriedDescriptors?
 
         /// Whether there are handles in the pieces.
-        var carriesDescriptors: Bool { !carried.numbers.isEmpty }
-
-        init() {
-            userInfo = [CarriedDescriptors.userInfoKey: carried]
-        }
+        var carriesDescriptors: Bool { !descriptors.isEmpty }
 
         /// Encodes one more piece.
         ///
@@ -31,29 +31,55 @@ final class TaskInput: @unchecked Sendable {
             let start = writer.count
             do {
                 if isPrefixed { writer.write(UInt64(0)) }
-                try encode(&writer, userInfo)
+                try EncodingContext.with { context in
+                    try encode(&writer, context.userInfo)
+                    if let used = context.takeIfUsed() {
+                        carried = used
+                        descriptors = used.numbers
+                    }
+                }
                 if isPrefixed { writer.overwrite(UInt64(writer.count - start - 8), at: start) }
-                ends.append(writer.count)
             } catch {
                 writer.truncate(to: start)
                 throw error
             }
+            count += 1
+            if count == 1 { return }
+            if count == 2 { ends.append(start) }
+            ends.append(writer.count)
+        }
+
+        /// The bytes of some of its pieces.
+        func bytes(of pieces: Range<Int>) -> Range<Int> {
+            guard count > 1 else { return 0..<writer.count }
+            return (pieces.lowerBound == 0 ? 0 : ends[pieces.lowerBound - 1])..<ends[pieces.upperBound - 1]
         }
     }
 
     /// The blocks, and the number of the first piece in each.
     private var blocks: [(first: Int, block: Block)] = []
+    /// The only block, while there is only one.
+    private var only: Block?
     /// How many pieces were added.
     private(set) var count = 0
 
     /// Adds the pieces of a block.
     func append(_ block: Block) {
-        blocks.append((count, block))
-        count += block.ends.count
+        if count == 0 {
+            only = block
+        } else {
+            if let first = only {
+                blocks.append((0, first))
+                only = nil
+            }
+            blocks.append((count, block))
+        }
+        count += block.count
     }
 
     /// The bytes of `pieces`.
     func size(of pieces: Range<Int>) -> Int {
+        if let only { return only.bytes(of: pieces).count }
         var sum = 0
         forEach(pieces) { block, range in sum += range.count }
         return sum
@@ -61,27 +87,33 @@ final class TaskInput: @unchecked Sendable {
 
     /// The descriptors beside `pieces`.
     func descriptors(of pieces: Range<Int>) -> [Int32] {
+        if let only { return only.descriptors }
         var numbers: [Int32] = []
-        forEach(pieces) { block, _ in numbers += block.carried.numbers }
+        forEach(pieces) { block, _ in numbers += block.descriptors }
         return numbers
     }
 
     /// Copies the bytes of `pieces` to `target`.
     func copy(_ pieces: Range<Int>, to target: UnsafeMutableRawPointer) {
+        if let only { return Self.copy(only, only.bytes(of: pieces), to: target) }
         var target = target
         forEach(pieces) { block, range in
-            block.writer.withUnsafeBytes { bytes in
-                guard let base = bytes.baseAddress else { return }
-                target.copyMemory(from: base + range.lowerBound, byteCount: range.count)
-            }
+            Self.copy(block, range, to: target)
             target += range.count
+        }
+    }
+
+    private static func copy(_ block: Block, _ range: Range<Int>, to target: UnsafeMutableRawPointer) {
+        block.writer.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            target.copyMemory(from: base + range.lowerBound, byteCount: range.count)
         }
     }
 
     /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow.
     func forget(before piece: Int) {
-        let kept = blocks.firstIndex { $0.first + $0.block.ends.count > piece } ?? blocks.count
-        if kept > 16 || kept == blocks.count { blocks.removeFirst(kept) }
+        let kept = blocks.firstIndex { $0.first + $0.block.count > piece } ?? blocks.count
+        if kept > 16 || (kept > 0 && kept == blocks.count) { blocks.removeFirst(kept) }
     }
 
     private func forEach(_ pieces: Range<Int>, _ body: (Block, Range<Int>) -> Void) {
@@ -97,11 +129,46 @@ final class TaskInput: @unchecked Sendable {
         var piece = pieces.lowerBound
         while piece < pieces.upperBound, index < blocks.count {
             let (first, block) = blocks[index]
-            let last = min(pieces.upperBound - first, block.ends.count)
-            let from = piece == first ? 0 : block.ends[piece - first - 1]
-            body(block, from..<block.ends[last - 1])
+            let last = min(pieces.upperBound - first, block.count)
+            body(block, block.bytes(of: piece - first..<last))
             piece = first + last
             index += 1
         }
+    }
+}
+
+/// What values are encoded with: a list for the descriptors of handles, used again and again, given away only when something was put into it.
+///
+/// `@unchecked Sendable` is safe because one thread at a time has it.
+final class EncodingContext: @unchecked Sendable {
+    private(set) var carried = CarriedDescriptors()
+    private(set) var userInfo: [CodingUserInfoKey: Any]
+
+    private init() {
+        userInfo = [CarriedDescriptors.userInfoKey: carried]
+    }
+
+    /// A spare one; taken with an exchange, so that no thread waits for another.
+    private static let spare = Atomic<Unmanaged<EncodingContext>?>(nil)
+
+    /// Calls `body` with a context in which nothing is.
+    static func with<R>(_ body: (EncodingContext) throws -> R) rethrows -> R {
+        // Acquiring and releasing: pairs with itself, between the thread that gives back and the one that takes.
+        let context = spare.exchange(nil, ordering: .acquiringAndReleasing)?.takeRetainedValue() ?? EncodingContext()
+        defer {
+            _ = context.takeIfUsed()
+            spare.exchange(.passRetained(context), ordering: .acquiringAndReleasing)?.release()
+        }
+        return try body(context)
+    }
+
+    /// The list, if something is in it; another takes its place.
+    func takeIfUsed() -> CarriedDescriptors? {
+        guard !carried.numbers.isEmpty else { return nil }
+        defer {
+            carried = CarriedDescriptors()
+            userInfo = [CarriedDescriptors.userInfoKey: carried]
+        }
+        return carried
     }
 }

@@ -9,6 +9,8 @@ internal import MultiprocessingWireCoding
 extension LocalSession {
     // MARK: - Results
 
+    var hasNews: Bool { workers.contains(where: \.hasResults) }
+
     func poll(_ events: any EngineEvents) {
         for worker in workers where worker.hasResults { collect(from: worker, events) }
         while let worker = ended.popLast() { bury(worker, events) }

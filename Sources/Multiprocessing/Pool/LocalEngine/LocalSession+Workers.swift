@@ -90,7 +90,7 @@ extension LocalSession {
             memory: worker.memory.region.descriptor,
             doorbell: doorbell.region.descriptor,
             socket: theirs.number,
-            reportsMemory: true,
+            reportsMemory: specification.maximumMemory != nil,
             owner: theirs
         )
         let child = ChildProcess(
@@ -99,7 +99,7 @@ extension LocalSession {
             true,
             specification.startMethod
         )
-        let process = try child.start(wantsResult: false)
+        let process = try child.launch(wantsResult: false, until: .never)
         host.withLock {
             worker.theirSocket = nil
             worker.process = process

@@ -189,7 +189,7 @@ extension WorkerLoop {
         busy += duration
         memory.setStatus(.finished, finished)
         memory.setStatus(.busy, busy)
-        if reportsMemory { memory.setStatus(.resident, ResidentMemory.ofThisProcess) }
+        reportMemory(now)
         memory.setStatus(.task, 0)
         answer(
             WorkerRecordKind.result,
@@ -198,5 +198,12 @@ extension WorkerLoop {
             index: index,
             last: duration
         )
+    }
+
+    /// Tells how much memory this process has: after each task where that is limited, otherwise now and then, since asking the kernel takes longer than a short task.
+    private func reportMemory(_ now: Int64) {
+        guard reportsMemory || now &- lastMemoryReport > 50_000_000 else { return }
+        lastMemoryReport = now
+        memory.setStatus(.resident, ResidentMemory.ofThisProcess)
     }
 }

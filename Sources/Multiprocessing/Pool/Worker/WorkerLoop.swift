@@ -26,8 +26,9 @@ final class WorkerLoop: @unchecked Sendable {
     var writer = WireWriter(capacity: 4096)
     var segments = SegmentReceiver()
     var resultSegments = SegmentSender()
-    /// Whether the pool wants to know how much memory this process has.
+    /// Whether the pool wants to know after each task how much memory this process has.
     let reportsMemory: Bool
+    var lastMemoryReport: Int64 = 0
     /// The descriptors of handles in results, and how results find them.
     let resultDescriptors = CarriedDescriptors()
     let resultInfo: [CodingUserInfoKey: Any]

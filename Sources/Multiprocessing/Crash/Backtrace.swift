@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Synchronization
+
+/// The calls that a crashed process was in, put into words when somebody asks: whoever catches an error need not pay for what he does not read.
+final class Backtrace: Sendable {
+    private let frames: [(image: UInt64, offset: UInt64)]
+    private let words = Mutex<[String]?>(nil)
+
+    /// Keeps the frames of a report; without one there are none.
+    init(_ report: CrashReport?) {
+        frames = report?.frames ?? []
+    }
+
+    /// The frames in words, down to where the package called the body. Reads the symbol tables of the images at the first call.
+    var lines: [String] {
+        words.withLock { words in
+            if let words { return words }
+            let made = describe()
+            words = made
+            return made
+        }
+    }
+
+    private func describe() -> [String] {
+        let symbolizer = Symbolizer()
+        var lines: [String] = []
+        for frame in frames {
+            let line = symbolizer.describe(image: frame.image, offset: frame.offset)
+            if Self.isOwn(line), !lines.isEmpty { break }
+            lines.append(line)
+        }
+        return lines
+    }
+
+    /// Whether a frame is of the code that calls bodies.
+    private static func isOwn(_ line: String) -> Bool {
+        line.contains(" MultiprocessingFunctions.ReceivedFunction") || line.contains("Multiprocessing.ChildMain")
+    }
+}
+
+extension Backtrace: Hashable {
+    /// Compares the places, which are the same in all processes of one build.
+    static func == (a: Backtrace, b: Backtrace) -> Bool {
+        a.frames.elementsEqual(b.frames) { $0.image == $1.image && $0.offset == $1.offset }
+    }
+
+    /// Mixes in the places.
+    func hash(into hasher: inout Hasher) {
+        for frame in frames {
+            hasher.combine(frame.image)
+            hasher.combine(frame.offset)
+        }
+    }
+}
