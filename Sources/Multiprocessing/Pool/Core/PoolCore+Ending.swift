@@ -32,6 +32,7 @@ extension PoolCore {
                 complete(job)
             }
             session.close(drain: false)
+            tellOfRoom()
         }
         ensureThread()
     }
