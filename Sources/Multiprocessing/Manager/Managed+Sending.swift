@@ -39,8 +39,9 @@ extension Managed {
         let client = ManagerClients.client(of: handle.manager) {
             ManagerClient(identity: handle.manager, door: door, epitaph: epitaph)
         }
-        try client.channel().tell(.retain, handle.value, descriptor: token)
-        self.init(client: client, number: handle.value)
+        let channel = try client.channel()
+        try channel.tell(.retain, handle.value, descriptor: token)
+        self.init(client: client, number: handle.value, channel: channel)
     }
 
     /// Encodes the handle, not the value, for a process of this program.

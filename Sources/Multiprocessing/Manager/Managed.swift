@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -24,28 +23,31 @@ public final class Managed<Value>: Sendable, Codable {
     let client: ManagerClient
     /// Which of the manager's values it is.
     let number: UInt64
-    /// The process that the manager counts this handle for, by forks: the copies of a process have to be counted anew.
-    private let countedIn: Atomic<UInt32>
+    /// The channel that the manager counts this handle in. In a copy of this process, or after a restart of the manager, it has to be counted anew.
+    private let countedIn: Atomic<UInt64>
+    /// In the process that hosted the value: how to make it again.
+    private let maker: ValueMaker?
 
-    /// Creates the handle of a value, which the manager has counted already.
-    init(client: ManagerClient, number: UInt64) {
+    /// Creates the handle of a value, which the manager has counted in `channel` already.
+    init(client: ManagerClient, number: UInt64, channel: ClientChannel, maker: ValueMaker? = nil) {
         self.client = client
         self.number = number
-        countedIn = Atomic(mp_fork_generation())
+        self.maker = maker
+        countedIn = Atomic(channel.serial)
     }
 
     deinit {
         // Relaxed: nobody else is left.
-        if countedIn.load(ordering: .relaxed) == mp_fork_generation() { client.release(number) }
+        client.release(number, countedIn: countedIn.load(ordering: .relaxed))
     }
 
     /// The channel to the manager, which counts this handle.
     func channel() throws -> ClientChannel {
         let channel = try client.channel()
         // Relaxed: in the worst case two threads have it counted twice, which costs the value a longer life.
-        if countedIn.load(ordering: .relaxed) != mp_fork_generation() {
+        if countedIn.load(ordering: .relaxed) != channel.serial {
             try channel.tell(.retain, number)
-            countedIn.store(mp_fork_generation(), ordering: .relaxed)
+            countedIn.store(channel.serial, ordering: .relaxed)
         }
         return channel
     }

@@ -20,20 +20,30 @@ internal import MultiprocessingWireCoding
 public final class Manager: Sendable {
     let client: ManagerClient
 
+    /// What happens when the process of a manager ends without having been asked to.
+    public enum Restart: Sendable {
+        /// Every call throws ``ManagerLost`` from then on.
+        case never
+        /// Another process takes its place, at most `limit` times. The values that the process which made the manager has hosted, and still has handles of, are made anew by the functions that made
+        /// them first, and all handles of them, everywhere, stand for these. Calls that were under way throw ``ManagerLost``.
+        case withFreshValues(limit: Int = 5)
+
+        /// How often.
+        fileprivate var limit: Int { if case .withFreshValues(let limit) = self { max(0, limit) } else { 0 } }
+    }
+
     /// Starts a manager.
     ///
     /// Blocks for the time of a child's start, well under a millisecond with a warm fork server.
     ///
+    /// - Parameter restart: What happens when its process ends without having been asked to.
     /// - Throws: `ProcessError` when no process could be started, `SystemError` when memory or descriptors are short.
-    public init() throws {
-        let pair = try Link.pair()
-        let (door, reception) = pair.takeSockets()
+    public init(restart: Restart = .never) throws {
+        let (door, reception) = try Link.pair().takeSockets()
         let epitaph = try Epitaph()
-        let owner = try ManagerOwner(reception: reception, epitaph: epitaph)
+        let owner = try ManagerOwner(reception: reception, epitaph: epitaph, restarts: restart.limit)
         client = ManagerClient(identity: ManagerIdentity(), door: door, epitaph: epitaph, owner: owner)
         ManagerClients.add(client)
-        // The way to ask it to end.
-        _ = try client.channel()
     }
 
     /// The pid of the manager's process.
@@ -73,12 +83,12 @@ public final class Manager: Sendable {
     /// - Throws: `SystemError` when the process cannot be signalled.
     @available(*, noasync)
     public func shutdown() throws {
-        try client.owner?.end(client.existingChannel)
+        try client.owner?.end()
     }
 
     /// Ends the manager, and the values in it; the task is suspended until its process has ended. Otherwise as the blocking form.
     public func shutdown() async throws {
-        try await client.owner?.end(client.existingChannel)
+        try await client.owner?.end()
     }
 }
 
@@ -89,13 +99,9 @@ extension ManagerClient {
         _ function: ManagedFunction,
         _ argument: some Portable
     ) throws -> Managed<Value> {
-        let number = try channel().call(.host) { writer, userInfo in
-            try function.write(.once, into: &writer, userInfo: userInfo)
-            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, _ in
-            try reader.read(UInt64.self)
-        }
-        return Managed(client: self, number: number)
+        let (channel, body) = (try channel(), Self.body(function, argument))
+        let number = try channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
     }
 
     /// Makes a value of `type`.
@@ -104,12 +110,24 @@ extension ManagerClient {
         _ function: ManagedFunction,
         _ argument: some Portable
     ) async throws -> Managed<Value> {
-        let number = try await channel().call(.host) { writer, userInfo in
+        let (channel, body) = (try channel(), Self.body(function, argument))
+        let number = try await channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+    }
+
+    private typealias Body = @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
+
+    /// What writes the function and its argument.
+    private static func body(_ function: ManagedFunction, _ argument: some Portable) -> Body {
+        { writer, userInfo in
             try function.write(.once, into: &writer, userInfo: userInfo)
             try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, _ in
-            try reader.read(UInt64.self)
         }
-        return Managed(client: self, number: number)
+    }
+
+    /// Notes how a value was made, where it may have to be made again.
+    private func maker(_ number: UInt64, _ body: @escaping Body) -> ValueMaker? {
+        guard let owner, owner.isHere, owner.mayRestart else { return nil }
+        return ValueMaker(number, owner, body)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingChannels
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
@@ -11,6 +12,10 @@ final class ClientChannel: Sendable {
     /// What writes the rest of a request, behind the number of its call.
     typealias Body = (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
 
+    private static let count = Atomic<UInt32>(0)
+
+    /// Tells the channels apart that this process and those it is a copy of ever had.
+    let serial = UInt64(mp_fork_generation()) << 32 | UInt64(ClientChannel.count.add(1, ordering: .relaxed).newValue)
     let link: any ConnectionLink
     let calls = Mutex(PendingCalls<CallWaiter>())
     let functions = Mutex(FunctionNumbers<ManagedFunction.Key>())
@@ -35,7 +40,7 @@ final class ClientChannel: Sendable {
     }
 
     /// Whether the manager is known to be gone.
-    var hasEnded: Bool { cause.withLock { $0 != nil } || link.isClosed }
+    var hasEnded: Bool { calls.withLock { $0.isOver } }
 
     // MARK: - Calls
 

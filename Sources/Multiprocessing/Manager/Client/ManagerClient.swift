@@ -11,9 +11,6 @@ internal import Synchronization
 
 /// A manager that this process has handles of.
 final class ManagerClient: Sendable {
-    /// How long to wait for word of how a manager ended.
-    private static let epitaphTimeout = Duration.seconds(2)
-
     let identity: ManagerIdentity
     private let door: SharedDescriptor
     private let epitaph: Epitaph
@@ -37,18 +34,15 @@ final class ManagerClient: Sendable {
 
     deinit {
         ManagerClients.forget(identity)
-        if let owner, owner.isHere { owner.askToEnd(slot.value.channel.withLock { $0 }) }
+        if let owner, owner.isHere { owner.askToEnd() }
         slot.value.channel.withLock { $0 }?.close()
     }
 
     /// The manager's pid.
     var processIdentifier: Int32 { epitaph.processIdentifier }
 
-    /// How the manager ended, if it has.
-    var lost: ManagerLost? {
-        let lost = epitaph.read(until: .passed)
-        return lost.code == .unknown ? nil : lost
-    }
+    /// How the manager ended, if it has and does not come back.
+    var lost: ManagerLost? { epitaph.last }
 
     // MARK: - The channel
 
@@ -57,23 +51,22 @@ final class ManagerClient: Sendable {
     /// - Throws: `ManagerLost`; `SystemError` when there is no memory or descriptor for a channel.
     func channel() throws -> ClientChannel {
         try slot.value.channel.withLock { channel in
-            if let channel { return channel }
+            if let channel, !(channel.hasEnded && epitaph.willRestart) { return channel }
             let made = try connect()
             channel = made
             return made
         }
     }
 
-    /// This process's channel, if it has been needed.
-    var existingChannel: ClientChannel? { slot.value.channel.withLock { $0 } }
-
-    /// Says that a handle of this process is gone.
-    func release(_ value: UInt64) {
-        slot.value.channel.withLock { $0 }?.release(value)
+    /// Says that a handle is gone that was counted in the channel with that number.
+    func release(_ value: UInt64, countedIn serial: UInt64) {
+        guard let channel = slot.value.channel.withLock({ $0 }), channel.serial == serial else { return }
+        channel.release(value)
     }
 
     private func connect() throws -> ClientChannel {
-        ClientChannel(try openLink()) { [epitaph] in epitaph.read(until: Deadline(timeout: Self.epitaphTimeout)) }
+        let deaths = epitaph.deaths
+        return ClientChannel(try openLink()) { [epitaph] in epitaph.read(after: deaths) }
     }
 
     /// Makes a link to the manager.
@@ -84,7 +77,7 @@ final class ManagerClient: Sendable {
         do {
             try knock(message)
         } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
-            throw epitaph.read(until: Deadline(timeout: Self.epitaphTimeout))
+            throw epitaph.read(after: 0)
         }
         return here
     }

@@ -17,7 +17,7 @@ final class ManagerServer: Sendable {
     private let reception: Link
     private let key: UInt64
     private let reactor: Reactor
-    private let registry = Mutex(ValueRegistry<HostedValue>())
+    private let registry: Mutex<ValueRegistry<HostedValue>>
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
     private let tokens = Mutex<[Int32: Token]>([:])
     /// The watch of the door, while it can still open.
@@ -33,22 +33,25 @@ final class ManagerServer: Sendable {
     static func run(_ job: ManagerJob) throws {
         // Ctrl-C is the parent's to handle, and its calls go on while it does.
         signal(SIGINT, SIG_IGN)
-        let server = try ManagerServer(reception: job.takeReception(), key: job.key)
-        try server.begin()
+        let server = try ManagerServer(reception: job.takeReception(), key: job.key, firstNumber: job.firstNumber)
+        try server.watchdog.start()
+        server.welcome(job.owner)
         // For the main actor, until `shutDown` or the parent's end.
         mp_drain_main_queue()
     }
 
-    private init(reception: consuming OwnedDescriptor, key: UInt64) throws {
+    private init(reception: consuming OwnedDescriptor, key: UInt64, firstNumber: UInt64) throws {
         self.key = key
+        registry = Mutex(ValueRegistry(firstNumber: firstNumber))
         // A copy of this process must not keep the door open.
         ForkLock.add(reception.number)
         self.reception = Link(reception)
         reactor = try Runtime.shared().reactor
     }
 
-    private func begin() throws {
-        try watchdog.start()
+    /// Opens the door, for one who may ask for that.
+    func open(key: UInt64) throws {
+        guard key == self.key, doorWatch.withLock({ $0 == nil }) else { return }
         let watch = try reactor.watch(reception.socket.number) { [self] _ in welcome() }
         doorWatch.withLock { $0 = watch }
     }
@@ -86,15 +89,20 @@ final class ManagerServer: Sendable {
                 let connection = try message.withReader {
                     try WireCoding.decode(Connection.self, from: &$0, userInfo: userInfo)
                 }
-                let session = ServerSession(connection.link, server: self)
-                sessions.withLock { $0[ObjectIdentifier(session)] = session }
-                session.begin()
+                welcome(connection)
             } catch {
                 // Whoever it was sees the end of file.
                 Log.write(.warning, "a manager could not let a client in: \(error)")
                 if (error as? SystemError)?.code != EBADMSG { return }
             }
         }
+    }
+
+    /// Lets a client in.
+    private func welcome(_ connection: Connection) {
+        let session = ServerSession(connection.link, server: self)
+        sessions.withLock { $0[ObjectIdentifier(session)] = session }
+        session.begin()
     }
 
     /// Forgets a client.
@@ -121,6 +129,11 @@ final class ManagerServer: Sendable {
     /// Takes in a value with one reference. Returns its number.
     func add(_ value: HostedValue) -> UInt64 {
         registry.withLock { $0.add(value) }
+    }
+
+    /// Takes in a value under a number that it had in an earlier process, with one reference.
+    func add(_ value: HostedValue, as number: UInt64) {
+        registry.withLock { $0.add(value, as: number) }
     }
 
     /// Adds a reference to a value, if it exists.

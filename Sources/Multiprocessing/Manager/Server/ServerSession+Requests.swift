@@ -25,7 +25,9 @@ extension ServerSession {
             }
             switch kind {
             case .call: return try call(&reader, userInfo)
-            case .host: return try host(&reader, userInfo)
+            case .host: return try host(&reader, userInfo, isRemade: false)
+            case .remake: return try host(&reader, userInfo, isRemade: true)
+            case .open: try server.open(key: try reader.read())
             case .retain: try retain(&reader, userInfo)
             case .release: try release(&reader)
             case .share: try share(&reader, userInfo)
@@ -104,8 +106,13 @@ extension ServerSession {
 
     // MARK: - Values
 
-    private func host(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> Step {
+    private func host(
+        _ reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        isRemade: Bool
+    ) throws -> Step {
         let number: UInt64 = try reader.read()
+        let valueNumber: UInt64? = isRemade ? try reader.read() : nil
         do {
             guard let form = FunctionForm(rawValue: try reader.read()), form == .once,
                 let kind = FunctionKind(rawValue: try reader.read())
@@ -113,9 +120,9 @@ extension ServerSession {
             switch kind {
             case .closure:
                 let maker = try ReceivedMaker(from: &reader, userInfo: userInfo)
-                return try maker.visit(HostingVisitor(session: self, number: number))
+                return try maker.visit(HostingVisitor(session: self, number: number, valueNumber: valueNumber))
             case .operation:
-                return try readMaker(number, PortableType.read(from: &reader), &reader, userInfo)
+                return try readMaker(number, valueNumber, PortableType.read(from: &reader), &reader, userInfo)
             }
         } catch {
             refuse(number, Self.refusal(error))
@@ -125,6 +132,7 @@ extension ServerSession {
 
     private func readMaker(
         _ number: UInt64,
+        _ valueNumber: UInt64?,
         _ type: Any.Type,
         _ reader: inout WireReader,
         _ userInfo: [CodingUserInfoKey: Any]
@@ -134,16 +142,17 @@ extension ServerSession {
         }
         func open<Maker: ManagedMaker>(_: Maker.Type) throws -> Step {
             let argument = try Nothing.decode(Maker.Argument.self, from: &reader, userInfo: userInfo)
-            return .make { [self] in host(number) { try Maker.make(argument) } }
+            return .make { [self] in host(number, valueNumber) { try Maker.make(argument) } }
         }
         return try open(maker)
     }
 
     /// Makes a value, takes it in, and answers its number.
-    fileprivate func host<Value>(_ number: UInt64, _ make: () throws -> Value) {
+    fileprivate func host<Value>(_ number: UInt64, _ earlierNumber: UInt64?, _ make: () throws -> Value) {
         do {
             let hosted = Hosted(try make(), threads: server.threads)
-            let valueNumber = server.add(hosted)
+            let valueNumber = earlierNumber ?? server.add(hosted)
+            if earlierNumber != nil { server.add(hosted, as: valueNumber) }
             let isWanted = references.withLock { $0.add(valueNumber, hosted) }
             if !isWanted { server.release(valueNumber, count: 1) }
             answer(number, .success { writer, _ in writer.write(valueNumber) })
@@ -180,8 +189,9 @@ extension ServerSession {
 private struct HostingVisitor: ReceivedMaker.Visitor {
     let session: ServerSession
     let number: UInt64
+    let valueNumber: UInt64?
 
     func visit<Value>(_ make: @escaping @Sendable () throws -> Value) -> ServerSession.Step {
-        .make { session.host(number, make) }
+        .make { session.host(number, valueNumber, make) }
     }
 }

@@ -8,6 +8,8 @@
 //   retain    8 bytes: value;   beside it the end of a socket that stood for the handle under way, if it was
 //   release   8 bytes: value
 //   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
+//   remake    8 bytes: number of the call;   8 bytes: value;   the function that makes it: takes it in under that number
+//   open      8 bytes: a number that only the process knows that made the manager: lets clients in
 //   shutDown  8 bytes: a number that only the process knows that made the manager
 //
 // A function:
@@ -33,6 +35,8 @@ enum ManagerRequest: UInt8 {
     case retain
     case release
     case share
+    case remake
+    case open
     case shutDown
 }
 

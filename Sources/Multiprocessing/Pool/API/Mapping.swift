@@ -4,24 +4,30 @@ internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 
-/// A call of `map` and its relatives before it is submitted.
-struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
-    /// The most bytes that are encoded before the workers get the first of them.
-    private static var blockSize: Int { 1 << 20 }
+/// A call of `map` or a relative of it, before it is submitted.
+struct Mapping<T, R: Codable & Sendable> {
+    /// Writes the context of a mapped function.
+    typealias Context = (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
 
     let core: PoolCore
     let job: PoolJob
     /// Kept by the result.
     let pool: Pool
+    let coding: PieceCoding<T, R>
     /// How many items are in a piece; nil: it follows from how many there are.
     let pieceSize: Int?
 
+    /// Prepares a job.
+    ///
+    /// - Parameter isElementwise: Whether each item has an outcome of its own; otherwise the first error fails them all.
+    /// - Throws: `PoolError` for a chunk size below 1; `FunctionNotPortable`, and what encoding the captures and the context throws.
     init(
         _ pool: Pool,
         _ chunkSize: Int?,
         _ options: TaskOptions,
+        _ coding: PieceCoding<T, R>,
         _ function: PortableFunction,
-        context: ((inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void)? = nil,
+        context: Context? = nil,
         isElementwise: Bool = false
     ) throws {
         if let chunkSize, chunkSize < 1 {
@@ -29,19 +35,168 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
         }
         try options.check()
         self.pool = pool
+        self.coding = coding
         core = pool.core
         try core.checkProcess()
-        let singly = isElementwise || options.timeout != nil
+        let failsFast = !isElementwise
+        // A deadline is that of one item, so it has to be known which one is at work.
+        let isElementwise = isElementwise || options.timeout != nil
+        let singly = isElementwise || !coding.isMapping
         pieceSize = singly ? 1 : chunkSize
         job = PoolJob(
-            try core.functions.function(function, isMapping: true, context: context),
+            try core.functions.function(function, isMapping: coding.isMapping, context: context),
             options,
-            failsFast: !isElementwise,
-            isElementwise: singly,
-            mostPieces: singly ? chunkSize ?? .max : chunkSize == nil ? .max : 1
+            failsFast: failsFast,
+            isElementwise: isElementwise,
+            mostPieces: singly ? chunkSize ?? .max : chunkSize == nil ? .max : 1,
+            isExact: chunkSize != nil
         )
     }
 
+    // MARK: - The three forms of outcome
+
+    /// Submits the items, waiting for room in the pool's queue, and returns what will be their results.
+    func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
+        let size = size(for: items.count)
+        let result = results(items.count, size)
+        result.call(callbacks)
+        try submit(items, size)
+        return result
+    }
+
+    /// Submits the items, waiting for room in the pool's queue without blocking a thread, and returns what will be their results.
+    func run(_ items: some Collection<T>) async throws -> AsyncResult<[R]> {
+        let size = size(for: items.count)
+        let result = results(items.count, size)
+        try await submit(items, size)
+        return result
+    }
+
+    /// What will be the results of items that are submitted in pieces of `size`.
+    private func results(_ count: Int, _ size: Int) -> AsyncResult<[R]> {
+        let decode = coding.decode
+        return AsyncResult(core, job, keeping: pool) { job in try Self.results(of: job, count: count, decode) }
+    }
+
+    /// Submits the items, and returns what will be an outcome for each.
+    func runEach(_ items: some Collection<T>) throws -> AsyncResult<[Result<R, any Error>]> {
+        try submit(items, 1)
+        return outcomes(items.count)
+    }
+
+    /// Submits the items without blocking a thread, and returns what will be an outcome for each.
+    func runEach(_ items: some Collection<T>) async throws -> AsyncResult<[Result<R, any Error>]> {
+        try await submit(items, 1)
+        return outcomes(items.count)
+    }
+
+    private func outcomes(_ count: Int) -> AsyncResult<[Result<R, any Error>]> {
+        let decode = coding.decode
+        return AsyncResult(core, job, keeping: pool) { job in try Self.outcomes(of: job, count: count, decode) }
+    }
+
+    // MARK: - Submitting
+
+    /// Large pieces cost little each, small ones can be shared out evenly.
+    private func size(for count: Int) -> Int {
+        if let pieceSize { return pieceSize }
+        let workers = core.withLock { core.session.parallelism }
+        return max(1, min(1024, count / (workers * 64)))
+    }
+
+    private func submit(_ items: some Collection<T>, _ size: Int) throws {
+        try core.submit(job, isComplete: items.isEmpty)
+        var blocks = MappingBlocks(items, size, job, coding)
+        do {
+            while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
+                guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
+                    return
+                }
+                if !blocks.isAtEnd { core.waitForRoom(for: job) }
+            }
+        } catch {
+            core.abandon(job, error)
+            throw error
+        }
+    }
+
+    private func submit(_ items: some Collection<T>, _ size: Int) async throws {
+        try await core.submit(job, isComplete: items.isEmpty)
+        var blocks = MappingBlocks(items, size, job, coding)
+        do {
+            while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
+                guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
+                    return
+                }
+                if !blocks.isAtEnd { try await core.waitForRoom(for: job) }
+            }
+        } catch {
+            core.abandon(job, error)
+            throw error
+        }
+    }
+
+    // MARK: - Collecting
+
+    /// Puts the answers together in the order of the items.
+    private static func results(
+        of job: PoolJob,
+        count: Int,
+        _ decode: (inout WireReader, [CodingUserInfoKey: Any], inout [R]) throws -> Void
+    ) throws -> [R] {
+        var results: [R] = []
+        results.reserveCapacity(count)
+        for answer in job.answers.sorted(by: { $0.pieces.lowerBound < $1.pieces.lowerBound }) {
+            try job.read(answer) { reader, userInfo in
+                for _ in answer.pieces { try decode(&reader, userInfo, &results) }
+            }
+        }
+        guard results.count == count else {
+            throw PoolError(.engine, "\(count) items were submitted, and \(results.count) results have come")
+        }
+        return results
+    }
+
+    /// The outcome of each item, in their order.
+    private static func outcomes(
+        of job: PoolJob,
+        count: Int,
+        _ decode: (inout WireReader, [CodingUserInfoKey: Any], inout [R]) throws -> Void
+    ) throws -> [Result<R, any Error>] {
+        var outcomes = [Result<R, any Error>?](repeating: nil, count: count)
+        for answer in job.answers {
+            let outcome = Result { () throws -> R in
+                try job.read(answer) { reader, userInfo in
+                    var results: [R] = []
+                    try decode(&reader, userInfo, &results)
+                    guard let result = results.first else { throw PoolError(.engine, "an item has no result") }
+                    return result
+                }
+            }
+            for piece in answer.pieces where piece < count { outcomes[piece] = outcome }
+        }
+        return try outcomes.map { outcome in
+            guard let outcome else { throw PoolError(.engine, "an item has no outcome") }
+            return outcome
+        }
+    }
+}
+
+extension Mapping where T: Codable & Sendable {
+    /// Prepares a job of a function of one item.
+    init(
+        _ pool: Pool,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ function: PortableFunction,
+        isElementwise: Bool = false
+    ) throws {
+        try self.init(pool, chunkSize, options, .arrays, function, isElementwise: isElementwise)
+    }
+
+    /// Prepares a job of a function of an item and a context that is sent once to each worker.
     init<C: Codable & Sendable>(
         _ pool: Pool,
         _ chunkSize: Int?,
@@ -54,70 +209,48 @@ struct Mapping<T: Codable & Sendable, R: Codable & Sendable> {
             pool,
             chunkSize,
             options,
+            .arrays,
             function,
             context: { writer, userInfo in try WireCoding.encode(context, into: &writer, userInfo: userInfo) },
             isElementwise: isElementwise
         )
     }
+}
 
-    /// Submits the items.
-    func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
-        let size = pieceSize ?? Self.pieceSize(for: items.count, workers: core.withLock { core.session.parallelism })
-        let (job, count) = (job, items.count)
-        let result = AsyncResult(core, job, keeping: pool) { job in
-            try Self.results(of: job, count: count, pieceSize: size)
-        }
-        result.call(callbacks)
-        try submit(items, size)
-        return result
+/// The encoded items of a map, block by block.
+private struct MappingBlocks<Items: Collection, R: Codable & Sendable> {
+    /// The most bytes that are encoded before the workers get the first of them.
+    private static var blockSize: Int { 1 << 20 }
+
+    private let items: Items
+    private let size: Int
+    private let isPrefixed: Bool
+    private let coding: PieceCoding<Items.Element, R>
+    private var index: Items.Index
+
+    init(_ items: Items, _ size: Int, _ job: PoolJob, _ coding: PieceCoding<Items.Element, R>) {
+        self.items = items
+        self.size = size
+        self.coding = coding
+        isPrefixed = job.rules.isElementwise
+        index = items.startIndex
     }
 
-    /// Large pieces cost little each, small ones can be shared out evenly.
-    private static func pieceSize(for count: Int, workers: Int) -> Int {
-        max(1, min(1024, count / (workers * 64)))
-    }
+    /// Whether there is no further one.
+    var isAtEnd: Bool { index == items.endIndex }
 
-    private func submit(_ items: some Collection<T>, _ size: Int) throws {
-        try core.submit(job, isComplete: items.isEmpty)
-        do {
-            var index = items.startIndex
-            while index != items.endIndex {
-                let block = TaskInput.Block()
-                while index != items.endIndex, block.writer.count < Self.blockSize, block.descriptors.isEmpty {
-                    let end = items.index(index, offsetBy: size, limitedBy: items.endIndex) ?? items.endIndex
-                    let piece = Array(items[index..<end])
-                    try block.append(isPrefixed: job.rules.isElementwise) { writer, userInfo in
-                        try WireCoding.encode(piece, into: &writer, userInfo: userInfo)
-                    }
-                    index = end
-                }
-                let carries = !block.descriptors.isEmpty
-                try core.capabilities.check(block.descriptors)
-                guard core.append(block, to: job, isLast: index == items.endIndex, singly: carries) else { return }
+    /// Encodes the next block; nil at the end.
+    mutating func next() throws -> TaskInput.Block? {
+        guard !isAtEnd else { return nil }
+        let block = TaskInput.Block()
+        while !isAtEnd, block.writer.count < Self.blockSize, !block.carriesDescriptors {
+            let end = items.index(index, offsetBy: size, limitedBy: items.endIndex) ?? items.endIndex
+            let piece = Array(items[index..<end])
+            try block.append(isPrefixed: isPrefixed) { writer, userInfo in
+                try coding.encode(piece, &writer, userInfo)
             }
-        } catch {
-            core.withLock {
-                job.fail(error)
-                core.give(up: job, kill: false)
-            }
-            throw error
+            index = end
         }
-    }
-
-    /// Puts the answers together in the order of the items.
-    private static func results(of job: PoolJob, count: Int, pieceSize: Int) throws -> [R] {
-        var results: [R] = []
-        results.reserveCapacity(count)
-        for answer in job.answers.sorted(by: { $0.pieces.lowerBound < $1.pieces.lowerBound }) {
-            try job.read(answer) { reader, userInfo in
-                for _ in answer.pieces {
-                    results += try WireCoding.decode([R].self, from: &reader, userInfo: userInfo)
-                }
-            }
-        }
-        guard results.count == count else {
-            throw PoolError(.engine, "\(count) items were submitted, and \(results.count) results have come")
-        }
-        return results
+        return block
     }
 }

@@ -35,6 +35,7 @@ extension PoolCore {
                 complete(job)
             }
             session.close(drain: false)
+            tellOfRoom()
         }
         ensureThread()
     }

@@ -5,7 +5,7 @@ internal import MultiprocessingPrimitives
 extension PoolCore {
     /// Blocks until `isReady`, asked under the lock, or the deadline; returns whether it was ready.
     ///
-    /// - Parameter job: Whose answers can make it so; nil where something else does, which then has to post a follower.
+    /// - Parameter job: Whose answers can make it so; nil where it is room in the queue that is waited for.
     func wait(for job: PoolJob?, until deadline: Deadline, _ isReady: () -> Bool) -> Bool {
         while true {
             switch withLock({ step(job, deadline, isReady) }) {
@@ -25,6 +25,7 @@ extension PoolCore {
                 _ = notice.wait(until: deadline)
                 withLock {
                     followers.removeAll { $0 === notice }
+                    roomWaiters.removeAll { $0 === notice }
                     job?.waiters.removeAll { $0 === notice }
                 }
             }
@@ -50,7 +51,7 @@ extension PoolCore {
         }
         let notice = Notice()
         followers.append(notice)
-        job?.waiters.append(notice)
+        if let job { job.waiters.append(notice) } else { roomWaiters.append(notice) }
         return .follow(notice)
     }
 

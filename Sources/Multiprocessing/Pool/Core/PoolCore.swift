@@ -29,8 +29,10 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     var phase = Phase.running
     /// Why there are no workers any more.
     var breakdown: (any Error)?
-    /// Bytes of arguments that were submitted and not settled.
-    var pendingBytes = 0
+    /// Bytes of arguments that wait to be handed out.
+    var waitingBytes = 0
+    /// Threads and tasks that wait for room in the queue.
+    var roomWaiters: [Notice] = []
     /// Whether a thread waits for results.
     var isLed = false
     /// Threads that wait for their own result while another leads.
@@ -47,9 +49,11 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Happens when nothing is left of the pool.
     let gone = Notice()
 
-    /// How much may wait.
+    /// How much may wait to be handed out before a call waits for room.
     struct Limits: Sendable {
+        /// Pieces: calls, or chunks of a map.
         var tasks = 1 << 20
+        /// Bytes of arguments.
         var bytes = 1 << 30
     }
 
@@ -105,23 +109,6 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         }
     }
 
-    /// Adds a job, and starts with the pieces it has.
-    func submit(_ job: PoolJob, isComplete: Bool) throws {
-        try checkProcess()
-        try capabilities.check(job.function.descriptors)
-        try capabilities.check(job.input.descriptors)
-        try withLock {
-            if !isLed, session.hasNews { session.poll(self) }
-            // After the news, which may be that there will be no workers any more.
-            try checkRunning()
-            submissions &+= 1
-            job.id = machine.add(job, job.rules)
-            pendingBytes += job.inputBytes
-            addPieces(of: job, job.input.count, isLast: isComplete)
-            startThreadIfNeeded()
-        }
-    }
-
     /// Adds a block of pieces to a job; false when it has ended meanwhile.
     ///
     /// - Parameter singly: Whether pieces are handed out one by one from now on, since each has descriptors of its own.
@@ -131,22 +118,22 @@ final class PoolCore: EngineHost, @unchecked Sendable {
             if singly { machine.handOutSingly(job.id) }
             let before = job.input.count
             if let block {
-                job.input.append(block)
-                job.inputBytes += block.writer.count
-                pendingBytes += block.writer.count
+                job.take(block)
+                waitingBytes += block.writer.count
             }
             addPieces(of: job, job.input.count - before, isLast: isLast)
             return !job.isEnded
         }
     }
 
-    private func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
+    /// Makes known that a job has further pieces; under the lock.
+    func addPieces(of job: PoolJob, _ count: Int, isLast: Bool) {
         if machine.addPieces(count, to: job.id, isLast: isLast) { complete(job) }
         dispatch()
     }
 
     /// How many jobs were submitted.
-    private(set) var submissions: UInt64 = 0
+    var submissions: UInt64 = 0
     /// Whether somebody waits who cannot lead.
     var needsLeader = false
 
@@ -181,6 +168,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Hands out what the session takes; under the lock.
     func dispatch() {
         handOut()
+        tellOfRoom()
         guard machine.waiting == 0, machine.running > 1 else { return }
         session.rebalance(self)
         if machine.waiting > 0 { handOut() }
@@ -189,6 +177,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     private func handOut() {
         while machine.waiting > 0, session.wantsTasks, let next = machine.next(parallelism: session.parallelism) {
             guard let job = machine.jobs[next.job]?.owner else { continue }
+            noteHandedOut(next.pieces, of: job)
             session.submit(
                 TaskEnvelope(
                     ticket: next.attempt.number,
@@ -215,7 +204,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func complete(_ job: PoolJob) {
         guard !job.isEnded else { return }
         job.end()
-        pendingBytes -= job.inputBytes
+        waitingBytes -= job.waitingBytes
+        job.waitingBytes = 0
         tell(job)
         closeIfDone()
         if let onEnd = job.onEnd {

@@ -38,8 +38,8 @@ final class PoolJob: @unchecked Sendable {
     /// The answer that failed the whole job, or why it was given up.
     private(set) var failedAnswer: Int?
     private(set) var failure: (any Error)?
-    /// The bytes that its input takes.
-    var inputBytes = 0
+    /// The bytes of its pieces that were not handed out.
+    var waitingBytes = 0
     /// Who is to be told of each answer, or of the end.
     var waiters: [Notice] = []
     /// Whether answers are read before the end, as they come.
@@ -48,8 +48,14 @@ final class PoolJob: @unchecked Sendable {
     var onEnd: (@Sendable () -> Void)?
     private let ended = Atomic<Bool>(false)
 
-    init(_ function: TaskFunction, _ options: TaskOptions, failsFast: Bool, isElementwise: Bool, mostPieces: Int = .max)
-    {
+    init(
+        _ function: TaskFunction,
+        _ options: TaskOptions,
+        failsFast: Bool,
+        isElementwise: Bool,
+        mostPieces: Int = .max,
+        isExact: Bool = false
+    ) {
         self.function = function
         self.options = options
         rules = PoolStateMachine.Rules(
@@ -58,6 +64,7 @@ final class PoolJob: @unchecked Sendable {
             retriesErrors: options.retriesErrors,
             failsFast: failsFast,
             mostPieces: mostPieces,
+            isExact: isExact,
             isElementwise: isElementwise
         )
     }
@@ -67,7 +74,7 @@ final class PoolJob: @unchecked Sendable {
 
     /// Adds the pieces that are there before the job is submitted.
     func take(_ block: TaskInput.Block) {
-        inputBytes += block.writer.count
+        waitingBytes += block.writer.count
         input.append(block)
     }
 

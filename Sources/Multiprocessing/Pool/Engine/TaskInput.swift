@@ -23,6 +23,9 @@ final class TaskInput: @unchecked Sendable {
         /// What keeps the descriptors open.
         private var carried: CarriedDescriptors?
 
+        /// Whether there are handles in the pieces.
+        var carriesDescriptors: Bool { !descriptors.isEmpty }
+
         /// Encodes one more piece.
         ///
         /// - Parameter isPrefixed: Whether its length goes before it.

@@ -29,6 +29,8 @@ struct PoolStateMachine<Owner> {
         var failsFast = true
         /// The most pieces in an attempt; 1 where the user chose the size of a chunk.
         var mostPieces = Int.max
+        /// Whether an attempt gets so many from the start, not as many as suit how long they take.
+        var isExact = false
         /// Whether pieces are answered one by one.
         var isElementwise = false
     }
@@ -191,6 +193,7 @@ struct PoolStateMachine<Owner> {
     /// How many pieces to hand out together: for the desired time, but never so many that others would stand idle at the end (guided self-scheduling, Polychronopoulos and Kuck 1987).
     private func attemptSize(_ job: Job, _ parallelism: Int) -> Int {
         guard job.rules.mostPieces > 1, !job.handsOutSingly else { return 1 }
+        if job.rules.isExact { return job.rules.mostPieces }
         guard let pieceTime = job.pieceTime else { return 1 }
         let byTime = max(1, Int(min(Self.desiredTime / max(pieceTime, 1), 1e9)))
         let byShare = max(1, job.waiting / (2 * max(parallelism, 1)))
