@@ -94,6 +94,11 @@ struct EngineConformanceTests {
                 )
                 try checkEqual(try many.get(), "7bases")
                 try checkEqual(try pool.applyAsync(options: options, strangely, 4).get(), 8)
+                let pairs = try pool.starmapAsync([(1, "a"), (2, "b")], options: options) {
+                    (n: Int, text: String) async in
+                    "\(n)\(word)\(text)"
+                }
+                try checkEqual(try pairs.get(), ["1basea", "2baseb"])
             }
         }
     }
