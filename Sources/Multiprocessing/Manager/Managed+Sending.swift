@@ -27,9 +27,8 @@ extension Managed {
     ///
     /// - Throws: ``HandleNotPortable`` for any other decoder; ``ManagerLost`` when the manager is gone.
     public convenience init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
         if let passage = decoder.userInfo[HandlePassage.userInfoKey] as? HandlePassage {
-            let number = try container.decode(UInt64.self)
+            let number = try decoder.singleValueContainer().decode(UInt64.self)
             switch try passage.letIn(number) {
             case .counted(let client, let channel): self.init(client: client, number: number, channel: channel)
             case .underWay(let client, let token):
@@ -41,6 +40,7 @@ extension Managed {
         guard let carried = decoder.userInfo[CarriedDescriptors.userInfoKey] as? CarriedDescriptors else {
             throw HandleNotPortable(Self.self, "cannot be read by this decoder")
         }
+        let container = try decoder.singleValueContainer()
         let handle = try container.decode(HandleInMessage.self)
         var received = ReceivedDescriptors(handle.descriptors.compactMap { carried.take(Int($0)) })
         guard received.count == (handle.directions == nil ? 3 : 1) else {
@@ -70,13 +70,13 @@ extension Managed {
     ///
     /// - Throws: ``HandleNotPortable`` for any other encoder; ``ManagerLost`` when the manager is gone; `SystemError` when descriptors are short.
     public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
         if let passage = encoder.userInfo[HandlePassage.userInfoKey] as? HandlePassage {
             guard passage.manager == client.identity else {
                 throw HandleNotPortable(Self.self, "is of another manager than the one it would be sent to")
             }
             _ = try channel()
             try passage.letOut(number)
+            var container = encoder.singleValueContainer()
             return try container.encode(number)
         }
         guard encoder.userInfo[CarriedDescriptors.userInfoKey] is CarriedDescriptors else {
@@ -96,6 +96,7 @@ extension Managed {
             directions = route.directions
         }
         descriptors.append(try HandleMemory.index(of: ours.number, owner: ours, type: Self.self, in: encoder))
+        var container = encoder.singleValueContainer()
         try container.encode(
             HandleInMessage(
                 manager: client.identity,
