@@ -38,13 +38,36 @@ public final class Manager: Sendable {
     ///
     /// - Parameter restart: What happens when its process ends without having been asked to.
     /// - Throws: `ProcessError` when no process could be started, `SystemError` when memory or descriptors are short.
-    public init(restart: Restart = .never) throws {
-        let (door, reception) = try Link.pair().takeSockets()
-        let epitaph = try Epitaph()
-        let owner = try ManagerOwner(reception: reception, epitaph: epitaph, restarts: restart.limit)
-        client = ManagerClient(identity: ManagerIdentity(), door: door, epitaph: epitaph, owner: owner)
-        ManagerClients.add(client)
+    public convenience init(restart: Restart = .never) throws {
+        try self.init(restart, listener: nil)
     }
+
+    /// Starts a manager, which processes can use that come to `listener`.
+    init(_ restart: Restart, listener: Listener?) throws {
+        let (door, reception) = try Link.pair().takeSockets()
+        let route = LocalRoute(door: door, epitaph: try Epitaph())
+        let identity = ManagerIdentity()
+        let desk = listener.map { ManagerDesk($0, identity, route) }
+        let owner = try ManagerOwner(
+            reception: reception,
+            epitaph: route.epitaph,
+            restarts: restart.limit,
+            desk: desk
+        )
+        client = ManagerClient(identity: identity, route: .local(route), owner: owner)
+        address = listener?.address
+        ManagerClients.add(client)
+        try desk?.begin()
+    }
+
+    /// Stands for a manager that somebody else made.
+    init(_ client: ManagerClient, at address: Address) {
+        self.client = client
+        self.address = address
+    }
+
+    /// Where processes find it that are no relatives: with the port that was found where 0 was asked for. Nil for a manager without an address.
+    public let address: Address?
 
     /// The pid of the manager's process.
     public var processIdentifier: Int32 { client.processIdentifier }
@@ -54,7 +77,10 @@ public final class Manager: Sendable {
 
     /// Opens a connection of its own to the manager, for tests of what comes through it.
     package func openConnection() throws -> Connection {
-        Connection(try client.openLink())
+        guard case .local(let route) = client.route else {
+            throw ManagerError(.notLocal, "this manager shares no memory with this process")
+        }
+        return Connection(try route.openLink())
     }
 
     // MARK: - Hosting
@@ -80,15 +106,20 @@ public final class Manager: Sendable {
     ///
     /// Every call under way or made later throws ``ManagerLost`` (`shutDown`). Further calls do nothing.
     ///
-    /// - Throws: `SystemError` when the process cannot be signalled.
+    /// - Throws: ``ManagerError`` (`notOwner`) in a process that did not make it; `SystemError` when the process cannot be signalled.
     @available(*, noasync)
     public func shutdown() throws {
-        try client.owner?.end()
+        try owner().end()
     }
 
     /// Ends the manager, and the values in it; the task is suspended until its process has ended. Otherwise as the blocking form.
     public func shutdown() async throws {
-        try await client.owner?.end()
+        try await owner().end()
+    }
+
+    private func owner() throws -> ManagerOwner {
+        if let owner = client.owner, owner.isHere { return owner }
+        throw ManagerError(.notOwner, "a manager is shut down by the process that made it")
     }
 }
 

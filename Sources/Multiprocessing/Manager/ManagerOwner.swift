@@ -27,6 +27,8 @@ final class ManagerOwner: Sendable {
         var server: Server?
         /// The inner end of the door, for the next process; nil when there will be none.
         var reception: SharedDescriptor?
+        /// Where others than relatives ask to be let in.
+        var desk: ManagerDesk?
         var restartsLeft: Int
         var restarts: UInt64 = 0
         var wasAsked = false
@@ -39,19 +41,23 @@ final class ManagerOwner: Sendable {
 
     private let name: String
     private let epitaph: Epitaph
+    private let home: ManagerHome?
     private let madeIn = getpid()
     /// What the server opens the door and ends for.
     let key: UInt64
     private let state: Mutex<State>
 
     /// Starts the process of a manager behind `reception`, which has its end written into `epitaph`.
-    init(reception: SharedDescriptor, epitaph: Epitaph, restarts: Int) throws {
+    ///
+    /// - Parameter desk: Where others than relatives ask to be let in.
+    init(reception: SharedDescriptor, epitaph: Epitaph, restarts: Int, desk: ManagerDesk?) throws {
         let number = Self.count.add(1, ordering: .relaxed).newValue  // only has to be unique
         name = "Manager-\(number)"
         var generator = SystemRandomNumberGenerator()
         key = generator.next()
         self.epitaph = epitaph
-        state = Mutex(State(server: nil, reception: reception, restartsLeft: restarts))
+        home = desk?.home
+        state = Mutex(State(server: nil, reception: reception, desk: desk, restartsLeft: restarts))
         if restarts > 0 { epitaph.willRestart = true }
         try start(reception)
         if restarts == 0 { state.withLock { $0.reception = nil } }
@@ -74,7 +80,13 @@ final class ManagerOwner: Sendable {
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let (here, there) = try RingLink.pair(duplex: true)
         let firstNumber = state.withLock { $0.restarts } << 40
-        let job = ManagerJob(reception: reception, owner: Connection(there), key: key, firstNumber: firstNumber)
+        let job = ManagerJob(
+            reception: reception,
+            owner: Connection(there),
+            key: key,
+            firstNumber: firstNumber,
+            home: home
+        )
         let process = try ChildProcess(.procedure(ManagerServer.run, job), name, true, method).launch(
             wantsResult: false,
             until: .never
@@ -168,11 +180,13 @@ final class ManagerOwner: Sendable {
 
     /// Notes that the end is asked for, and asks.
     func ask() {
-        let server = state.withLock { state in
+        let (server, desk) = state.withLock { state in
             state.wasAsked = true
             state.reception = nil
-            return state.server
+            defer { state.desk = nil }
+            return (state.server, state.desk)
         }
+        desk?.close()
         epitaph.willRestart = false
         // A manager that cannot be asked is told by a signal.
         do { try server?.channel.tell(.shutDown, key) } catch { try? server?.process.signal(SIGTERM) }

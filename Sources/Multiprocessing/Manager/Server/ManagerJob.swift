@@ -13,13 +13,16 @@ struct ManagerJob: Codable, Sendable {
     let key: UInt64
     /// The values' numbers are above it.
     let firstNumber: UInt64
+    /// How the server itself is a client, when handles come as numbers.
+    let home: ManagerHome?
 
     /// A job for the server behind `reception`, the inner end of the door.
-    init(reception: SharedDescriptor, owner: Connection, key: UInt64, firstNumber: UInt64) {
+    init(reception: SharedDescriptor, owner: Connection, key: UInt64, firstNumber: UInt64, home: ManagerHome?) {
         self.reception = TravellingDescriptor(reception)
         self.owner = owner
         self.key = key
         self.firstNumber = firstNumber
+        self.home = home
     }
 
     /// The inner end of the door, once.

@@ -16,6 +16,8 @@ final class ManagerServer: Sendable {
     let watchdog = Watchdog()
     private let reception: Link
     private let key: UInt64
+    /// How this process is a client of itself, for handles that come as numbers.
+    private let home: ManagerHome?
     private let reactor: Reactor
     private let registry: Mutex<ValueRegistry<HostedValue>>
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
@@ -33,20 +35,23 @@ final class ManagerServer: Sendable {
     static func run(_ job: ManagerJob) throws {
         // Ctrl-C is the parent's to handle, and its calls go on while it does.
         signal(SIGINT, SIG_IGN)
-        let server = try ManagerServer(reception: job.takeReception(), key: job.key, firstNumber: job.firstNumber)
+        let server = try ManagerServer(job)
         try server.watchdog.start()
         server.welcome(job.owner)
         // For the main actor, until `shutDown` or the parent's end.
         mp_drain_main_queue()
     }
 
-    private init(reception: consuming OwnedDescriptor, key: UInt64, firstNumber: UInt64) throws {
-        self.key = key
-        registry = Mutex(ValueRegistry(firstNumber: firstNumber))
+    private init(_ job: ManagerJob) throws {
+        key = job.key
+        home = job.home
+        let reception = try job.takeReception()
+        registry = Mutex(ValueRegistry(firstNumber: max(job.firstNumber, Manager.namesNumber)))
         // A copy of this process must not keep the door open.
         ForkLock.add(reception.number)
         self.reception = Link(reception)
         reactor = try Runtime.shared().reactor
+        add(Hosted<Namespace.Names>([:], threads: threads), as: Manager.namesNumber)
     }
 
     /// Opens the door, for one who may ask for that.
@@ -63,6 +68,7 @@ final class ManagerServer: Sendable {
 
     /// Ends the process.
     private func shutDown() -> Never {
+        for session in sessions.withLock({ Array($0.values) }) { session.sayFarewell() }
         exit(0)
     }
 
@@ -162,6 +168,20 @@ final class ManagerServer: Sendable {
             release(number, count: 1)
         }
     }
+
+    /// Takes in a handle that came as a number: counted from now on by what stands for it.
+    func letIn(_ number: UInt64) throws -> HandleArrival {
+        guard let home else { throw WireCodingError(.invalidValue, "a handle came as a number", at: 0) }
+        let (ours, theirs) = try Link.pair().takeSockets()
+        keep(number, as: try OwnedDescriptor(checking: mp_duplicate(theirs.number), "keeping a handle"))
+        let client = ManagerClients.client(of: home.identity) {
+            ManagerClient(identity: home.identity, route: .local(home.route))
+        }
+        return .underWay(client, ours)
+    }
+
+    /// The manager, as handles name it.
+    var identity: ManagerIdentity? { home?.identity }
 
     /// Ends what `keep` began.
     private func drop(_ number: UInt64, _ socket: Int32) {

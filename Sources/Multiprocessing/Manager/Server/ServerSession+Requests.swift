@@ -19,7 +19,8 @@ extension ServerSession {
     ///
     /// - Throws: When it is none: then nothing more can be understood either.
     func readRequest(_ message: IncomingMessage) throws -> Step {
-        try message.withReader { reader, userInfo in
+        try message.withReader { reader, plain in
+            let userInfo = manager.map { SessionPassage(self, $0).added(to: plain) } ?? plain
             guard let kind = ManagerRequest(rawValue: try reader.read()) else {
                 throw WireCodingError(.invalidValue, "unknown kind of request", at: 0)
             }
@@ -28,7 +29,8 @@ extension ServerSession {
             case .host: return try host(&reader, userInfo, isRemade: false)
             case .remake: return try host(&reader, userInfo, isRemade: true)
             case .open: try server.open(key: try reader.read())
-            case .retain: try retain(&reader, userInfo)
+            case .adopt: try adopt(&reader)
+            case .retain: _ = retain(try reader.read())
             case .release: try release(&reader)
             case .share: try share(&reader, userInfo)
             case .shutDown: server.shutDown(key: try reader.read())
@@ -162,12 +164,23 @@ extension ServerSession {
     }
 
     /// Counts a handle that has arrived. What stood for it on its way is closed with the message, after this.
-    private func retain(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws {
-        let valueNumber: UInt64 = try reader.read()
-        // A value that is gone all the same is told with the next call.
-        guard let value = server.retain(valueNumber) else { return }
+    ///
+    /// - Returns: Whether the value exists; one that is gone all the same is told with the next call.
+    func retain(_ valueNumber: UInt64) -> Bool {
+        guard let value = server.retain(valueNumber) else { return false }
         let isWanted = references.withLock { $0.add(valueNumber, value) }
         if !isWanted { server.release(valueNumber, count: 1) }
+        return true
+    }
+
+    /// Counts a handle that has arrived over another connection, and says so.
+    private func adopt(_ reader: inout WireReader) throws {
+        let number: UInt64 = try reader.read()
+        if retain(try reader.read()) {
+            answer(number, .success(nil))
+        } else {
+            refuse(number, ManagerError(.valueGone, "the value does not exist any more"))
+        }
     }
 
     private func release(_ reader: inout WireReader) throws {

@@ -116,12 +116,16 @@ final class Epitaph: Sendable {
 
     /// How the process ended that came after so many others. Blocks until that is known, for a moment.
     func read(after deaths: UInt32) -> ManagerLost {
-        let deadline = Deadline(timeout: Self.timeout)
+        read(after: deaths, within: Self.timeout)
+            ?? ManagerLost(.unknown, status: nil, processIdentifier: processIdentifier)
+    }
+
+    /// How the process ended that came after so many others. Blocks until that is known or the time is up; nil for the latter.
+    func read(after deaths: UInt32, within timeout: Duration) -> ManagerLost? {
+        let deadline = Deadline(timeout: timeout)
         while word.load() == deaths {
             if let last { return last }
-            guard word.wait(while: deaths, until: deadline) != .timedOut else {
-                return ManagerLost(.unknown, status: nil, processIdentifier: processIdentifier)
-            }
+            guard word.wait(while: deaths, until: deadline) != .timedOut else { return nil }
         }
         // Of more ends than there are records for, the last is told.
         let number = word.load() &- deaths <= Self.recordCount ? deaths : word.load() &- 1

@@ -10,6 +10,7 @@
 //   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
 //   remake    8 bytes: number of the call;   8 bytes: value;   the function that makes it: takes it in under that number
 //   open      8 bytes: a number that only the process knows that made the manager: lets clients in
+//   adopt     8 bytes: number of the call;   8 bytes: value: as retain, and answered
 //   shutDown  8 bytes: a number that only the process knows that made the manager
 //
 // A function:
@@ -21,10 +22,10 @@
 // What the server answers:
 //
 //   8 bytes   number of the call
-//   1 byte    0: done;   1: it threw;   2: refused
+//   1 byte    0: done;   1: it threw;   2: refused;   3: the manager shuts down (to clients over TCP, with 0 for the number)
 //   …         the result, if there is one; the error (Outcome); the code and the sentence
 //
-// The result of `host` is the value's number.
+// The result of `host` is the value's number. Answers to clients over TCP end with the handles in them (HandlePassage.swift).
 
 internal import MultiprocessingWireCoding
 
@@ -37,6 +38,7 @@ enum ManagerRequest: UInt8 {
     case share
     case remake
     case open
+    case adopt
     case shutDown
 }
 
@@ -58,6 +60,7 @@ enum ManagerAnswer: UInt8 {
     case done
     case threw
     case refused
+    case farewell
 }
 
 /// Tells one manager from all others, of all programs and times.
