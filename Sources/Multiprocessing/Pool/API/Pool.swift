@@ -25,6 +25,7 @@ public final class Pool: Sendable {
     ///   - maxTasksPerChild: A worker that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
     ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
     ///   - startMethod: How workers come to be.
+    ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and ``trySubmit(options:_:_:)`` returns nil.
     ///   - initializer: Called in each worker before its first task.
     /// - Throws: `PoolError` for numbers below 1; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
     public convenience init(
@@ -32,6 +33,7 @@ public final class Pool: Sendable {
         maxTasksPerChild: Int? = nil,
         maxMemoryPerChild: Int? = nil,
         startMethod: StartMethod = .default,
+        queueLimit: QueueLimit = QueueLimit(),
         initializer: (@Sendable () throws -> Void)? = nil
     ) throws {
         var specification = WorkerSpecification(count: try Self.checked(processes ?? availableCPUCount, "processes"))
@@ -45,11 +47,16 @@ public final class Pool: Sendable {
                 isMapping: false
             )
         }
-        try self.init(LocalEngine(), specification)
+        try self.init(LocalEngine(), specification, queueLimit)
     }
 
-    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification) throws {
-        core = try PoolCore(engine, specification)
+    init(
+        _ engine: any ExecutionEngine,
+        _ specification: WorkerSpecification,
+        _ limit: QueueLimit = QueueLimit()
+    ) throws {
+        _ = try (Self.checked(limit.tasks, "queueLimit.tasks"), Self.checked(limit.bytes, "queueLimit.bytes"))
+        core = try PoolCore(engine, specification, limit)
     }
 
     private static func checked(_ number: Int, _ name: String) throws -> Int {
