@@ -8,7 +8,8 @@ internal import Synchronization
 ///
 /// `@unchecked` is safe because only one call at a time uses a buffer: it takes it out of its pool and puts it back.
 final class OutgoingMessage: @unchecked Sendable {
-    private var writer = WireWriter()
+    // Only one call at a time uses a buffer, so that nothing has to be checked each time.
+    @exclusivity(unchecked) private var writer = WireWriter()
     private let carried = CarriedDescriptors()
     private let userInfo: [CodingUserInfoKey: Any]
 
@@ -62,16 +63,16 @@ final class OutgoingMessage: @unchecked Sendable {
 ///
 /// `@unchecked` is safe because only one call at a time uses a buffer.
 final class IncomingMessage: @unchecked Sendable {
-    private var memory: UnsafeMutableRawPointer?
-    private var capacity = 0
-    private(set) var count = 0
+    @exclusivity(unchecked) private var memory: UnsafeMutableRawPointer?
+    @exclusivity(unchecked) private var capacity = 0
+    @exclusivity(unchecked) private(set) var count = 0
     /// The descriptors beside the bytes; closed with `reset` unless a handle took them.
-    var descriptors: [Int32] = []
+    @exclusivity(unchecked) var descriptors: [Int32] = []
 
     /// Where the bytes are to go instead, if they fit; for one message.
-    var target: UnsafeMutableRawBufferPointer?
+    @exclusivity(unchecked) var target: UnsafeMutableRawBufferPointer?
     /// Whether they went there.
-    private(set) var isInTarget = false
+    @exclusivity(unchecked) private(set) var isInTarget = false
 
     /// What a message without descriptors is decoded with.
     private let withoutDescriptors: [CodingUserInfoKey: Any] = [
