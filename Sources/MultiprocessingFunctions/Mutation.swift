@@ -69,7 +69,9 @@ package enum Mutation<Value> {
 }
 
 /// A function on a value, or one that makes a value, to be written.
-package struct PortableMutation {
+///
+/// `@unchecked` is safe because nothing of it changes, and what `holder` holds is a `@Sendable` function.
+package struct PortableMutation: @unchecked Sendable {
     /// What tells one function from another without writing either.
     package struct Identity: Hashable, Sendable {
         private let code: UInt

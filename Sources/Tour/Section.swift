@@ -13,14 +13,4 @@ struct Section: Sendable {
         self.title = title
         run = body
     }
-
-    /// Creates a section that waits for a part of the package.
-    init(_ title: String, _ part: MissingPart) {
-        self.init(title) { print("needs \(part.rawValue), which this version does not have yet") }
-    }
-}
-
-/// A part of the package that is still to come.
-enum MissingPart: String {
-    case pool = "Pool"
 }

@@ -22,7 +22,7 @@ enum Tour {
         Section("Shared data structures: Manager", managers),
         Section("The number of processors", numberOfProcessors),
         Section("Daemons: tasks in the background", daemons),
-        Section("Processes and threads", .pool),
+        Section("Processes and threads", comparison),
         Section("Best practices", bestPractices),
     ]
 

@@ -94,6 +94,10 @@ case "preload-fails":
 case "preload-traps":
     try ForkServer.preload { fatalError("in the server") }
     do { try ChildProcess {}.start() } catch { tell("\(error)") }
+case "manager":
+    try serveManager(at: CommandLine.arguments[2], key: CommandLine.arguments[3])
+case "manager-client":
+    try useManager(at: CommandLine.arguments[2], key: CommandLine.arguments[3], name: CommandLine.arguments[4])
 case "pool": try runPools(CommandLine.arguments.dropFirst(2).first ?? "")
 case "preload-hangs":
     try ForkServer.preload { sleepForever() }

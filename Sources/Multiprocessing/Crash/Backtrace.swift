@@ -4,7 +4,8 @@ internal import MultiprocessingPrimitives
 
 /// The calls that a crashed process was in, put into words when somebody asks: whoever catches an error need not pay for what he does not read.
 final class Backtrace: Sendable {
-    private let frames: [CrashReport.Frame]
+    /// Not in words, all of them.
+    let frames: [CrashReport.Frame]
     private let words = PlainMutex<[String]?>(nil)
 
     /// Keeps the frames of a report; without one there are none.

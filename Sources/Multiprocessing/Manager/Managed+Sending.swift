@@ -5,6 +5,8 @@
 // message gets lost, the kernel closes the end.
 //
 // The receiver's request may overtake the sender's, but not the sender's own count: the sender lets go of that later than it tells of the handle, on the same channel.
+//
+// No descriptor can be given to a manager elsewhere: there the sender itself keeps the value until the end of file. Between such a manager and its clients handles are numbers (HandlePassage.swift).
 
 internal import CMultiprocessing
 internal import MultiprocessingPrimitives
@@ -14,8 +16,10 @@ internal import MultiprocessingWireCoding
 private struct HandleInMessage: Codable {
     let manager: ManagerIdentity
     let value: UInt64
-    /// Door, page of the end, and the end of the socket that stands for the handle.
+    /// Door and pages of a manager of this machine; then the end of the socket that stands for the handle.
     let descriptors: [UInt32]
+    /// How to reach a manager elsewhere.
+    let directions: NetworkRoute.Directions?
 }
 
 extension Managed {
@@ -23,40 +27,84 @@ extension Managed {
     ///
     /// - Throws: ``HandleNotPortable`` for any other decoder; ``ManagerLost`` when the manager is gone.
     public convenience init(from decoder: any Decoder) throws {
+        if let passage = decoder.userInfo[HandlePassage.userInfoKey] as? HandlePassage {
+            let number = try decoder.singleValueContainer().decode(UInt64.self)
+            switch try passage.letIn(number) {
+            case .counted(let client, let channel): self.init(client: client, number: number, channel: channel)
+            case .underWay(let client, let token):
+                self.init(client: client, number: number, token: token)
+                _ = try channel()
+            }
+            return
+        }
         guard let carried = decoder.userInfo[CarriedDescriptors.userInfoKey] as? CarriedDescriptors else {
             throw HandleNotPortable(Self.self, "cannot be read by this decoder")
         }
         let container = try decoder.singleValueContainer()
         let handle = try container.decode(HandleInMessage.self)
         var received = ReceivedDescriptors(handle.descriptors.compactMap { carried.take(Int($0)) })
-        guard received.count == 3 else {
+        guard received.count == (handle.directions == nil ? 3 : 1) else {
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "no descriptors for \(Self.self)")
+        }
+        if let directions = handle.directions {
+            let token = SharedDescriptor(try received.next())
+            let client = ManagerClients.client(of: handle.manager) {
+                ManagerClient(identity: handle.manager, route: .network(NetworkRoute(directions)))
+            }
+            // Counted at its first use: that takes a connection, and who decodes does not expect to wait for one.
+            self.init(client: client, number: handle.value, token: token)
+            return
         }
         let door = SharedDescriptor(try received.next())
         let page = try received.next()
         let token = SharedDescriptor(try received.next())
-        let epitaph = try Epitaph(adopting: page)
+        let route = LocalRoute(door: door, epitaph: try Epitaph(adopting: page))
         let client = ManagerClients.client(of: handle.manager) {
-            ManagerClient(identity: handle.manager, door: door, epitaph: epitaph)
+            ManagerClient(identity: handle.manager, route: .local(route))
         }
-        try client.channel().tell(.retain, handle.value, descriptor: token)
-        self.init(client: client, number: handle.value)
+        self.init(client: client, number: handle.value, token: token)
+        _ = try channel()
     }
 
     /// Encodes the handle, not the value, for a process of this program.
     ///
     /// - Throws: ``HandleNotPortable`` for any other encoder; ``ManagerLost`` when the manager is gone; `SystemError` when descriptors are short.
     public func encode(to encoder: any Encoder) throws {
+        if let passage = encoder.userInfo[HandlePassage.userInfoKey] as? HandlePassage {
+            guard passage.manager == client.identity else {
+                throw HandleNotPortable(Self.self, "is of another manager than the one it would be sent to")
+            }
+            _ = try channel()
+            try passage.letOut(number)
+            var container = encoder.singleValueContainer()
+            return try container.encode(number)
+        }
         guard encoder.userInfo[CarriedDescriptors.userInfoKey] is CarriedDescriptors else {
-            throw HandleNotPortable(Self.self, "cannot be written by this encoder")
+            let refusal = encoder.userInfo[HandleNotPortable.refusalKey] as? String
+            throw HandleNotPortable(Self.self, refusal ?? "cannot be written by this encoder")
         }
         let (ours, theirs) = try Link.pair().takeSockets()
-        try channel().tell(.share, number, descriptor: theirs)
-        let descriptors =
-            try client.encode(type: Self.self, to: encoder)
-            + [HandleMemory.index(of: ours.number, owner: ours, type: Self.self, in: encoder)]
+        let channel = try channel()
+        var descriptors: [UInt32] = []
+        var directions: NetworkRoute.Directions?
+        switch client.route {
+        case .local(let route):
+            try channel.tell(.share, number, descriptor: theirs)
+            descriptors = try route.encode(type: Self.self, to: encoder)
+        case .network(let route):
+            try HandlesUnderWay.keep(self, until: theirs)
+            directions = route.directions
+        }
+        descriptors.append(try HandleMemory.index(of: ours.number, owner: ours, type: Self.self, in: encoder))
         var container = encoder.singleValueContainer()
-        try container.encode(HandleInMessage(manager: client.identity, value: number, descriptors: descriptors))
+        try container.encode(
+            HandleInMessage(
+                manager: client.identity,
+                value: number,
+                descriptors: descriptors,
+                directions: directions
+            )
+        )
     }
 }
 

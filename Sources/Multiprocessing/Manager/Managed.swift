@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -24,30 +23,64 @@ public final class Managed<Value>: Sendable, Codable {
     let client: ManagerClient
     /// Which of the manager's values it is.
     let number: UInt64
-    /// The process that the manager counts this handle for, by forks: the copies of a process have to be counted anew.
-    private let countedIn: Atomic<UInt32>
+    /// The channel that the manager counts this handle in. In a copy of this process, or after a restart of the manager, it has to be counted anew.
+    /// 0: in none yet.
+    private let countedIn: Atomic<UInt64>
+    /// What stands for it until it is counted.
+    private let token: Mutex<SharedDescriptor?>
+    /// In the process that hosted the value: how to make it again.
+    private let maker: ValueMaker?
 
-    /// Creates the handle of a value, which the manager has counted already.
-    init(client: ManagerClient, number: UInt64) {
+    /// Creates the handle of a value, which the manager has counted in `channel` already.
+    init(client: ManagerClient, number: UInt64, channel: ClientChannel, maker: ValueMaker? = nil) {
         self.client = client
         self.number = number
-        countedIn = Atomic(mp_fork_generation())
+        self.maker = maker
+        countedIn = Atomic(channel.serial)
+        token = Mutex(nil)
+    }
+
+    /// Creates the handle of a value, to be counted at its first use. What stands for it until then is let go of after that.
+    init(client: ManagerClient, number: UInt64, token: SharedDescriptor? = nil) {
+        self.client = client
+        self.number = number
+        self.token = Mutex(token)
+        maker = nil
+        countedIn = Atomic(0)
     }
 
     deinit {
         // Relaxed: nobody else is left.
-        if countedIn.load(ordering: .relaxed) == mp_fork_generation() { client.release(number) }
+        client.release(number, countedIn: countedIn.load(ordering: .relaxed))
     }
 
     /// The channel to the manager, which counts this handle.
     func channel() throws -> ClientChannel {
         let channel = try client.channel()
         // Relaxed: in the worst case two threads have it counted twice, which costs the value a longer life.
-        if countedIn.load(ordering: .relaxed) != mp_fork_generation() {
-            try channel.tell(.retain, number)
-            countedIn.store(mp_fork_generation(), ordering: .relaxed)
-        }
+        if countedIn.load(ordering: .relaxed) != channel.serial { try count(in: channel) }
         return channel
+    }
+
+    /// The channel to the manager, which counts this handle; when that takes the time of a network, the task is suspended.
+    func channelForTask() async throws -> ClientChannel {
+        if !client.isRemote || client.isCounting(countedIn.load(ordering: .relaxed)) { return try channel() }
+        return try await BlockingWaiters.run { [self] _ in try channel() }
+    }
+
+    @inline(never)
+    private func count(in channel: ClientChannel) throws {
+        if client.isRemote {
+            // Another connection than that of whoever keeps the value until then: only an answer tells that it is counted.
+            try channel.call(.adopt) { writer, _ in
+                writer.write(number)
+            } _: { _, _ in
+            }
+        } else {
+            try channel.tell(.retain, number, descriptor: token.withLock { $0 })
+        }
+        countedIn.store(channel.serial, ordering: .relaxed)
+        token.withLock { $0 = nil }
     }
 
     // MARK: - Calls
@@ -77,7 +110,7 @@ public final class Managed<Value>: Sendable, Codable {
         _ argument: some Portable,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
-        let channel = try channel()
+        let channel = try await channelForTask()
         let key = function.key
         let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
         return try await channel.call(.call) { writer, userInfo in

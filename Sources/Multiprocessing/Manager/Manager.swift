@@ -20,21 +20,54 @@ internal import MultiprocessingWireCoding
 public final class Manager: Sendable {
     let client: ManagerClient
 
+    /// What happens when the process of a manager ends without having been asked to.
+    public enum Restart: Sendable {
+        /// Every call throws ``ManagerLost`` from then on.
+        case never
+        /// Another process takes its place, at most `limit` times. The values that the process which made the manager has hosted, and still has handles of, are made anew by the functions that made
+        /// them first, and all handles of them, everywhere, stand for these. Calls that were under way throw ``ManagerLost``.
+        case withFreshValues(limit: Int = 5)
+
+        /// How often.
+        fileprivate var limit: Int { if case .withFreshValues(let limit) = self { max(0, limit) } else { 0 } }
+    }
+
     /// Starts a manager.
     ///
     /// Blocks for the time of a child's start, well under a millisecond with a warm fork server.
     ///
+    /// - Parameter restart: What happens when its process ends without having been asked to.
     /// - Throws: `ProcessError` when no process could be started, `SystemError` when memory or descriptors are short.
-    public init() throws {
-        let pair = try Link.pair()
-        let (door, reception) = pair.takeSockets()
-        let epitaph = try Epitaph()
-        let owner = try ManagerOwner(reception: reception, epitaph: epitaph)
-        client = ManagerClient(identity: ManagerIdentity(), door: door, epitaph: epitaph, owner: owner)
-        ManagerClients.add(client)
-        // The way to ask it to end.
-        _ = try client.channel()
+    public convenience init(restart: Restart = .never) throws {
+        try self.init(restart, listener: nil)
     }
+
+    /// Starts a manager, which processes can use that come to `listener`.
+    init(_ restart: Restart, listener: Listener?) throws {
+        let (door, reception) = try Link.pair().takeSockets()
+        let route = LocalRoute(door: door, epitaph: try Epitaph())
+        let identity = ManagerIdentity()
+        let desk = listener.map { ManagerDesk($0, identity, route) }
+        let owner = try ManagerOwner(
+            reception: reception,
+            epitaph: route.epitaph,
+            restarts: restart.limit,
+            desk: desk
+        )
+        client = ManagerClient(identity: identity, route: .local(route), owner: owner)
+        address = listener?.address
+        ManagerClients.add(client)
+        try desk?.begin()
+    }
+
+    /// Stands for a manager that somebody else made.
+    init(_ client: ManagerClient, at address: Address) {
+        self.client = client
+        self.address = address
+    }
+
+    /// Where processes find it that are no relatives: with the port that was found where 0 was asked for. Nil for a manager without an address.
+    public let address: Address?
 
     /// The pid of the manager's process.
     public var processIdentifier: Int32 { client.processIdentifier }
@@ -44,7 +77,10 @@ public final class Manager: Sendable {
 
     /// Opens a connection of its own to the manager, for tests of what comes through it.
     package func openConnection() throws -> Connection {
-        Connection(try client.openLink())
+        guard case .local(let route) = client.route else {
+            throw ManagerError(.notLocal, "this manager shares no memory with this process")
+        }
+        return Connection(try route.openLink())
     }
 
     // MARK: - Hosting
@@ -70,15 +106,20 @@ public final class Manager: Sendable {
     ///
     /// Every call under way or made later throws ``ManagerLost`` (`shutDown`). Further calls do nothing.
     ///
-    /// - Throws: `SystemError` when the process cannot be signalled.
+    /// - Throws: ``ManagerError`` (`notOwner`) in a process that did not make it; `SystemError` when the process cannot be signalled.
     @available(*, noasync)
     public func shutdown() throws {
-        try client.owner?.end(client.existingChannel)
+        try owner().end()
     }
 
     /// Ends the manager, and the values in it; the task is suspended until its process has ended. Otherwise as the blocking form.
     public func shutdown() async throws {
-        try await client.owner?.end(client.existingChannel)
+        try await owner().end()
+    }
+
+    private func owner() throws -> ManagerOwner {
+        if let owner = client.owner, owner.isHere { return owner }
+        throw ManagerError(.notOwner, "a manager is shut down by the process that made it")
     }
 }
 
@@ -89,13 +130,9 @@ extension ManagerClient {
         _ function: ManagedFunction,
         _ argument: some Portable
     ) throws -> Managed<Value> {
-        let number = try channel().call(.host) { writer, userInfo in
-            try function.write(.once, into: &writer, userInfo: userInfo)
-            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, _ in
-            try reader.read(UInt64.self)
-        }
-        return Managed(client: self, number: number)
+        let (channel, body) = (try channel(), Self.body(function, argument))
+        let number = try channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
     }
 
     /// Makes a value of `type`.
@@ -104,12 +141,24 @@ extension ManagerClient {
         _ function: ManagedFunction,
         _ argument: some Portable
     ) async throws -> Managed<Value> {
-        let number = try await channel().call(.host) { writer, userInfo in
+        let (channel, body) = (try channel(), Self.body(function, argument))
+        let number = try await channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+    }
+
+    private typealias Body = @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
+
+    /// What writes the function and its argument.
+    private static func body(_ function: ManagedFunction, _ argument: some Portable) -> Body {
+        { writer, userInfo in
             try function.write(.once, into: &writer, userInfo: userInfo)
             try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, _ in
-            try reader.read(UInt64.self)
         }
-        return Managed(client: self, number: number)
+    }
+
+    /// Notes how a value was made, where it may have to be made again.
+    private func maker(_ number: UInt64, _ body: @escaping Body) -> ValueMaker? {
+        guard let owner, owner.isHere, owner.mayRestart else { return nil }
+        return ValueMaker(number, owner, body)
     }
 }

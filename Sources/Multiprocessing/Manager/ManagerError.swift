@@ -20,6 +20,8 @@ public struct ManagerError: Error, Hashable, Sendable, Codable, CustomStringConv
         public static let outOfRange = Code(rawValue: 4)
         /// A name of a namespace stands for a value of another type.
         public static let otherType = Code(rawValue: 5)
+        /// Only the process that made the manager can do it.
+        public static let notOwner = Code(rawValue: 6)
     }
 
     /// The kind of error.

@@ -6,7 +6,11 @@
 public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kinds of ends; more may be added.
     public struct Code: Hashable, Sendable {
-        private let rawValue: UInt8
+        let rawValue: UInt8
+
+        init(rawValue: UInt8) {
+            self.rawValue = rawValue
+        }
 
         /// A function trapped in the manager, or accessed bad memory.
         public static let crashed = Code(rawValue: 0)
@@ -18,6 +22,8 @@ public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
         public static let shutDown = Code(rawValue: 3)
         /// How it ended is not known here; the process that made it is gone as well.
         public static let unknown = Code(rawValue: 4)
+        /// The connection to it broke, of a client that is no relative of it (`Manager.connect`): it may live. The next call connects again.
+        public static let disconnected = Code(rawValue: 5)
     }
 
     /// The kind of end.
@@ -50,8 +56,14 @@ public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
         self.trace = trace
     }
 
+    /// The calls of the backtrace, not in words.
+    var frames: [CrashReport.Frame] { trace.frames }
+
     /// Which process ended, how, its last words, and the innermost calls.
     public var description: String {
+        if code == .disconnected {
+            return "the connection to the manager (pid \(processIdentifier)) broke" + (message.map { ": \($0)" } ?? "")
+        }
         var text = "the manager (pid \(processIdentifier)) "
         switch code {
         case .shutDown: text += "was shut down"

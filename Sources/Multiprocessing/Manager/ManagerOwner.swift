@@ -1,95 +1,222 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The process of a manager, in the process that made it. It has a channel of its own to it, through which it tells it to open the door, and to end.
+//
+// A manager that is to be restarted gets a new process behind the same door: whoever had a channel to the old one knocks again. The values are made anew before the door opens, under the numbers they
+// had; numbers of the old process that are not among them are never used again.
 
 internal import Glibc
+internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 internal import Synchronization
 
 /// The process of a manager, in the process that made it.
 final class ManagerOwner: Sendable {
-    /// How long each step of an end may take: asking, SIGTERM.
-    private static let grace = Duration.seconds(1)
     private static let count = Atomic<Int>(0)
 
-    private let child: ChildProcess
-    private let process: LaunchedProcess
-    private let madeIn: Int32
-    /// What the server ends for.
-    private let key: UInt64
-    private let wasAsked: AskedMark
-
-    /// Whether the end was asked for.
-    private final class AskedMark: Sendable {
-        let value = Atomic<Bool>(false)
+    /// A process that serves, with the channel to it.
+    struct Server: Sendable {
+        let process: LaunchedProcess
+        let channel: ClientChannel
+        /// The values that were made anew in it.
+        var remade: Set<UInt64> = []
     }
 
-    /// Starts the process of a manager behind `reception`, which writes its end into `epitaph`.
-    init(reception: SharedDescriptor, epitaph: Epitaph) throws {
-        // The copy that `.fork` makes of this process would run no task.
-        let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
+    private struct State {
+        var server: Server?
+        /// The inner end of the door, for the next process; nil when there will be none.
+        var reception: SharedDescriptor?
+        /// Where others than relatives ask to be let in.
+        var desk: ManagerDesk?
+        var restartsLeft: Int
+        var restarts: UInt64 = 0
+        var wasAsked = false
+        var makers: [UInt64: WeakMaker] = [:]
+    }
+
+    private struct WeakMaker {
+        weak var maker: ValueMaker?
+    }
+
+    private let name: String
+    private let epitaph: Epitaph
+    private let home: ManagerHome?
+    private let madeIn = getpid()
+    /// What the server opens the door and ends for.
+    let key: UInt64
+    private let state: Mutex<State>
+
+    /// Starts the process of a manager behind `reception`, which has its end written into `epitaph`.
+    ///
+    /// - Parameter desk: Where others than relatives ask to be let in.
+    init(reception: SharedDescriptor, epitaph: Epitaph, restarts: Int, desk: ManagerDesk?) throws {
         let number = Self.count.add(1, ordering: .relaxed).newValue  // only has to be unique
+        name = "Manager-\(number)"
         var generator = SystemRandomNumberGenerator()
         key = generator.next()
-        let job = ManagerJob(reception: reception, key: key)
-        child = ChildProcess(
-            .procedure(ManagerServer.run, job),
-            "Manager-\(number)",
-            true,
-            method
-        )
-        let process = try child.launch(wantsResult: false, until: .never)
-        self.process = process
-        madeIn = getpid()
-        let wasAsked = AskedMark()
-        self.wasAsked = wasAsked
-        epitaph.begin(processIdentifier: process.processIdentifier)
-        process.whenEnded { [unowned process] in
-            // Relaxed: asked long before, or not at all.
-            let wasAsked = wasAsked.value.load(ordering: .relaxed)
-            epitaph.write(process.status ?? .signaled(.kill), process.report, wasAsked: wasAsked)
-        }
+        self.epitaph = epitaph
+        home = desk?.home
+        state = Mutex(State(server: nil, reception: reception, desk: desk, restartsLeft: restarts))
+        if restarts > 0 { epitaph.willRestart = true }
+        try start(reception)
+        if restarts == 0 { state.withLock { $0.reception = nil } }
     }
 
     /// Whether this process is the one that made the manager, not a copy of it.
     var isHere: Bool { madeIn == getpid() }
 
+    /// Whether the process will be replaced when it ends.
+    var mayRestart: Bool { epitaph.willRestart }
+
+    /// The process that serves at present.
+    var server: Server? { state.withLock { $0.server } }
+
+    // MARK: - Starting
+
+    /// Starts a process, makes the values in it that are to be there, and opens the door.
+    private func start(_ reception: SharedDescriptor) throws {
+        // The copy that `.fork` makes of this process would run no task.
+        let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
+        let (here, there) = try RingLink.pair(duplex: true)
+        let firstNumber = state.withLock { $0.restarts } << 40
+        let job = ManagerJob(
+            reception: reception,
+            owner: Connection(there),
+            key: key,
+            firstNumber: firstNumber,
+            home: home
+        )
+        let process = try ChildProcess(.procedure(ManagerServer.run, job), name, true, method).launch(
+            wantsResult: false,
+            until: .never
+        )
+        epitaph.begin(processIdentifier: process.processIdentifier)
+        let deaths = epitaph.deaths
+        let channel = ClientChannel(here) { [epitaph] in epitaph.read(after: deaths) }
+        state.withLock { $0.server = Server(process: process, channel: channel) }
+        process.whenEnded { [weak self, epitaph, unowned process] in
+            let wasAsked = self?.state.withLock { $0.wasAsked } ?? true
+            // Decided before it is told that it has ended.
+            let reception = self?.replacement()
+            epitaph.write(process.status ?? .signaled(.kill), process.report, wasAsked: wasAsked)
+            if let reception { self?.restart(reception) }
+        }
+        let remade = try remake(channel)
+        let isWanted = state.withLock { state in
+            state.server?.remade = remade
+            return !state.wasAsked
+        }
+        if isWanted { try channel.tell(.open, key) } else { ask() }
+    }
+
+    /// Makes the values anew whose handles this process has. Returns their numbers.
+    private func remake(_ channel: ClientChannel) throws -> Set<UInt64> {
+        let makers = state.withLock { $0.makers.values.compactMap(\.maker) }
+        for maker in makers {
+            try channel.call(.remake) { writer, userInfo in
+                writer.write(maker.number)
+                try maker.write(&writer, userInfo)
+            } _: { _, _ in
+            }
+        }
+        return Set(makers.map(\.number))
+    }
+
+    /// The process has ended. Returns the door for the next, if there is to be one.
+    private func replacement() -> SharedDescriptor? {
+        let reception = state.withLock { state -> SharedDescriptor? in
+            guard !state.wasAsked, state.restartsLeft > 0, let reception = state.reception else {
+                state.reception = nil
+                return nil
+            }
+            state.restartsLeft -= 1
+            state.restarts += 1
+            return reception
+        }
+        if reception == nil { epitaph.willRestart = false }
+        return reception
+    }
+
+    /// Starts another process, on a thread that may block.
+    private func restart(_ reception: SharedDescriptor) {
+        do {
+            try Thread.start(name: "mp-manager", stackSize: 1 << 20) { [self] in
+                // One that ends while its values are made is replaced in turn.
+                do { try start(reception) } catch is ManagerLost {} catch { giveUp(error) }
+            }
+        } catch {
+            giveUp(error)
+        }
+    }
+
+    /// Lets go of the door: whoever knocks, or has knocked, learns that nobody is there.
+    private func giveUp(_ error: any Error) {
+        Log.write(.error, "\(name) could not be restarted: \(error)")
+        epitaph.willRestart = false
+        state.withLock { $0.reception = nil }
+        ask()
+    }
+
+    // MARK: - Values
+
+    /// Notes how a value was made.
+    func add(_ maker: ValueMaker) {
+        state.withLock { state in
+            if state.reception != nil { state.makers[maker.number] = WeakMaker(maker: maker) }
+        }
+    }
+
+    /// Forgets a value that this process has no handle of any more.
+    func forget(_ number: UInt64) {
+        let channel = state.withLock { state -> ClientChannel? in
+            state.makers[number] = nil
+            return state.server?.remade.remove(number) == nil ? nil : state.server?.channel
+        }
+        channel?.release(number)
+    }
+
     // MARK: - Ending
 
-    /// Asks the manager to end, and sees to it that it does, without waiting.
-    func askToEnd(_ channel: ClientChannel?) {
-        ask(channel)
-        guard !process.noteExitIfGone(), let reactor = try? Runtime.shared().reactor else { return }
-        let process = process
-        _ = reactor.waitUntil(Deadline(timeout: Self.grace)) { _ in
-            // The second step is the last here: nobody is left to care how it ends.
-            if !process.ended.hasHappened { try? process.signal(SIGKILL) }
+    /// Notes that the end is asked for, and asks.
+    func ask() {
+        let (server, desk) = state.withLock { state in
+            state.wasAsked = true
+            state.reception = nil
+            defer { state.desk = nil }
+            return (state.server, state.desk)
         }
+        desk?.close()
+        epitaph.willRestart = false
+        // A manager that cannot be asked is told by a signal.
+        do { try server?.channel.tell(.shutDown, key) } catch { try? server?.process.signal(SIGTERM) }
+    }
+}
+
+/// How a value was made that this process has a handle of, to make it again.
+final class ValueMaker: Sendable {
+    let number: UInt64
+    private let owner: ManagerOwner
+    private let body: @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
+
+    /// Notes how the value of that number was made, as long as this object lives.
+    init(
+        _ number: UInt64,
+        _ owner: ManagerOwner,
+        _ body: @escaping @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
+    ) {
+        self.number = number
+        self.owner = owner
+        self.body = body
+        owner.add(self)
     }
 
-    /// Ends the manager; the thread is blocked until it has ended.
-    func end(_ channel: ClientChannel?) throws {
-        ask(channel)
-        for signal in [SIGTERM, SIGKILL] {
-            if try process.waitForEnd(until: Deadline(timeout: Self.grace)) { return }
-            try process.signal(signal)
-        }
-        _ = try process.waitForEnd(until: .never)
+    deinit {
+        if owner.isHere { owner.forget(number) }
     }
 
-    /// Ends the manager; the task is suspended until it has ended.
-    func end(_ channel: ClientChannel?) async throws {
-        let reactor = try Runtime.shared().reactor
-        ask(channel)
-        for signal in [SIGTERM, SIGKILL] {
-            if try await process.ended.wait(until: Deadline(timeout: Self.grace), on: reactor) { return }
-            try process.signal(signal)
-        }
-        _ = try await process.ended.wait(until: .never, on: reactor)
-    }
-
-    private func ask(_ channel: ClientChannel?) {
-        wasAsked.value.store(true, ordering: .relaxed)  // ordered by the message
-        // A manager that cannot be asked is ended by the next step.
-        do { try channel?.tell(.shutDown, key) } catch { try? process.signal(SIGTERM) }
-        if channel == nil { try? process.signal(SIGTERM) }
+    /// Writes function and argument.
+    func write(_ writer: inout WireWriter, _ userInfo: [CodingUserInfoKey: Any]) throws {
+        try body(&writer, userInfo)
     }
 }

@@ -18,11 +18,14 @@ struct Fixture {
     }
 
     /// Starts it.
-    init(_ arguments: String..., path: String = Fixture.path) throws {
+    ///
+    /// - Parameter input: What it gets as its standard input; this process's own without it.
+    init(_ arguments: String..., path: String = Fixture.path, input: Int32? = nil) throws {
         let out = TestPipe()
         let err = TestPipe()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
+        if let input { posix_spawn_file_actions_adddup2(&actions, input, 0) }
         posix_spawn_file_actions_adddup2(&actions, out.writeEnd, 1)
         posix_spawn_file_actions_adddup2(&actions, err.writeEnd, 2)
         // As a shell would start it: the threads of a test run may block signals, and a run in the background ignores some.

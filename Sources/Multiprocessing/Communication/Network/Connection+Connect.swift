@@ -29,7 +29,7 @@ extension Connection {
         let attempt = try ConnectionAttempt(to: address, wishes, until: deadline)
         try attempt.begin()
         _ = attempt.notice.wait(until: deadline)
-        return try finish(attempt, address, deadline, timeout)
+        return try finish(attempt, address, timeout)
     }
 
     /// Connects to a ``Listener``; the task is suspended until the connection stands.
@@ -56,21 +56,19 @@ extension Connection {
             attempt.abort()
             throw error
         }
-        return try finish(attempt, address, deadline, timeout)
+        return try finish(attempt, address, timeout)
     }
 
     private static func finish(
         _ attempt: ConnectionAttempt,
         _ address: Address,
-        _ deadline: Deadline,
         _ timeout: Duration?
     ) throws -> Connection {
         do {
+            // Late or not: whoever waited may have been woken late.
             if let link = try attempt.result() { return Connection(link) }
-        } catch  where !deadline.hasPassed {
-            throw error
-        } catch {
-            // Whatever step it was at: the time was up.
+        } catch is TimeoutError {
+            // Of one of the steps.
         }
         attempt.abort()
         throw TimeoutError(operation: "connecting to \(address)", timeout: timeout ?? .zero)

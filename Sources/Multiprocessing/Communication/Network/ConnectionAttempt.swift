@@ -92,13 +92,17 @@ final class ConnectionAttempt: Sendable {
             let kept = SharedSocket(socket)
             _ = try reactor.waitOnce(number, for: .writable, until: deadline) { [self] event in
                 guard let socket = kept.take() else { return }
-                let error = event == .deadline ? ETIMEDOUT : StreamSocket.pendingError(of: socket.number)
+                if event == .deadline {
+                    return end(.failure(TimeoutError(operation: "connecting to \(address)", timeout: .zero)))
+                }
+                let error = StreamSocket.pendingError(of: socket.number)
                 guard error == 0 else {
                     return fail(SystemError(code: error, operation: "connecting to \(address)"))
                 }
                 shake(socket, candidate)
             }
-        case EAGAIN where !deadline.hasPassed:
+        case EAGAIN:
+            guard !deadline.hasPassed else { throw TimeoutError(operation: "connecting to \(address)", timeout: .zero) }
             // The queue of a Unix listener is full, and nothing tells when it is not.
             let kept = SharedSocket(socket)
             _ = reactor.waitUntil(min(deadline, Deadline(timeout: .milliseconds(5)))) { [self] _ in

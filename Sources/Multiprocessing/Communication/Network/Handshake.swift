@@ -97,14 +97,7 @@ final class Handshake: Sendable {
                 switch event {
                 case .readable: receive()
                 case .deadline:
-                    end(
-                        .failure(
-                            ConnectionError(
-                                .handshakeFailed,
-                                "the other end did not do its part of the handshake in time"
-                            )
-                        )
-                    )
+                    end(.failure(TimeoutError(operation: "the other end's part of the handshake", timeout: .zero)))
                 }
             }
             let hasEnded = state.withLock { state in

@@ -74,38 +74,45 @@ final class TaskWaiter: Sendable {
 
     private let state = Mutex(State.empty)
 
-    /// Gives it the answer.
-    func answer(_ response: ManagerResponse) {
-        let continuation = state.withLock { state -> CheckedContinuation<ManagerResponse, any Error>? in
+    /// Gives it the answer. Returns whether it takes it: not after a cancellation.
+    func answer(_ response: ManagerResponse) -> Bool {
+        let (continuation, isTaken) = state.withLock {
+            state -> (CheckedContinuation<ManagerResponse, any Error>?, Bool) in
             switch state {
             case .empty:
                 state = .answered(response)
-                return nil
+                return (nil, true)
             case .suspended(let continuation):
                 state = .taken
-                return continuation
+                return (continuation, true)
             default:
-                return nil
+                return (nil, false)
             }
         }
         continuation?.resume(returning: response)
+        return isTaken
     }
 
-    /// Ends the wait.
-    func cancel() {
-        let continuation = state.withLock { state -> CheckedContinuation<ManagerResponse, any Error>? in
+    /// Ends the wait. Returns the answer that has come and will not be taken.
+    func cancel() -> ManagerResponse? {
+        let (continuation, left) = state.withLock {
+            state -> (CheckedContinuation<ManagerResponse, any Error>?, ManagerResponse?) in
             switch state {
             case .suspended(let continuation):
                 state = .taken
-                return continuation
-            case .empty, .answered:
+                return (continuation, nil)
+            case .empty:
                 state = .cancelled
-                return nil
+                return (nil, nil)
+            case .answered(let response):
+                state = .cancelled
+                return (nil, response)
             default:
-                return nil
+                return (nil, nil)
             }
         }
         continuation?.resume(throwing: CancellationError())
+        return left
     }
 
     /// Suspends until it is answered.

@@ -27,7 +27,7 @@ extension ClientChannel {
             if answered == number {
                 _ = calls.withLock { $0.remove(number) }
                 resign()
-                return try Self.decode(message, read)
+                return try decode(message, read)
             }
             if handOver(message, answered) { message = link.buffers.takeIncoming() } else { message.reset() }
         }
@@ -52,10 +52,12 @@ extension ClientChannel {
 
     /// Gives an answer to the one who waits for it. Returns whether the message went with it.
     private func handOver(_ message: IncomingMessage, _ number: UInt64) -> Bool {
-        guard let waiter = calls.withLock({ $0.remove(number) }) else { return false }
-        let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
-        Self.answer(waiter, isEmpty ? .done : .message(message))
-        return !isEmpty
+        if let waiter = calls.withLock({ $0.remove(number) }) {
+            let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
+            if Self.answer(waiter, isEmpty ? .done : .message(message)) { return !isEmpty }
+        }
+        noteUnasked(message)
+        return false
     }
 
     // MARK: - The pump

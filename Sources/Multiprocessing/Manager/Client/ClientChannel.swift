@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingChannels
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
@@ -11,6 +12,10 @@ final class ClientChannel: Sendable {
     /// What writes the rest of a request, behind the number of its call.
     typealias Body = (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
 
+    private static let count = Atomic<UInt32>(0)
+
+    /// Tells the channels apart that this process and those it is a copy of ever had.
+    let serial = UInt64(mp_fork_generation()) << 32 | UInt64(ClientChannel.count.add(1, ordering: .relaxed).newValue)
     let link: any ConnectionLink
     let calls = Mutex(PendingCalls<CallWaiter>())
     let functions = Mutex(FunctionNumbers<ManagedFunction.Key>())
@@ -20,10 +25,26 @@ final class ClientChannel: Sendable {
     private let readEpitaph: @Sendable () -> ManagerLost
     private let cause = Mutex<ManagerLost?>(nil)
 
-    /// Creates the channel over `link`.
-    init(_ link: any ConnectionLink, epitaph: @escaping @Sendable () -> ManagerLost) {
+    /// The manager at the other end, when handles go as numbers (HandlePassage.swift).
+    let remote: ManagerIdentity?
+    /// The socket, when it must not stay open in a fork of this process.
+    private let ownSocket: Int32?
+
+    /// Creates the channel over `link`, to the manager `remote` over a stream.
+    init(
+        _ link: any ConnectionLink,
+        of remote: ManagerIdentity? = nil,
+        epitaph: @escaping @Sendable () -> ManagerLost
+    ) {
         self.link = link
+        self.remote = remote
         readEpitaph = epitaph
+        ownSocket = (link as? StreamLink)?.socket.number
+        if let ownSocket { ForkLock.add(ownSocket) }
+    }
+
+    deinit {
+        if let ownSocket { ForkLock.remove(ownSocket) }
     }
 
     /// Why there are no answers any more. Blocks for a moment, at the first time.
@@ -35,7 +56,7 @@ final class ClientChannel: Sendable {
     }
 
     /// Whether the manager is known to be gone.
-    var hasEnded: Bool { cause.withLock { $0 != nil } || link.isClosed }
+    var hasEnded: Bool { calls.withLock { $0.isOver } }
 
     // MARK: - Calls
 
@@ -51,7 +72,7 @@ final class ClientChannel: Sendable {
         guard let (number, _) = calls.withLock({ $0.add(.thread(waiter), isTask: false) }) else { throw lost }
         do {
             try link.buffers.withOutgoing { message in
-                try Self.write(kind, number, body, to: message)
+                try write(kind, number, body, to: message)
                 try sendReleases()
                 guard try link.send(message, until: .never) == .done else { throw endOfChannel() }
             }
@@ -78,7 +99,7 @@ final class ClientChannel: Sendable {
         do {
             let message = link.buffers.takeOutgoing()
             defer { link.buffers.giveBack(message) }
-            try Self.write(kind, number, body, to: message)
+            try write(kind, number, body, to: message)
             try sendReleases()
             guard try await link.send(message, until: .never) == .done else { throw endOfChannel() }
         } catch {
@@ -89,7 +110,7 @@ final class ClientChannel: Sendable {
             try await waiter.wait()
         } onCancel: {
             _ = calls.withLock { $0.remove(number) }
-            waiter.cancel()
+            if case .message(let message) = waiter.cancel() { discard(message) }
         }
         if case .lost = response { throw try await BlockingWaiters.run { [self] _ in lost } }
         return try take(response, read)
@@ -140,7 +161,7 @@ final class ClientChannel: Sendable {
         return number
     }
 
-    private static func write(
+    private func write(
         _ kind: ManagerRequest,
         _ number: UInt64,
         _ body: Body,
@@ -149,7 +170,7 @@ final class ClientChannel: Sendable {
         try message.write { writer, userInfo in
             writer.write(kind.rawValue)
             writer.write(number)
-            try body(&writer, userInfo)
+            try body(&writer, remote.map { HandlePassage($0).added(to: userInfo) } ?? userInfo)
         }
     }
 
@@ -169,31 +190,69 @@ final class ClientChannel: Sendable {
         case .done: return try WireReader.withNothing { try read(&$0, [:]) }
         case .message(let message):
             defer { link.buffers.giveBack(message) }
-            return try Self.decode(message, read)
+            return try decode(message, read)
         }
     }
 
     /// Reads an answer.
-    static func decode<R>(
+    func decode<R>(
         _ message: IncomingMessage,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> R {
-        try message.withReader { reader, userInfo in
-            _ = try reader.read(UInt64.self)
-            switch ManagerAnswer(rawValue: try reader.read()) {
-            case .done: return try read(&reader, userInfo)
-            case .threw: throw try Outcome.readError(from: &reader, "the manager")
-            case .refused: throw try ManagerError(from: &reader)
-            case nil: throw WireCodingError(.invalidValue, "unknown kind of answer", at: 8)
-            }
+        guard let remote else { return try message.withReader { try Self.decode(&$0, $1, read) } }
+        let passage = try AnswerPassage(message.bytes, remote, self)
+        defer { passage.end() }
+        var reader = WireReader(passage.rest)
+        return try Self.decode(&reader, passage.added(to: [:]), read)
+    }
+
+    private static func decode<R>(
+        _ reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
+        _ = try reader.read(UInt64.self)
+        switch ManagerAnswer(rawValue: try reader.read()) {
+        case .done: return try read(&reader, userInfo)
+        case .threw: throw try Outcome.readError(from: &reader, "the manager")
+        case .refused: throw try ManagerError(from: &reader)
+        case .farewell, nil: throw WireCodingError(.invalidValue, "unknown kind of answer", at: 8)
         }
     }
 
+    // MARK: - Answers for nobody
+
+    /// Gives back what is in an answer that nobody waits for any more; and takes in that the manager shuts down.
+    func noteUnasked(_ message: IncomingMessage) {
+        guard let remote else { return }
+        if Self.isFarewell(message) {
+            let pid = message.count >= 13 ? message.bytes.loadUnaligned(fromByteOffset: 9, as: Int32.self) : 0
+            cause.withLock { $0 = ManagerLost(.shutDown, status: nil, processIdentifier: pid) }
+        } else {
+            (try? AnswerPassage(message.bytes, remote, self))?.end()
+        }
+    }
+
+    private static func isFarewell(_ message: IncomingMessage) -> Bool {
+        message.count >= 9 && message.bytes[8] == ManagerAnswer.farewell.rawValue
+            && message.bytes.loadUnaligned(as: UInt64.self) == 0
+    }
+
+    private func discard(_ message: IncomingMessage) {
+        noteUnasked(message)
+        link.buffers.giveBack(message)
+    }
+
     /// Hands an answer to the one who waits for it.
-    static func answer(_ waiter: CallWaiter, _ response: ManagerResponse) {
+    ///
+    /// - Returns: Whether it took it; a task that was cancelled does not.
+    @discardableResult
+    static func answer(_ waiter: CallWaiter, _ response: ManagerResponse) -> Bool {
         switch waiter {
-        case .thread(let waiter): waiter.answer(response)
-        case .task(let waiter): waiter.answer(response)
+        case .thread(let waiter):
+            waiter.answer(response)
+            return true
+        case .task(let waiter): return waiter.answer(response)
         }
     }
 }

@@ -4,7 +4,7 @@ internal import MultiprocessingFunctions
 internal import MultiprocessingWireCoding
 
 /// A function on hosted values, as a client tells it.
-enum ManagedFunction {
+enum ManagedFunction: Sendable {
     /// What tells one function from another.
     enum Key: Hashable, Sendable {
         case operation(ObjectIdentifier)

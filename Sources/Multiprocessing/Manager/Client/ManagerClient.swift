@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A manager, as a process sees it that has a handle of one of its values: the door, through which it makes itself a channel at the first need; and the page that tells how the manager ended. All
-// handles of a manager in a process share this, and so one channel.
+// A manager, as a process sees it that has a handle of one of its values: the way there, and the channel that was made at the first need. All handles of a manager in a process share this, and so one
+// channel.
 
-internal import CMultiprocessing
-internal import Glibc
 internal import MultiprocessingPrimitives
-internal import MultiprocessingWireCoding
 internal import Synchronization
 
 /// A manager that this process has handles of.
 final class ManagerClient: Sendable {
-    /// How long to wait for word of how a manager ended.
-    private static let epitaphTimeout = Duration.seconds(2)
+    /// How to reach it.
+    enum Route: Sendable {
+        case local(LocalRoute)
+        case network(NetworkRoute)
+    }
 
     let identity: ManagerIdentity
-    private let door: SharedDescriptor
-    private let epitaph: Epitaph
+    let route: Route
     /// In the process that made the manager.
     let owner: ManagerOwner?
     /// A forked copy of this process makes itself a channel of its own.
@@ -25,29 +24,42 @@ final class ManagerClient: Sendable {
     /// The channel of one process.
     private final class Slot: Sendable {
         let channel = Mutex<ClientChannel?>(nil)
+        /// Held while a channel is made, which over a network takes its time; nobody who only lets go of a handle waits for that.
+        let making = Mutex<Void>(())
     }
 
     /// Creates the client of a manager.
-    init(identity: ManagerIdentity, door: SharedDescriptor, epitaph: Epitaph, owner: ManagerOwner? = nil) {
+    init(identity: ManagerIdentity, route: Route, owner: ManagerOwner? = nil) {
         self.identity = identity
-        self.door = door
-        self.epitaph = epitaph
+        self.route = route
         self.owner = owner
     }
 
     deinit {
         ManagerClients.forget(identity)
-        if let owner, owner.isHere { owner.askToEnd(slot.value.channel.withLock { $0 }) }
+        if let owner, owner.isHere { owner.askToEnd() }
         slot.value.channel.withLock { $0 }?.close()
     }
 
     /// The manager's pid.
-    var processIdentifier: Int32 { epitaph.processIdentifier }
+    var processIdentifier: Int32 {
+        switch route {
+        case .local(let route): route.epitaph.processIdentifier
+        case .network(let route): route.directions.processIdentifier
+        }
+    }
 
-    /// How the manager ended, if it has.
+    /// How the manager ended, if it has and does not come back.
     var lost: ManagerLost? {
-        let lost = epitaph.read(until: .passed)
-        return lost.code == .unknown ? nil : lost
+        switch route {
+        case .local(let route): route.epitaph.last
+        case .network(let route): route.lost
+        }
+    }
+
+    /// Whether a channel takes the time of a network to make.
+    var isRemote: Bool {
+        if case .network = route { true } else { false }
     }
 
     // MARK: - The channel
@@ -56,56 +68,47 @@ final class ManagerClient: Sendable {
     ///
     /// - Throws: `ManagerLost`; `SystemError` when there is no memory or descriptor for a channel.
     func channel() throws -> ClientChannel {
-        try slot.value.channel.withLock { channel in
-            if let channel { return channel }
-            let made = try connect()
-            channel = made
+        let slot = slot.value
+        if let channel = usableChannel(slot) { return channel }
+        return try slot.making.withLock { _ in
+            if let channel = usableChannel(slot) { return channel }
+            let made =
+                switch route {
+                case .local(let route): try route.openChannel()
+                case .network(let route): try route.openChannel(identity)
+                }
+            slot.channel.withLock { $0 = made }
             return made
         }
     }
 
-    /// This process's channel, if it has been needed.
-    var existingChannel: ClientChannel? { slot.value.channel.withLock { $0 } }
-
-    /// Says that a handle of this process is gone.
-    func release(_ value: UInt64) {
-        slot.value.channel.withLock { $0 }?.release(value)
+    /// Takes a channel that was made already, before there was any.
+    func adopt(_ channel: ClientChannel) {
+        slot.value.channel.withLock { if $0 == nil { $0 = channel } }
     }
 
-    private func connect() throws -> ClientChannel {
-        ClientChannel(try openLink()) { [epitaph] in epitaph.read(until: Deadline(timeout: Self.epitaphTimeout)) }
+    /// The channel, unless there is none or it has ended and another may take its place.
+    private func usableChannel(_ slot: Slot) -> ClientChannel? {
+        guard let channel = slot.channel.withLock({ $0 }) else { return nil }
+        return channel.hasEnded && mayReturn ? nil : channel
     }
 
-    /// Makes a link to the manager.
-    func openLink() throws -> RingLink {
-        let (here, there) = try RingLink.pair(duplex: true)
-        let message = OutgoingMessage()
-        try message.encode(Connection(there))
-        do {
-            try knock(message)
-        } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
-            throw epitaph.read(until: Deadline(timeout: Self.epitaphTimeout))
-        }
-        return here
-    }
-
-    /// Sends a message through the door.
-    private func knock(_ message: OutgoingMessage) throws {
-        let number = try OwnedDescriptor(checking: mp_duplicate(door.number), "opening the door of a manager")
-        let link = Link(number)
-        try message.withBytes { bytes throws(SystemError) in
-            try link.send(.connect, bytes, descriptors: message.descriptors)
+    private var mayReturn: Bool {
+        switch route {
+        case .local(let route): route.epitaph.willRestart
+        case .network(let route): route.lost == nil
         }
     }
 
-    // MARK: - Sending handles
+    /// Whether there is a channel that can be used at once.
+    func isCounting(_ serial: UInt64) -> Bool {
+        usableChannel(slot.value)?.serial == serial
+    }
 
-    /// Attaches what another process needs to be a client, and says what it is.
-    func encode(type: Any.Type, to encoder: any Encoder) throws -> [UInt32] {
-        [
-            try HandleMemory.index(of: door.number, owner: door, type: type, in: encoder),
-            try HandleMemory.index(of: epitaph.descriptor, owner: epitaph, type: type, in: encoder),
-        ]
+    /// Says that a handle is gone that was counted in the channel with that number.
+    func release(_ value: UInt64, countedIn serial: UInt64) {
+        guard let channel = slot.value.channel.withLock({ $0 }), channel.serial == serial else { return }
+        channel.release(value)
     }
 }
 
@@ -131,6 +134,11 @@ enum ManagerClients {
         table.value.clients.withLock { clients in
             if let entry = clients[identity], entry.client == nil { clients[identity] = nil }
         }
+    }
+
+    /// The client of a manager, if this process has one.
+    static func existing(_ identity: ManagerIdentity) -> ManagerClient? {
+        table.value.clients.withLock { $0[identity]?.client }
     }
 
     /// The client of a manager, made by `make` unless there is one.

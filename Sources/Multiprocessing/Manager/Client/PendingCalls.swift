@@ -30,6 +30,9 @@ package struct PendingCalls<Waiter> {
     /// Creates the state of a new channel.
     package init() {}
 
+    /// Whether `end` was called.
+    package var isOver: Bool { hasEnded }
+
     /// The number of calls under way.
     package var count: Int { entries.count }
 

@@ -7,13 +7,22 @@ internal import MultiprocessingWireCoding
 /// What the process of a manager is started with.
 struct ManagerJob: Codable, Sendable {
     private let reception: TravellingDescriptor
-    /// Whoever knows it may end the server.
+    /// The first client: the process that made the manager.
+    let owner: Connection
+    /// Whoever knows it may open the door and end the server.
     let key: UInt64
+    /// The values' numbers are above it.
+    let firstNumber: UInt64
+    /// How the server itself is a client, when handles come as numbers.
+    let home: ManagerHome?
 
     /// A job for the server behind `reception`, the inner end of the door.
-    init(reception: SharedDescriptor, key: UInt64) {
+    init(reception: SharedDescriptor, owner: Connection, key: UInt64, firstNumber: UInt64, home: ManagerHome?) {
         self.reception = TravellingDescriptor(reception)
+        self.owner = owner
         self.key = key
+        self.firstNumber = firstNumber
+        self.home = home
     }
 
     /// The inner end of the door, once.

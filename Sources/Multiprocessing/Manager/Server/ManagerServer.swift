@@ -16,8 +16,10 @@ final class ManagerServer: Sendable {
     let watchdog = Watchdog()
     private let reception: Link
     private let key: UInt64
+    /// How this process is a client of itself, for handles that come as numbers.
+    private let home: ManagerHome?
     private let reactor: Reactor
-    private let registry = Mutex(ValueRegistry<HostedValue>())
+    private let registry: Mutex<ValueRegistry<HostedValue>>
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
     private let tokens = Mutex<[Int32: Token]>([:])
     /// The watch of the door, while it can still open.
@@ -33,22 +35,28 @@ final class ManagerServer: Sendable {
     static func run(_ job: ManagerJob) throws {
         // Ctrl-C is the parent's to handle, and its calls go on while it does.
         signal(SIGINT, SIG_IGN)
-        let server = try ManagerServer(reception: job.takeReception(), key: job.key)
-        try server.begin()
+        let server = try ManagerServer(job)
+        try server.watchdog.start()
+        server.welcome(job.owner)
         // For the main actor, until `shutDown` or the parent's end.
         mp_drain_main_queue()
     }
 
-    private init(reception: consuming OwnedDescriptor, key: UInt64) throws {
-        self.key = key
+    private init(_ job: ManagerJob) throws {
+        key = job.key
+        home = job.home
+        let reception = try job.takeReception()
+        registry = Mutex(ValueRegistry(firstNumber: max(job.firstNumber, Manager.namesNumber)))
         // A copy of this process must not keep the door open.
         ForkLock.add(reception.number)
         self.reception = Link(reception)
         reactor = try Runtime.shared().reactor
+        add(Hosted<Namespace.Names>([:], threads: threads), as: Manager.namesNumber)
     }
 
-    private func begin() throws {
-        try watchdog.start()
+    /// Opens the door, for one who may ask for that.
+    func open(key: UInt64) throws {
+        guard key == self.key, doorWatch.withLock({ $0 == nil }) else { return }
         let watch = try reactor.watch(reception.socket.number) { [self] _ in welcome() }
         doorWatch.withLock { $0 = watch }
     }
@@ -60,6 +68,7 @@ final class ManagerServer: Sendable {
 
     /// Ends the process.
     private func shutDown() -> Never {
+        for session in sessions.withLock({ Array($0.values) }) { session.sayFarewell() }
         exit(0)
     }
 
@@ -86,15 +95,20 @@ final class ManagerServer: Sendable {
                 let connection = try message.withReader {
                     try WireCoding.decode(Connection.self, from: &$0, userInfo: userInfo)
                 }
-                let session = ServerSession(connection.link, server: self)
-                sessions.withLock { $0[ObjectIdentifier(session)] = session }
-                session.begin()
+                welcome(connection)
             } catch {
                 // Whoever it was sees the end of file.
                 Log.write(.warning, "a manager could not let a client in: \(error)")
                 if (error as? SystemError)?.code != EBADMSG { return }
             }
         }
+    }
+
+    /// Lets a client in.
+    private func welcome(_ connection: Connection) {
+        let session = ServerSession(connection.link, server: self)
+        sessions.withLock { $0[ObjectIdentifier(session)] = session }
+        session.begin()
     }
 
     /// Forgets a client.
@@ -123,6 +137,11 @@ final class ManagerServer: Sendable {
         registry.withLock { $0.add(value) }
     }
 
+    /// Takes in a value under a number that it had in an earlier process, with one reference.
+    func add(_ value: HostedValue, as number: UInt64) {
+        registry.withLock { $0.add(value, as: number) }
+    }
+
     /// Adds a reference to a value, if it exists.
     func retain(_ number: UInt64) -> HostedValue? {
         registry.withLock { $0.retain(number) }
@@ -149,6 +168,20 @@ final class ManagerServer: Sendable {
             release(number, count: 1)
         }
     }
+
+    /// Takes in a handle that came as a number: counted from now on by what stands for it.
+    func letIn(_ number: UInt64) throws -> HandleArrival {
+        guard let home else { throw WireCodingError(.invalidValue, "a handle came as a number", at: 0) }
+        let (ours, theirs) = try Link.pair().takeSockets()
+        keep(number, as: try OwnedDescriptor(checking: mp_duplicate(theirs.number), "keeping a handle"))
+        let client = ManagerClients.client(of: home.identity) {
+            ManagerClient(identity: home.identity, route: .local(home.route))
+        }
+        return .underWay(client, ours)
+    }
+
+    /// The manager, as handles name it.
+    var identity: ManagerIdentity? { home?.identity }
 
     /// Ends what `keep` began.
     private func drop(_ number: UInt64, _ socket: Int32) {

@@ -19,14 +19,18 @@ extension ServerSession {
     ///
     /// - Throws: When it is none: then nothing more can be understood either.
     func readRequest(_ message: IncomingMessage) throws -> Step {
-        try message.withReader { reader, userInfo in
+        try message.withReader { reader, plain in
+            let userInfo = manager.map { SessionPassage(self, $0).added(to: plain) } ?? plain
             guard let kind = ManagerRequest(rawValue: try reader.read()) else {
                 throw WireCodingError(.invalidValue, "unknown kind of request", at: 0)
             }
             switch kind {
             case .call: return try call(&reader, userInfo)
-            case .host: return try host(&reader, userInfo)
-            case .retain: try retain(&reader, userInfo)
+            case .host: return try host(&reader, userInfo, isRemade: false)
+            case .remake: return try host(&reader, userInfo, isRemade: true)
+            case .open: try server.open(key: try reader.read())
+            case .adopt: try adopt(&reader)
+            case .retain: _ = retain(try reader.read())
             case .release: try release(&reader)
             case .share: try share(&reader, userInfo)
             case .shutDown: server.shutDown(key: try reader.read())
@@ -104,8 +108,13 @@ extension ServerSession {
 
     // MARK: - Values
 
-    private func host(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> Step {
+    private func host(
+        _ reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        isRemade: Bool
+    ) throws -> Step {
         let number: UInt64 = try reader.read()
+        let valueNumber: UInt64? = isRemade ? try reader.read() : nil
         do {
             guard let form = FunctionForm(rawValue: try reader.read()), form == .once,
                 let kind = FunctionKind(rawValue: try reader.read())
@@ -113,9 +122,9 @@ extension ServerSession {
             switch kind {
             case .closure:
                 let maker = try ReceivedMaker(from: &reader, userInfo: userInfo)
-                return try maker.visit(HostingVisitor(session: self, number: number))
+                return try maker.visit(HostingVisitor(session: self, number: number, valueNumber: valueNumber))
             case .operation:
-                return try readMaker(number, PortableType.read(from: &reader), &reader, userInfo)
+                return try readMaker(number, valueNumber, PortableType.read(from: &reader), &reader, userInfo)
             }
         } catch {
             refuse(number, Self.refusal(error))
@@ -125,6 +134,7 @@ extension ServerSession {
 
     private func readMaker(
         _ number: UInt64,
+        _ valueNumber: UInt64?,
         _ type: Any.Type,
         _ reader: inout WireReader,
         _ userInfo: [CodingUserInfoKey: Any]
@@ -134,16 +144,17 @@ extension ServerSession {
         }
         func open<Maker: ManagedMaker>(_: Maker.Type) throws -> Step {
             let argument = try Nothing.decode(Maker.Argument.self, from: &reader, userInfo: userInfo)
-            return .make { [self] in host(number) { try Maker.make(argument) } }
+            return .make { [self] in host(number, valueNumber) { try Maker.make(argument) } }
         }
         return try open(maker)
     }
 
     /// Makes a value, takes it in, and answers its number.
-    fileprivate func host<Value>(_ number: UInt64, _ make: () throws -> Value) {
+    fileprivate func host<Value>(_ number: UInt64, _ earlierNumber: UInt64?, _ make: () throws -> Value) {
         do {
             let hosted = Hosted(try make(), threads: server.threads)
-            let valueNumber = server.add(hosted)
+            let valueNumber = earlierNumber ?? server.add(hosted)
+            if earlierNumber != nil { server.add(hosted, as: valueNumber) }
             let isWanted = references.withLock { $0.add(valueNumber, hosted) }
             if !isWanted { server.release(valueNumber, count: 1) }
             answer(number, .success { writer, _ in writer.write(valueNumber) })
@@ -153,12 +164,23 @@ extension ServerSession {
     }
 
     /// Counts a handle that has arrived. What stood for it on its way is closed with the message, after this.
-    private func retain(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws {
-        let valueNumber: UInt64 = try reader.read()
-        // A value that is gone all the same is told with the next call.
-        guard let value = server.retain(valueNumber) else { return }
+    ///
+    /// - Returns: Whether the value exists; one that is gone all the same is told with the next call.
+    func retain(_ valueNumber: UInt64) -> Bool {
+        guard let value = server.retain(valueNumber) else { return false }
         let isWanted = references.withLock { $0.add(valueNumber, value) }
         if !isWanted { server.release(valueNumber, count: 1) }
+        return true
+    }
+
+    /// Counts a handle that has arrived over another connection, and says so.
+    private func adopt(_ reader: inout WireReader) throws {
+        let number: UInt64 = try reader.read()
+        if retain(try reader.read()) {
+            answer(number, .success(nil))
+        } else {
+            refuse(number, ManagerError(.valueGone, "the value does not exist any more"))
+        }
     }
 
     private func release(_ reader: inout WireReader) throws {
@@ -180,8 +202,9 @@ extension ServerSession {
 private struct HostingVisitor: ReceivedMaker.Visitor {
     let session: ServerSession
     let number: UInt64
+    let valueNumber: UInt64?
 
     func visit<Value>(_ make: @escaping @Sendable () throws -> Value) -> ServerSession.Step {
-        .make { session.host(number, make) }
+        .make { session.host(number, valueNumber, make) }
     }
 }

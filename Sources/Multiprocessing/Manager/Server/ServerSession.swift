@@ -3,6 +3,7 @@
 // The server's side of one client process. A thread reads its requests while they come in quick succession, asleep on the ring in between; after a while without one it goes, and the reactor
 // watches the client at no cost.
 
+internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
@@ -32,7 +33,11 @@ final class ServerSession: @unchecked Sendable {
     init(_ link: any ConnectionLink, server: ManagerServer) {
         self.link = link
         self.server = server
+        manager = link is StreamLink ? server.identity : nil
     }
+
+    /// The manager, for a client to and from which handles go as numbers.
+    let manager: ManagerIdentity?
 
     // MARK: - Reading
 
@@ -133,11 +138,28 @@ final class ServerSession: @unchecked Sendable {
     /// Sends an answer, or keeps it while the client has too many to read already.
     private func send(_ write: (inout WireWriter, [CodingUserInfoKey: Any]) -> Void) {
         let message = link.buffers.takeOutgoing()
-        message.write(write)
+        message.write { writer, userInfo in
+            guard let manager else { return write(&writer, userInfo) }
+            let passage = SessionPassage(self, manager)
+            write(&writer, passage.added(to: userInfo))
+            passage.writeNumbers(into: &writer)
+        }
         let isSent = flow.withLock({ $0.isCongested }) ? false : trySend(message)
         if isSent { return link.buffers.giveBack(message) }
         let mustFlush = flow.withLock { $0.add(message) }
         if mustFlush { server.threads.submit { [self] in flush() } }
+    }
+
+    /// Tells a client that does not see how the process ends that it is meant to. What finds no room is not worth waiting for.
+    func sayFarewell() {
+        guard manager != nil else { return }
+        let message = link.buffers.takeOutgoing()
+        message.write { writer, _ in
+            writer.write(UInt64(0))
+            writer.write(ManagerAnswer.farewell.rawValue)
+            writer.write(getpid())
+        }
+        _ = trySend(message)
     }
 
     /// Sends if there is room. Returns false if there is none; a client that is gone needs no answer.

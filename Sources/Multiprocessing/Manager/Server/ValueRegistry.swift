@@ -10,8 +10,10 @@ package struct ValueRegistry<Value> {
     private var entries: [UInt64: Entry] = [:]
     private var lastNumber: UInt64 = 0
 
-    /// Creates the registry of a new manager.
-    package init() {}
+    /// Creates a registry without values, whose numbers will be above `firstNumber`.
+    package init(firstNumber: UInt64 = 0) {
+        lastNumber = firstNumber
+    }
 
     /// The number of values.
     package var count: Int { entries.count }
@@ -25,7 +27,6 @@ package struct ValueRegistry<Value> {
 
     /// Adds a value under a number of an earlier server's, with one reference.
     package mutating func add(_ value: Value, as number: UInt64) {
-        lastNumber = max(lastNumber, number)
         entries[number] = Entry(value: value, references: 1)
     }
 

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A page that all processes with a handle of a manager share, where the process that made the manager writes how it ended.
+// Pages that all processes with a handle of a manager share, where the process that made the manager writes how it ended.
 //
 //   offset   size
-//        0      4   not 0: the manager has ended (a futex word), and what follows is written
-//        4      4   pid
-//        8      4   code of the exit, or the negative of the signal's number
-//       12      1   kind of end (ManagerLost.Code): 0 crashed, 1 killed, 2 exited, 3 shut down
-//       16      4   size of the last words
-//       20      4   number of calls on the stack
+//        0      4   how many of its processes have ended (a futex word)
+//        4      4   pid of the one that serves
+//        8      1   1: another process follows when one ends
+//     4096   4096   the first record; three more follow. The end of the manager's process number n, from 0, is told in record n modulo 4: who lost it reads of that one, though its successor is at work, or
+//                   dead, by then
+//
+// A record:
+//
+//        0      4   pid
+//        4      4   code of the exit, or the negative of the signal's number
+//        8      1   kind of end (ManagerLost.Code): 0 crashed, 1 killed, 2 exited, 3 shut down
+//       12      4   size of the last words
+//       16      4   number of calls on the stack
 //       64   1984   last words
 //     2048   2048   the calls, 16 bytes each: identity of the image, offset in it
 
@@ -16,8 +23,14 @@ internal import MultiprocessingPrimitives
 
 /// How a manager ended, for all who ask.
 final class Epitaph: Sendable {
+    private static let page = 4096
+    private static let recordCount = 4
+    private static let size = (1 + recordCount) * page
     private static let messageRange = 64..<2048
-    private static let callsRange = 2048..<4096
+    private static let callsRange = 2048..<page
+
+    /// How long to wait for word of how a manager ended.
+    private static let timeout = Duration.seconds(2)
 
     private let region: MemoryRegion
 
@@ -26,15 +39,20 @@ final class Epitaph: Sendable {
 
     /// Makes the page of a manager that lives.
     init() throws(SystemError) {
-        region = try MemoryRegion(size: 4096, name: "multiprocessing-manager")
+        region = try MemoryRegion(size: Self.size, name: "multiprocessing-manager")
     }
 
     /// Maps the page that came from another process.
     init(adopting descriptor: consuming OwnedDescriptor) throws(SystemError) {
-        region = try MemoryRegion(adopting: descriptor, minimumSize: 4096)
+        region = try MemoryRegion(adopting: descriptor, minimumSize: Self.size)
     }
 
     private var word: SharedWord { SharedWord(region.base, offset: 0) }
+
+    /// Where the end of the process of that number, from 0, is told.
+    private func record(_ number: UInt32) -> UnsafeMutableRawPointer {
+        region.base + (1 + Int(number) % Self.recordCount) * Self.page
+    }
 
     // MARK: - Writing
 
@@ -51,81 +69,107 @@ final class Epitaph: Sendable {
             case .exited: 2
             case .signaled(let signal): report?.signal == signal || signal.isCrash ? 0 : 1
             }
-        region.base.storeBytes(of: status.code, toByteOffset: 8, as: Int32.self)
-        region.base.storeBytes(of: kind, toByteOffset: 12, as: UInt8.self)
-        write(report?.message ?? "")
-        write(report?.frames ?? [])
+        // Only this process writes here, and one end at a time.
+        let record = record(deaths)
+        record.storeBytes(of: processIdentifier, as: Int32.self)
+        record.storeBytes(of: status.code, toByteOffset: 4, as: Int32.self)
+        record.storeBytes(of: kind, toByteOffset: 8, as: UInt8.self)
+        Self.write(report?.message ?? "", into: record)
+        Self.write(report?.frames ?? [], into: record)
         // Pairs with the load in `read`: what was written before is seen then.
-        word.exchange(1)
+        word.add(1)
         word.wake(.max)
     }
 
-    private func write(_ message: String) {
-        let bytes = Array(message.utf8.prefix(Self.messageRange.count))
+    private static func write(_ message: String, into record: UnsafeMutableRawPointer) {
+        let bytes = Array(message.utf8.prefix(messageRange.count))
         bytes.withUnsafeBytes { bytes in
             guard let source = bytes.baseAddress else { return }
-            (region.base + Self.messageRange.lowerBound).copyMemory(from: source, byteCount: bytes.count)
+            (record + messageRange.lowerBound).copyMemory(from: source, byteCount: bytes.count)
         }
-        region.base.storeBytes(of: UInt32(bytes.count), toByteOffset: 16, as: UInt32.self)
+        record.storeBytes(of: UInt32(bytes.count), toByteOffset: 12, as: UInt32.self)
     }
 
-    private func write(_ frames: [CrashReport.Frame]) {
-        let kept = frames.prefix(Self.callsRange.count / 16)
+    private static func write(_ frames: [CrashReport.Frame], into record: UnsafeMutableRawPointer) {
+        let kept = frames.prefix(callsRange.count / 16)
         for (index, frame) in kept.enumerated() {
-            let offset = Self.callsRange.lowerBound + index * 16
-            region.base.storeBytes(of: frame.image, toByteOffset: offset, as: UInt64.self)
-            region.base.storeBytes(of: frame.offset, toByteOffset: offset + 8, as: UInt64.self)
+            let offset = callsRange.lowerBound + index * 16
+            record.storeBytes(of: frame.image, toByteOffset: offset, as: UInt64.self)
+            record.storeBytes(of: frame.offset, toByteOffset: offset + 8, as: UInt64.self)
         }
-        region.base.storeBytes(of: UInt32(kept.count), toByteOffset: 20, as: UInt32.self)
+        record.storeBytes(of: UInt32(kept.count), toByteOffset: 16, as: UInt32.self)
     }
 
     // MARK: - Reading
 
-    /// The manager's pid.
+    /// The pid of the process that serves, or did last.
     var processIdentifier: Int32 { region.base.load(fromByteOffset: 4, as: Int32.self) }
 
-    /// How the manager ended. Blocks until that is known or the deadline has come.
-    func read(until deadline: Deadline) -> ManagerLost {
-        while word.load() == 0 {
-            guard word.wait(while: 0, until: deadline) != .timedOut else {
-                return ManagerLost(.unknown, status: nil, processIdentifier: processIdentifier)
-            }
-        }
-        return written
+    /// How many of the manager's processes have ended.
+    var deaths: UInt32 { word.load() }
+
+    /// Whether another process follows when one ends.
+    var willRestart: Bool {
+        get { region.base.load(fromByteOffset: 8, as: UInt8.self) == 1 }
+        set { region.base.storeBytes(of: newValue ? 1 : 0, toByteOffset: 8, as: UInt8.self) }
     }
 
-    private var written: ManagerLost {
+    /// How the process ended that came after so many others. Blocks until that is known, for a moment.
+    func read(after deaths: UInt32) -> ManagerLost {
+        read(after: deaths, within: Self.timeout)
+            ?? ManagerLost(.unknown, status: nil, processIdentifier: processIdentifier)
+    }
+
+    /// How the process ended that came after so many others. Blocks until that is known or the time is up; nil for the latter.
+    func read(after deaths: UInt32, within timeout: Duration) -> ManagerLost? {
+        let deadline = Deadline(timeout: timeout)
+        while word.load() == deaths {
+            if let last { return last }
+            guard word.wait(while: deaths, until: deadline) != .timedOut else { return nil }
+        }
+        // Of more ends than there are records for, the last is told.
+        let number = word.load() &- deaths <= Self.recordCount ? deaths : word.load() &- 1
+        return Self.read(record(number))
+    }
+
+    /// How the manager ended, when no process follows.
+    var last: ManagerLost? {
+        let deaths = deaths
+        return deaths > 0 && !willRestart ? Self.read(record(deaths - 1)) : nil
+    }
+
+    private static func read(_ record: UnsafeMutableRawPointer) -> ManagerLost {
         let code: ManagerLost.Code =
-            switch region.base.load(fromByteOffset: 12, as: UInt8.self) {
+            switch record.load(fromByteOffset: 8, as: UInt8.self) {
             case 0: .crashed
             case 1: .killed
             case 2: .exited
             default: .shutDown
             }
-        let number = region.base.load(fromByteOffset: 8, as: Int32.self)
-        let message = code == .crashed ? readMessage() : ""
+        let number = record.load(fromByteOffset: 4, as: Int32.self)
+        let message = code == .crashed ? readMessage(record) : ""
         return ManagerLost(
             code,
             status: number < 0 ? .signaled(Signal(rawValue: -number)) : .exited(number),
-            processIdentifier: processIdentifier,
+            processIdentifier: record.load(as: Int32.self),
             message: message.isEmpty ? nil : message,
-            trace: Backtrace(frames: code == .crashed ? readFrames() : [])
+            trace: Backtrace(frames: code == .crashed ? readFrames(record) : [])
         )
     }
 
-    private func readMessage() -> String {
-        let size = min(Int(region.base.load(fromByteOffset: 16, as: UInt32.self)), Self.messageRange.count)
-        let start = region.base + Self.messageRange.lowerBound
+    private static func readMessage(_ record: UnsafeMutableRawPointer) -> String {
+        let size = min(Int(record.load(fromByteOffset: 12, as: UInt32.self)), messageRange.count)
+        let start = record + messageRange.lowerBound
         return String(decoding: UnsafeRawBufferPointer(start: start, count: size), as: UTF8.self)
     }
 
-    private func readFrames() -> [CrashReport.Frame] {
-        let count = min(Int(region.base.load(fromByteOffset: 20, as: UInt32.self)), Self.callsRange.count / 16)
+    private static func readFrames(_ record: UnsafeMutableRawPointer) -> [CrashReport.Frame] {
+        let count = min(Int(record.load(fromByteOffset: 16, as: UInt32.self)), callsRange.count / 16)
         return (0..<count).map { index in
-            let offset = Self.callsRange.lowerBound + index * 16
+            let offset = callsRange.lowerBound + index * 16
             return (
-                region.base.load(fromByteOffset: offset, as: UInt64.self),
-                region.base.load(fromByteOffset: offset + 8, as: UInt64.self)
+                record.load(fromByteOffset: offset, as: UInt64.self),
+                record.load(fromByteOffset: offset + 8, as: UInt64.self)
             )
         }
     }

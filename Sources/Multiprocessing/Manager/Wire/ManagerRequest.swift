@@ -8,6 +8,9 @@
 //   retain    8 bytes: value;   beside it the end of a socket that stood for the handle under way, if it was
 //   release   8 bytes: value
 //   share     8 bytes: value;   beside it a socket: the handle under way holds its other end
+//   remake    8 bytes: number of the call;   8 bytes: value;   the function that makes it: takes it in under that number
+//   open      8 bytes: a number that only the process knows that made the manager: lets clients in
+//   adopt     8 bytes: number of the call;   8 bytes: value: as retain, and answered
 //   shutDown  8 bytes: a number that only the process knows that made the manager
 //
 // A function:
@@ -19,10 +22,10 @@
 // What the server answers:
 //
 //   8 bytes   number of the call
-//   1 byte    0: done;   1: it threw;   2: refused
+//   1 byte    0: done;   1: it threw;   2: refused;   3: the manager shuts down (to clients over TCP, with 0 for the number)
 //   …         the result, if there is one; the error (Outcome); the code and the sentence
 //
-// The result of `host` is the value's number.
+// The result of `host` is the value's number. Answers to clients over TCP end with the handles in them (HandlePassage.swift).
 
 internal import MultiprocessingWireCoding
 
@@ -33,6 +36,9 @@ enum ManagerRequest: UInt8 {
     case retain
     case release
     case share
+    case remake
+    case open
+    case adopt
     case shutDown
 }
 
@@ -54,6 +60,7 @@ enum ManagerAnswer: UInt8 {
     case done
     case threw
     case refused
+    case farewell
 }
 
 /// Tells one manager from all others, of all programs and times.

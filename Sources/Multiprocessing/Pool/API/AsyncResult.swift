@@ -97,6 +97,7 @@ public final class AsyncResult<R: Sendable>: Sendable {
     }
 
     private func outcome() throws -> R {
+        job.meter?.finish()
         try job.check()
         return try decode(job)
     }

@@ -38,6 +38,7 @@ struct Mapping<T, R: Codable & Sendable> {
         self.coding = coding
         core = pool.core
         try core.checkProcess()
+        let chunkSize = chunkSize ?? core.chunkSize
         let failsFast = !isElementwise
         // A deadline is that of one item, so it has to be known which one is at work.
         let isElementwise = isElementwise || options.timeout != nil
@@ -56,8 +57,13 @@ struct Mapping<T, R: Codable & Sendable> {
     // MARK: - The three forms of outcome
 
     /// Submits the items, waiting for room in the pool's queue, and returns what will be their results.
-    func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
+    func run(
+        _ items: some Collection<T>,
+        _ callbacks: Callbacks<[R]> = Callbacks(),
+        progress: PoolProgress? = nil
+    ) throws -> AsyncResult<[R]> {
         let size = size(for: items.count)
+        measure(progress, items.count, size)
         let result = results(items.count, size)
         result.call(callbacks)
         try submit(items, size)
@@ -65,8 +71,9 @@ struct Mapping<T, R: Codable & Sendable> {
     }
 
     /// Submits the items, waiting for room in the pool's queue without blocking a thread, and returns what will be their results.
-    func run(_ items: some Collection<T>) async throws -> AsyncResult<[R]> {
+    func run(_ items: some Collection<T>, progress: PoolProgress? = nil) async throws -> AsyncResult<[R]> {
         let size = size(for: items.count)
+        measure(progress, items.count, size)
         let result = results(items.count, size)
         try await submit(items, size)
         return result
@@ -79,13 +86,21 @@ struct Mapping<T, R: Codable & Sendable> {
     }
 
     /// Submits the items, and returns what will be an outcome for each.
-    func runEach(_ items: some Collection<T>) throws -> AsyncResult<[Result<R, any Error>]> {
+    func runEach(
+        _ items: some Collection<T>,
+        progress: PoolProgress? = nil
+    ) throws -> AsyncResult<[Result<R, any Error>]> {
+        measure(progress, items.count, 1)
         try submit(items, 1)
         return outcomes(items.count)
     }
 
     /// Submits the items without blocking a thread, and returns what will be an outcome for each.
-    func runEach(_ items: some Collection<T>) async throws -> AsyncResult<[Result<R, any Error>]> {
+    func runEach(
+        _ items: some Collection<T>,
+        progress: PoolProgress? = nil
+    ) async throws -> AsyncResult<[Result<R, any Error>]> {
+        measure(progress, items.count, 1)
         try await submit(items, 1)
         return outcomes(items.count)
     }
@@ -93,6 +108,11 @@ struct Mapping<T, R: Codable & Sendable> {
     private func outcomes(_ count: Int) -> AsyncResult<[Result<R, any Error>]> {
         let decode = coding.decode
         return AsyncResult(core, job, keeping: pool) { job in try Self.outcomes(of: job, count: count, decode) }
+    }
+
+    /// Has progress reported.
+    private func measure(_ progress: PoolProgress?, _ count: Int, _ size: Int) {
+        job.meter = progress.map { ProgressMeter($0, total: count, itemsPerPiece: size) }
     }
 
     // MARK: - Submitting
@@ -109,6 +129,7 @@ struct Mapping<T, R: Codable & Sendable> {
         var blocks = MappingBlocks(items, size, job, coding)
         do {
             while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }
@@ -125,6 +146,7 @@ struct Mapping<T, R: Codable & Sendable> {
         var blocks = MappingBlocks(items, size, job, coding)
         do {
             while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }

@@ -26,16 +26,16 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
-        try await result(PortableFunction(function), options, Callbacks(), arguments: repeat each arguments).value
+        try await result(PortableFunction(function), options, repeat each arguments).value
     }
 
     /// Calls the asynchronous `function` with `arguments` in a worker and returns its result. Cancelling the task ends the call.
     public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
-        try await result(PortableFunction(function), options, Callbacks(), arguments: repeat each arguments).value
+        try await result(PortableFunction(function), options, repeat each arguments).value
     }
 
     /// Calls `function` with `arguments` in a worker; the result is there later.
@@ -65,7 +65,7 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R> {
         let result: AsyncResult<R> = try result(
@@ -99,27 +99,17 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) throws -> Void,
         _ arguments: repeat each A
     ) async throws {
-        try await procedure(
-            PortableFunction(procedure: function),
-            options,
-            Callbacks(),
-            arguments: repeat each arguments
-        ).value
+        try await procedure(PortableFunction(procedure: function), options, repeat each arguments).value
     }
 
     /// Calls the asynchronous `function` with `arguments` in a worker. Cancelling the task ends the call.
     @_disfavoredOverload  // a closure with a result is meant for the others
     public func apply<each A: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) async throws {
-        try await procedure(
-            PortableFunction(procedure: function),
-            options,
-            Callbacks(),
-            arguments: repeat each arguments
-        ).value
+        try await procedure(PortableFunction(procedure: function), options, repeat each arguments).value
     }
 
     /// Calls `function` with `arguments` in a worker; that it has returned is known later.
@@ -147,7 +137,7 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable () -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void> {
         let result = try procedure(
@@ -182,8 +172,36 @@ extension Pool {
         try submit(function, options, callbacks, Self.block(repeat each arguments)) { _, _ in }
     }
 
+    private func result<each A: Codable & Sendable, R: Codable & Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ arguments: repeat each A
+    ) async throws -> AsyncResult<R> {
+        let result: AsyncResult<R> = try prepare(
+            function,
+            options,
+            Callbacks(),
+            Self.block(repeat each arguments)
+        ) { reader, userInfo in
+            try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
+        }
+        try await core.submit(result.job, isComplete: true)
+        return result
+    }
+
+    private func procedure<each A: Codable & Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ arguments: repeat each A
+    ) async throws -> AsyncResult<Void> {
+        let block = try Self.block(repeat each arguments)
+        let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), block) { _, _ in }
+        try await core.submit(result.job, isComplete: true)
+        return result
+    }
+
     /// Encodes the arguments of one call.
-    private static func block<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> TaskInput.Block {
+    static func block<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> TaskInput.Block {
         let block = TaskInput.Block()
         try block.append(isPrefixed: false) { writer, userInfo in
             repeat try WireCoding.encode(each arguments, into: &writer, userInfo: userInfo)
@@ -192,6 +210,19 @@ extension Pool {
     }
 
     private func submit<R: Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ callbacks: Callbacks<R>,
+        _ block: TaskInput.Block,
+        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> AsyncResult<R> {
+        let result = try prepare(function, options, callbacks, block, decode: decode)
+        try core.submit(result.job, isComplete: true)
+        return result
+    }
+
+    /// Makes the job of one call, and what will be its result.
+    func prepare<R: Sendable>(
         _ function: PortableFunction,
         _ options: TaskOptions,
         _ callbacks: Callbacks<R>,
@@ -212,7 +243,6 @@ extension Pool {
             return try job.read(answer, decode)
         }
         result.call(callbacks)
-        try core.submit(job, isComplete: true)
         return result
     }
 }

@@ -11,6 +11,7 @@ extension Pool {
     ///
     /// - Parameters:
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - progress: Who is told how many items are done.
     ///   - function: Called once for each item.
     /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others, of which no more are begun; ``WorkerLost``; `TimeoutError`;
     ///   `FunctionNotPortable` and what encoding throws; ``PoolError``.
@@ -20,9 +21,10 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [R] {
-        try mapping(Array(items), chunkSize, options, function).get()
+        try mapping(Array(items), chunkSize, options, progress, function).get()
     }
 
     /// Calls `function` for each of `items` in the workers and returns the results in the order of the items, without blocking a thread. Cancelling the task ends the calls.
@@ -31,9 +33,10 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [R] {
-        try await mapping(Array(items), chunkSize, options, function).value
+        try await mapping(Array(items), chunkSize, options, progress, function).value
     }
 
     /// Calls the asynchronous `function` for each of `items` in the workers, and returns the results in the order of the items. Cancelling the task ends the calls.
@@ -42,9 +45,10 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [R] {
-        try await mapping(Array(items), chunkSize, options, function).value
+        try await mapping(Array(items), chunkSize, options, progress, function).value
     }
 
     // MARK: - map with a context
@@ -57,9 +61,10 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [R] {
-        try mapping(Array(items), context, chunkSize, options, function).get()
+        try mapping(Array(items), context, chunkSize, options, progress, function).get()
     }
 
     /// As `map`, with a value that every call gets and that is sent once to each worker.
@@ -69,9 +74,10 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [R] {
-        try await mapping(Array(items), context, chunkSize, options, function).value
+        try await mapping(Array(items), context, chunkSize, options, progress, function).value
     }
 
     /// As `map`, with a value that every call gets and that is sent once to each worker.
@@ -81,9 +87,10 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) async throws -> [R] {
-        try await mapping(Array(items), context, chunkSize, options, function).value
+        try await mapping(Array(items), context, chunkSize, options, progress, function).value
     }
 
     // MARK: - Submitting
@@ -93,9 +100,10 @@ extension Pool {
         _ items: [T],
         _ chunkSize: Int?,
         _ options: TaskOptions,
+        _ progress: PoolProgress?,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> AsyncResult<[R]> {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items)
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items, progress: progress)
     }
 
     @usableFromInline
@@ -103,9 +111,21 @@ extension Pool {
         _ items: [T],
         _ chunkSize: Int?,
         _ options: TaskOptions,
+        _ progress: PoolProgress?,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) async throws -> AsyncResult<[R]> {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items, progress: progress)
+    }
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ progress: PoolProgress?,
         _ function: @escaping @Sendable (T) async throws -> R
-    ) throws -> AsyncResult<[R]> {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items)
+    ) async throws -> AsyncResult<[R]> {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function)).run(items, progress: progress)
     }
 
     @usableFromInline
@@ -114,9 +134,13 @@ extension Pool {
         _ context: C,
         _ chunkSize: Int?,
         _ options: TaskOptions,
+        _ progress: PoolProgress?,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> AsyncResult<[R]> {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items)
+        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(
+            items,
+            progress: progress
+        )
     }
 
     @usableFromInline
@@ -125,8 +149,27 @@ extension Pool {
         _ context: C,
         _ chunkSize: Int?,
         _ options: TaskOptions,
+        _ progress: PoolProgress?,
+        _ function: @escaping @Sendable (T, C) throws -> R
+    ) async throws -> AsyncResult<[R]> {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(
+            items,
+            progress: progress
+        )
+    }
+
+    @usableFromInline
+    func mapping<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: [T],
+        _ context: C,
+        _ chunkSize: Int?,
+        _ options: TaskOptions,
+        _ progress: PoolProgress?,
         _ function: @escaping @Sendable (T, C) async throws -> R
-    ) throws -> AsyncResult<[R]> {
-        try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(items)
+    ) async throws -> AsyncResult<[R]> {
+        try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), with: context).run(
+            items,
+            progress: progress
+        )
     }
 }

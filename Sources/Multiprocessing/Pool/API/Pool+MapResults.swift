@@ -11,6 +11,7 @@ extension Pool {
     ///
     /// - Parameters:
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - progress: Who is told how many items are done.
     ///   - function: Called once for each item.
     /// - Throws: what concerns all items: `FunctionNotPortable` and what encoding throws; ``PoolError``.
     @available(*, noasync)
@@ -18,10 +19,11 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [Result<R, any Error>] {
         try Mapping<T, R>(self, chunkSize, options, PortableFunction(function), isElementwise: true)
-            .runEach(items).get()
+            .runEach(items, progress: progress).get()
     }
 
     /// Calls `function` for each of `items` in the workers and returns an outcome for each, without blocking a thread. Cancelling the task ends the calls.
@@ -29,10 +31,11 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), isElementwise: true)
-            .runEach(items).value
+            .runEach(items, progress: progress).value
     }
 
     /// Calls the asynchronous `function` for each of `items` in the workers and returns an outcome for each. Cancelling the task ends the calls.
@@ -40,10 +43,11 @@ extension Pool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(self, chunkSize, options, PortableFunction(function), isElementwise: true)
-            .runEach(items).value
+            .runEach(items, progress: progress).value
     }
 
     // MARK: - mapResults with a context
@@ -55,6 +59,7 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [Result<R, any Error>] {
         try Mapping<T, R>(
@@ -64,7 +69,7 @@ extension Pool {
             PortableFunction(function),
             with: context,
             isElementwise: true
-        ).runEach(items).get()
+        ).runEach(items, progress: progress).get()
     }
 
     /// As `mapResults`, with a value that every call gets and that is sent once to each worker.
@@ -73,6 +78,7 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(
@@ -82,7 +88,7 @@ extension Pool {
             PortableFunction(function),
             with: context,
             isElementwise: true
-        ).runEach(items).value
+        ).runEach(items, progress: progress).value
     }
 
     /// As `mapResults`, with a value that every call gets and that is sent once to each worker.
@@ -91,6 +97,7 @@ extension Pool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) async throws -> [Result<R, any Error>] {
         try await Mapping<T, R>(
@@ -100,6 +107,6 @@ extension Pool {
             PortableFunction(function),
             with: context,
             isElementwise: true
-        ).runEach(items).value
+        ).runEach(items, progress: progress).value
     }
 }

@@ -24,19 +24,24 @@ public final class Pool: Sendable {
     ///   - processes: How many workers; nil: ``availableCPUCount``.
     ///   - maxTasksPerChild: A worker that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
     ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
+    ///   - isolation: Whether a worker does one task after the other or each task gets a process of its own.
     ///   - startMethod: How workers come to be.
+    ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and ``trySubmit(options:_:_:)`` returns nil.
     ///   - initializer: Called in each worker before its first task.
     /// - Throws: `PoolError` for numbers below 1; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
     public convenience init(
         processes: Int? = nil,
         maxTasksPerChild: Int? = nil,
         maxMemoryPerChild: Int? = nil,
+        isolation: Isolation = .perWorker,
         startMethod: StartMethod = .default,
+        queueLimit: QueueLimit = QueueLimit(),
         initializer: (@Sendable () throws -> Void)? = nil
     ) throws {
         var specification = WorkerSpecification(count: try Self.checked(processes ?? availableCPUCount, "processes"))
         specification.maximumTasks = try maxTasksPerChild.map { try Self.checked($0, "maxTasksPerChild") }
         specification.maximumMemory = try maxMemoryPerChild.map { try Self.checked($0, "maxMemoryPerChild") }
+        if isolation == .perTask { specification.isolatesTasks() }
         specification.startMethod = startMethod
         specification.name = "Pool\(ProcessIdentity.nextPoolNumber())"
         if let initializer {
@@ -45,11 +50,16 @@ public final class Pool: Sendable {
                 isMapping: false
             )
         }
-        try self.init(LocalEngine(), specification)
+        try self.init(LocalEngine(), specification, queueLimit)
     }
 
-    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification) throws {
-        core = try PoolCore(engine, specification)
+    init(
+        _ engine: any ExecutionEngine,
+        _ specification: WorkerSpecification,
+        _ limit: QueueLimit = QueueLimit()
+    ) throws {
+        _ = try (Self.checked(limit.tasks, "queueLimit.tasks"), Self.checked(limit.bytes, "queueLimit.bytes"))
+        core = try PoolCore(engine, specification, limit)
     }
 
     private static func checked(_ number: Int, _ name: String) throws -> Int {

@@ -18,6 +18,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         _ items: some Collection<T>,
         chunkSize: Int?,
         options: TaskOptions,
+        progress: PoolProgress?,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [R]
 
@@ -26,6 +27,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         _ items: some Collection<T>,
         chunkSize: Int?,
         options: TaskOptions,
+        progress: PoolProgress?,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [R]
 
@@ -34,6 +36,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         _ items: some Collection<T>,
         chunkSize: Int?,
         options: TaskOptions,
+        progress: PoolProgress?,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [R]
 
@@ -44,6 +47,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         with context: C,
         chunkSize: Int?,
         options: TaskOptions,
+        progress: PoolProgress?,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [R]
 
@@ -53,8 +57,39 @@ public protocol WorkerPool: AnyObject, Sendable {
         with context: C,
         chunkSize: Int?,
         options: TaskOptions,
+        progress: PoolProgress?,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [R]
+
+    /// Calls `function` for each of `items`, blocks until all are done, and returns an outcome for each, in their order.
+    @available(*, noasync)
+    func mapResults<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        chunkSize: Int?,
+        options: TaskOptions,
+        progress: PoolProgress?,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) throws -> [Result<R, any Error>]
+
+    /// Calls `function` for each of `items`, lazily; the results come one by one, in the order of the items.
+    func imap<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: sending some Sequence<T>,
+        chunkSize: Int?,
+        bufferSize: Int?,
+        options: TaskOptions,
+        progress: PoolProgress?,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) -> PoolResults<R>
+
+    /// As `imap`, but the results come in the order in which they are there.
+    func imapUnordered<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: sending some Sequence<T>,
+        chunkSize: Int?,
+        bufferSize: Int?,
+        options: TaskOptions,
+        progress: PoolProgress?,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) -> PoolResults<R>
 
     /// Calls `function` with `arguments`, blocks until it has returned, and returns its result.
     @available(*, noasync)
@@ -74,7 +109,7 @@ public protocol WorkerPool: AnyObject, Sendable {
     /// Calls the asynchronous `function` with `arguments` and returns its result.
     func apply<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R
 
@@ -92,7 +127,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         options: TaskOptions,
         onSuccess: (@Sendable (R) -> Void)?,
         onFailure: (@Sendable (any Error) -> Void)?,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>
 
@@ -118,7 +153,7 @@ extension WorkerPool {
         _ items: some Collection<T>,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [R] {
-        try map(items, chunkSize: nil, options: TaskOptions(), function)
+        try map(items, chunkSize: nil, options: TaskOptions(), progress: nil, function)
     }
 
     /// Calls `function` for each of `items` and returns the results in the order of the items, without blocking a thread.
@@ -126,7 +161,7 @@ extension WorkerPool {
         _ items: some Collection<T>,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [R] {
-        try await map(items, chunkSize: nil, options: TaskOptions(), function)
+        try await map(items, chunkSize: nil, options: TaskOptions(), progress: nil, function)
     }
 
     /// Calls the asynchronous `function` for each of `items` and returns the results in the order of the items.
@@ -134,7 +169,7 @@ extension WorkerPool {
         _ items: some Collection<T>,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [R] {
-        try await map(items, chunkSize: nil, options: TaskOptions(), function)
+        try await map(items, chunkSize: nil, options: TaskOptions(), progress: nil, function)
     }
 
     /// As `map`, with a value that every call gets.
@@ -144,7 +179,7 @@ extension WorkerPool {
         with context: C,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [R] {
-        try map(items, with: context, chunkSize: nil, options: TaskOptions(), function)
+        try map(items, with: context, chunkSize: nil, options: TaskOptions(), progress: nil, function)
     }
 
     /// As `map`, with a value that every call gets, without blocking a thread.
@@ -153,7 +188,32 @@ extension WorkerPool {
         with context: C,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [R] {
-        try await map(items, with: context, chunkSize: nil, options: TaskOptions(), function)
+        try await map(items, with: context, chunkSize: nil, options: TaskOptions(), progress: nil, function)
+    }
+
+    /// Calls `function` for each of `items`, blocks until all are done, and returns an outcome for each, in their order.
+    @available(*, noasync)
+    public func mapResults<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: some Collection<T>,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) throws -> [Result<R, any Error>] {
+        try mapResults(items, chunkSize: nil, options: TaskOptions(), progress: nil, function)
+    }
+
+    /// Calls `function` for each of `items`, lazily; the results come one by one, in the order of the items.
+    public func imap<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: sending some Sequence<T>,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) -> PoolResults<R> {
+        imap(items, chunkSize: nil, bufferSize: nil, options: TaskOptions(), progress: nil, function)
+    }
+
+    /// As `imap`, but the results come in the order in which they are there.
+    public func imapUnordered<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: sending some Sequence<T>,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) -> PoolResults<R> {
+        imapUnordered(items, chunkSize: nil, bufferSize: nil, options: TaskOptions(), progress: nil, function)
     }
 
     /// Calls `function` with `arguments`, blocks until it has returned, and returns its result.
@@ -175,7 +235,7 @@ extension WorkerPool {
 
     /// Calls the asynchronous `function` with `arguments` and returns its result.
     public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
         try await apply(options: TaskOptions(), function, repeat each arguments)
@@ -191,7 +251,7 @@ extension WorkerPool {
 
     /// Calls the asynchronous `function` with `arguments`; the result is there later.
     public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R> {
         try applyAsync(options: TaskOptions(), onSuccess: nil, onFailure: nil, function, repeat each arguments)

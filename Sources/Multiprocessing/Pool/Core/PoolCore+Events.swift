@@ -25,7 +25,7 @@ extension PoolCore: EngineEvents {
         } else {
             job.store(pieces, result)
         }
-        settle(job, hasEnded)
+        settle(job, pieces.count, hasEnded)
     }
 
     /// Every piece that is left failed for the same reason.
@@ -43,7 +43,7 @@ extension PoolCore: EngineEvents {
         let resolution = machine.answered(id, threw: result.threw)
         guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
         job.store(pieces, result)
-        settle(job, hasEnded)
+        settle(job, pieces.count, hasEnded)
     }
 
     func lost(_ ticket: UInt64, _ loss: Loss) {
@@ -74,7 +74,7 @@ extension PoolCore: EngineEvents {
         } else if !pieces.isEmpty {
             job.store(pieces, failure: error)
         }
-        settle(job, hasEnded)
+        settle(job, pieces.count, hasEnded)
     }
 
     func broke(_ error: any Error) {
@@ -88,7 +88,11 @@ extension PoolCore: EngineEvents {
     }
 
     /// Goes on after an answer.
-    private func settle(_ job: PoolJob, _ hasEnded: Bool) {
+    private func settle(_ job: PoolJob, _ pieces: Int, _ hasEnded: Bool) {
+        if let meter = job.meter, let report = meter.note(pieces) {
+            callbacks.append(report)
+            engineChanged()
+        }
         if hasEnded {
             complete(job)
         } else if job.hasFailed {

@@ -5,12 +5,21 @@ internal import MultiprocessingPrimitives
 extension PoolCore {
     /// Blocks until `isReady`, asked under the lock, or the deadline; returns whether it was ready.
     ///
-    /// - Parameter job: Whose answers can make it so; nil where it is room in the queue that is waited for.
-    func wait(for job: PoolJob?, until deadline: Deadline, _ isReady: () -> Bool) -> Bool {
+    /// - Parameters:
+    ///   - job: Whose answers can make it so; nil where it is room in the queue that is waited for.
+    ///   - comesBack: Whether the caller is likely to wait again soon: the pool's thread then takes its place only if it does not.
+    func wait(for job: PoolJob?, until deadline: Deadline, comesBack: Bool = false, _ isReady: () -> Bool) -> Bool {
         while true {
             switch withLock({ step(job, deadline, isReady) }) {
-            case .ready(let isReady, let successor):
-                successor ? thread.wake() : ()
+            case .ready(let isReady, let needsSuccessor):
+                guard needsSuccessor else { return isReady }
+                if comesBack {
+                    // Something new, as the thread sees it: it watches a while.
+                    withLock { submissions &+= 1 }
+                    thread.wakeSoon()
+                } else {
+                    thread.wake()
+                }
                 return isReady
             case .lead:
                 session.wait(until: deadline)
@@ -62,7 +71,7 @@ extension PoolCore {
             notices.append(follower)
             return false
         }
-        return machine.running > 0 || machine.waiting > 0
+        return machine.isBusy
     }
 
     /// Suspends until `isReady`, asked under the lock, or the deadline; returns whether it was ready.

@@ -43,22 +43,18 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     var callbacks: [@Sendable () -> Void] = []
     let thread = PoolThread()
     let functions = FunctionTable()
-    let limits: Limits
+    /// How much may wait to be handed out before a call waits for room.
+    let limits: QueueLimit
+    /// How many items of a map make a task, where the user does not say; nil: as many as suit how long they take.
+    let chunkSize: Int?
     /// What the place can do where the tasks run.
     let capabilities: EngineCapabilities
     /// Happens when nothing is left of the pool.
     let gone = Notice()
 
-    /// How much may wait to be handed out before a call waits for room.
-    struct Limits: Sendable {
-        /// Pieces: calls, or chunks of a map.
-        var tasks = 1 << 20
-        /// Bytes of arguments.
-        var bytes = 1 << 30
-    }
-
-    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification, _ limits: Limits = Limits()) throws {
+    init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification, _ limits: QueueLimit) throws {
         self.limits = limits
+        chunkSize = specification.chunkSize
         capabilities = engine.capabilities
         try capabilities.check(specification)
         openedSession = try engine.open(specification, host: self)

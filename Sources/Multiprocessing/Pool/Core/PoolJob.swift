@@ -17,6 +17,15 @@ final class PoolJob: @unchecked Sendable {
         let descriptors: [Int32]
         let worker: String
 
+        /// The bytes of it.
+        var size: Int {
+            switch place {
+            case .copied(let range, _): range.count
+            case .leased(let bytes, _, _): bytes.count
+            case .values, .failed: 0
+            }
+        }
+
         enum Place {
             case copied(Range<Int>, threw: Bool)
             case leased(UnsafeRawBufferPointer, any AnyObject & Sendable, threw: Bool)
@@ -44,6 +53,8 @@ final class PoolJob: @unchecked Sendable {
     var waiters: [Notice] = []
     /// Whether answers are read before the end, as they come.
     var isReadAsItGoes = false
+    /// Who is told how far it has come.
+    var meter: ProgressMeter?
     /// Called once, by the pool's thread, when it has ended.
     var onEnd: (@Sendable () -> Void)?
     private let ended = Atomic<Bool>(false)
@@ -118,6 +129,9 @@ final class PoolJob: @unchecked Sendable {
         ended.store(true, ordering: .releasing)
     }
 
+    /// Whether answers have come that were not taken.
+    var hasAnswers: Bool { !answers.isEmpty }
+
     /// Takes the answers that have come since the last call, with their bytes, for a job that is read as it goes.
     func takeAnswers() -> (answers: [Answer], bytes: WireWriterBox) {
         defer {
@@ -143,7 +157,7 @@ final class PoolJob: @unchecked Sendable {
     }
 
     /// The values of an answer that was not encoded; throws the error that the answer is.
-    func values(of answer: Answer) throws -> [any Sendable] {
+    static func values(of answer: Answer) throws -> [any Sendable] {
         switch answer.place {
         case .values(let values): return values
         case .failed(let error): throw error

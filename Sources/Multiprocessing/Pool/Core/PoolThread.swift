@@ -101,6 +101,8 @@ extension PoolCore {
             }
             for callback in called { callback() }
             if isOver { break }
+            // Meanwhile everything may have ended, of which nobody tells twice.
+            if !called.isEmpty { continue }
             if withLock({ session.needsMaintenance }) { session.maintain() }
             switch withLock({ role(&seen) }) {
             case .lead:
@@ -126,7 +128,7 @@ extension PoolCore {
     ///
     /// As long as somebody submits one call after the other, that thread collects results as it goes, and a second one would only be in its way.
     private func role(_ seen: inout UInt64) -> Role {
-        guard machine.running > 0 || machine.waiting > 0, !isLed, callbacks.isEmpty else { return .sleep }
+        guard machine.isBusy, !isLed, callbacks.isEmpty else { return .sleep }
         if capabilities.runsOnCallers {
             guard session.hasTask(for: .poolThread) else { return .sleep }
             isLed = true

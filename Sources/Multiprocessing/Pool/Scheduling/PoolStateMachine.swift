@@ -105,6 +105,9 @@ struct PoolStateMachine<Owner> {
     /// Pieces in attempts.
     private(set) var running = 0
 
+    /// Whether there is something to wait for: pieces, or attempts of which all pieces were answered and whose end was not heard of.
+    var isBusy: Bool { waiting > 0 || attempts.count > 0 }
+
     // MARK: - Submitting
 
     /// Adds a job without pieces.

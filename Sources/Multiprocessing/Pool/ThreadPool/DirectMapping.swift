@@ -69,19 +69,26 @@ struct DirectMapping<T: Sendable, R: Sendable> {
     // MARK: - Submitting
 
     /// Submits the items; all results come together.
-    func run(_ items: some Collection<T>, _ callbacks: Callbacks<[R]> = Callbacks()) throws -> AsyncResult<[R]> {
+    func run(
+        _ items: some Collection<T>,
+        _ callbacks: Callbacks<[R]> = Callbacks(),
+        progress: PoolProgress? = nil
+    ) throws -> AsyncResult<[R]> {
         let count = items.count
         let result = AsyncResult(core, job) { job in try Self.results(of: job, count: count) }
         result.call(callbacks)
-        try submit(items)
+        try submit(items, progress)
         return result
     }
 
     /// Submits the items; each has an outcome of its own.
-    func runEach(_ items: some Collection<T>) throws -> AsyncResult<[Result<R, any Error>]> {
+    func runEach(
+        _ items: some Collection<T>,
+        progress: PoolProgress? = nil
+    ) throws -> AsyncResult<[Result<R, any Error>]> {
         let count = items.count
         let result = AsyncResult(core, job) { job in try Self.outcomes(of: job, count: count) }
-        try submit(items)
+        try submit(items, progress)
         return result
     }
 
@@ -90,8 +97,9 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         pieceSize ?? max(1, min(1024, count / (core.session.parallelism * 64)))
     }
 
-    private func submit(_ items: some Collection<T>) throws {
+    private func submit(_ items: some Collection<T>, _ progress: PoolProgress?) throws {
         let size = core.withLock { self.size(for: items.count) }
+        job.meter = progress.map { ProgressMeter($0, total: items.count, itemsPerPiece: size) }
         let block = TaskInput.Block()
         var index = items.startIndex
         while index != items.endIndex {
@@ -106,7 +114,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
     // MARK: - Results
 
     private static func values(_ job: PoolJob, _ answer: PoolJob.Answer) throws -> [R] {
-        try job.values(of: answer).flatMap { value in
+        try PoolJob.values(of: answer).flatMap { value in
             guard let results = value as? [R] else { throw PoolError(.engine, "a piece of a map has other results") }
             return results
         }

@@ -14,9 +14,10 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [R] {
-        try DirectMapping(self, chunkSize, options, function).run(items).get()
+        try DirectMapping(self, chunkSize, options, function).run(items, progress: progress).get()
     }
 
     /// Calls `function` for each of `items` on the pool's threads and returns the results in the order of the items, without blocking a thread of Swift's. Cancelling the task ends the calls.
@@ -24,9 +25,10 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [R] {
-        try await DirectMapping(self, chunkSize, options, function).run(items).value
+        try await DirectMapping(self, chunkSize, options, function).run(items, progress: progress).value
     }
 
     /// Calls the asynchronous `function` for each of `items`, as many at a time as there are threads, and returns the results in the order of the items. Cancelling the task cancels the calls.
@@ -34,9 +36,10 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [R] {
-        try await DirectMapping(self, chunkSize, options, function).run(items).value
+        try await DirectMapping(self, chunkSize, options, function).run(items, progress: progress).value
     }
 
     // MARK: - map with a context
@@ -48,9 +51,12 @@ extension ThreadPool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) throws -> [R] {
-        try map(items, chunkSize: chunkSize, options: options) { item throws -> R in try function(item, context) }
+        try map(items, chunkSize: chunkSize, options: options, progress: progress) { item throws -> R in
+            try function(item, context)
+        }
     }
 
     /// As `map`, with a value that every call gets.
@@ -59,10 +65,11 @@ extension ThreadPool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) async throws -> [R] {
         let body: @Sendable (T) throws -> R = { try function($0, context) }
-        return try await DirectMapping(self, chunkSize, options, body).run(items).value
+        return try await DirectMapping(self, chunkSize, options, body).run(items, progress: progress).value
     }
 
     /// As `map`, with a value that every call gets.
@@ -71,10 +78,11 @@ extension ThreadPool {
         with context: C,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) async throws -> [R] {
         let body: @Sendable (T) async throws -> R = { try await function($0, context) }
-        return try await DirectMapping(self, chunkSize, options, body).run(items).value
+        return try await DirectMapping(self, chunkSize, options, body).run(items, progress: progress).value
     }
 
     // MARK: - mapAsync
@@ -121,9 +129,11 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws -> [Result<R, any Error>] {
-        try DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(items).get()
+        try DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(items, progress: progress)
+            .get()
     }
 
     /// As `map`, but each item has an outcome of its own.
@@ -131,9 +141,13 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) async throws -> [Result<R, any Error>] {
-        try await DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(items).value
+        try await DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(
+            items,
+            progress: progress
+        ).value
     }
 
     /// As `map`, but each item has an outcome of its own.
@@ -141,9 +155,13 @@ extension ThreadPool {
         _ items: some Collection<T>,
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
+        progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) async throws -> [Result<R, any Error>] {
-        try await DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(items).value
+        try await DirectMapping(self, chunkSize, options, isElementwise: true, function).runEach(
+            items,
+            progress: progress
+        ).value
     }
 
     // MARK: - starmap
@@ -176,7 +194,7 @@ extension ThreadPool {
         _ arguments: [(repeat each A)],
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R
     ) async throws -> [R] {
         let body: @Sendable (SendableBox<(repeat each A)>) async throws -> R = { box in
             try await function(repeat each box.value)

@@ -28,7 +28,7 @@ public final class ThreadPool: WorkerPool {
         var specification = WorkerSpecification(count: count)
         specification.name = "ThreadPool\(ProcessIdentity.nextPoolNumber())"
         if let initializer { specification.initializer = TaskFunction(.sync { _ in try initializer() }) }
-        core = try PoolCore(ThreadEngine(), specification)
+        core = try PoolCore(ThreadEngine(), specification, QueueLimit())
     }
 
     deinit {

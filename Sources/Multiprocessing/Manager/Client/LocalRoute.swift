@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import Glibc
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// The way to a manager of this machine: the door, through which a process makes itself a channel, and the pages that tell how the manager ended.
+final class LocalRoute: Sendable {
+    let door: SharedDescriptor
+    let epitaph: Epitaph
+
+    init(door: SharedDescriptor, epitaph: Epitaph) {
+        self.door = door
+        self.epitaph = epitaph
+    }
+
+    /// Makes a channel to the process that serves.
+    func openChannel() throws -> ClientChannel {
+        let deaths = epitaph.deaths
+        return ClientChannel(try openLink()) { [epitaph] in epitaph.read(after: deaths) }
+    }
+
+    /// Makes a link to the process that serves.
+    func openLink() throws -> RingLink {
+        let (here, there) = try RingLink.pair(duplex: true)
+        try bring(Connection(there))
+        return here
+    }
+
+    /// Hands the server's end of a connection in.
+    ///
+    /// - Throws: `ManagerLost` when nobody is behind the door.
+    func bring(_ connection: Connection) throws {
+        let message = OutgoingMessage()
+        try message.encode(connection)
+        do {
+            try knock(message)
+        } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
+            throw epitaph.read(after: 0)
+        }
+    }
+
+    /// Sends a message through the door.
+    private func knock(_ message: OutgoingMessage) throws {
+        let number = try OwnedDescriptor(checking: mp_duplicate(door.number), "opening the door of a manager")
+        let link = Link(number)
+        try message.withBytes { bytes throws(SystemError) in
+            try link.send(.connect, bytes, descriptors: message.descriptors)
+        }
+    }
+
+    /// Attaches what another process needs to be a client, and says what it is.
+    func encode(type: Any.Type, to encoder: any Encoder) throws -> [UInt32] {
+        [
+            try HandleMemory.index(of: door.number, owner: door, type: type, in: encoder),
+            try HandleMemory.index(of: epitaph.descriptor, owner: epitaph, type: type, in: encoder),
+        ]
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Multiprocessing
+import Testing
+
+/// The code of the guide "Sharing values through a manager".
+@Suite(.timeLimit(.minutes(2)))
+struct SharingThroughAManagerTests {
+    @Test func `overview`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let list = try manager.list(of: String.self)
+            let process = ChildProcess { try list.append("Hello") }
+            try process.start()
+            try process.join()
+            try process.close()
+            try checkEqual("\(try list.value())", #"["Hello"]"#)
+        }
+    }
+
+    @Test func `values of your own`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let counter = try manager.host { WordCounter() }
+            let total = try counter.withValue { $0.add("Hello") }
+            try checkEqual(total, 1)
+            let word = "Hello"
+            try checkEqual(try counter.withValue(with: word) { counter, word in counter.add(word) }, 2)
+        }
+    }
+
+    @Test func `handles`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let row = try manager.list(of: Int.self)
+            let rows = try manager.list([row])
+            try rows.element(at: 0).append(1)
+            try checkEqual(try row.value(), [1])
+        }
+    }
+
+    @Test func `when the manager ends`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let list = try manager.list([1])
+            do {
+                _ = try list.managed.withValue { $0[7] }
+                try check(false)
+            } catch let lost as ManagerLost {
+                try check("\(lost)".contains("Fatal error: Index out of range"), "\(lost)")
+            }
+        }
+    }
+}

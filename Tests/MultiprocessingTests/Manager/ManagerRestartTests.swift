@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct ManagerRestartTests {
+    @Test func `a manager comes back with fresh values, and all handles stand for these`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let start = 5
+            let number = try manager.host { start }
+            let list = try manager.list([1, 2])
+            try list.append(3)
+            let (here, there) = try Connection.pipe()
+            let (news, teller) = try Connection.pipe()
+            let process = ChildProcess {
+                try number.withValue { $0 += 100 }
+                try teller.send("ready")
+                _ = try there.receive(String.self)
+                // Its handle is of the manager that is gone; the call goes to the one that came.
+                while true {
+                    do {
+                        try teller.send("\(try number.withValue { $0 })")
+                        return
+                    } catch is ManagerLost {}
+                }
+            }
+            try process.start()
+            there.close()
+            teller.close()
+            try checkEqual(try news.receive(String.self), "ready")
+            for round in 0..<3 {
+                let pid = manager.processIdentifier
+                let index = 9
+                let lost = try managerLost { try list.managed.withValue { $0[index] } }
+                try checkEqual(lost.code, .crashed)
+                try checkEqual(lost.processIdentifier, pid)
+                var value: [Int]?
+                // A call that came before the channel was known to be gone is lost too.
+                while value == nil { value = try? list.value() }
+                try checkEqual(value, [1, 2])
+                try list.append(round)
+                try check(manager.isAlive)
+                try check(manager.processIdentifier != pid)
+            }
+            try here.send("go on")
+            try checkEqual(try news.receive(String.self), "5")
+            try process.join()
+            try process.close()
+            // New values get numbers of their own.
+            let other = try manager.list(["a"])
+            try checkEqual(try other.value(), ["a"])
+            try checkEqual(try list.value(), [1, 2, 2])
+            try manager.shutdown()
+            try checkEqual(try managerLost { try list.count() }.code, .shutDown)
+        }
+    }
+
+    @Test func `a manager that dies again and again stays dead`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues(limit: 2))
+            let number = try manager.host { 1 }
+            var deaths = Set<Int32>()
+            while manager.isAlive {
+                let index = 3
+                deaths.insert(try managerLost { try number.withValue { _ in [0][index] } }.processIdentifier)
+            }
+            try checkEqual(deaths.count, 3)
+            try checkEqual(try managerLost { try number.withValue { $0 } }.code, .crashed)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Synchronization
+import Testing
+
+private func square(_ n: Int) -> Int { n * n }
+private func count(_ bytes: [UInt8]) -> Int { bytes.count }
+
+@Suite struct PoolLimitTests {
+    @Test(.timeLimit(.minutes(2)))
+    func `trySubmit returns nil when the queue is full, and a result when there is room`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 10))
+            let gate = try Event()
+            let held = try pool.applyAsync { _ = try gate.wait() }
+            var accepted: [AsyncResult<Int>] = []
+            while let result = try pool.trySubmit(square, accepted.count) {
+                accepted.append(result)
+                try check(accepted.count < 10_000, "the limit is not held")
+            }
+            try check(accepted.count >= 10)
+            try checkEqual(try pool.trySubmit(square, 1) == nil, true)
+            gate.set()
+            try held.get()
+            for (n, result) in accepted.enumerated() { try checkEqual(try result.get(), n * n) }
+            try checkEqual(try pool.trySubmit(square, 9)?.get(), 81)
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func `the bytes of arguments count as well`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(bytes: 1 << 20))
+            let gate = try Event()
+            let held = try pool.applyAsync { _ = try gate.wait() }
+            var accepted: [AsyncResult<Int>] = []
+            while let result = try pool.trySubmit(count, [UInt8](repeating: 1, count: 100_000)) {
+                accepted.append(result)
+                try check(accepted.count < 1000, "the limit is not held")
+            }
+            gate.set()
+            try held.get()
+            for result in accepted { try checkEqual(try result.get(), 100_000) }
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func `who submits to a full queue waits, blocking or suspended, and all is done`()
+        async throws
+    {
+        try await isolated {
+            let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 4))
+            let results = try (0..<500).map { try pool.applyAsync(square, $0) }
+            for (n, result) in results.enumerated() { try checkEqual(try result.get(), n * n) }
+            try checkEqual(try pool.map(0..<5000, chunkSize: 1, square), (0..<5000).map(square))
+            try checkEqual(try pool.mapAsync(0..<5000, chunkSize: 3, square).get(), (0..<5000).map(square))
+            pool.terminate()
+            try pool.join()
+        }
+        try await ChildProcess.run(timeout: .seconds(60)) {
+            let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 4))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for n in 0..<200 { group.addTask { try checkEqual(try await pool.apply(square, n), n * n) } }
+                group.addTask {
+                    try checkEqual(try await pool.map(0..<2000, chunkSize: 1, square), (0..<2000).map(square))
+                }
+                try await group.waitForAll()
+            }
+            pool.terminate()
+            try await pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func `who waits for room is told when the pool is terminated`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
+            let held = try pool.applyAsync { while true { pause() } }
+            let error = try onThreadAsync {
+                do {
+                    while true { _ = try pool.applyAsync(square, 1) }
+                } catch let error as PoolError { return error.code }
+            }
+            try checkEventually("the queue is not full") { pool.statistics.waiting >= 1 }
+            pool.terminate()
+            try checkEqual(try error.get(), .notRunning)
+            _ = try checkThrows(PoolError.self) { try held.get() }
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `limits below one are refused`() async throws {
+        try await isolated {
+            for limit in [QueueLimit(tasks: 0), QueueLimit(bytes: 0)] {
+                let error = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, queueLimit: limit) }
+                try checkEqual(error.code, .invalidArgument)
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func `a function can take either pool`() async throws {
+        try await isolated {
+            func sums(_ pool: some WorkerPool) throws -> [Int] {
+                var sums = [try pool.map(0..<10, square).reduce(0, +)]
+                sums.append(try pool.mapResults(0..<10, square).map { try $0.get() }.reduce(0, +))
+                for results in [pool.imap(0..<10, square), pool.imapUnordered(0..<10, square)] {
+                    var sum = 0
+                    while let result = try results.next() { sum += result }
+                    sums.append(sum)
+                }
+                return sums
+            }
+            let threads = try ThreadPool(threads: 2)
+            try checkEqual(try sums(threads), [285, 285, 285, 285])
+            threads.terminate()
+            try threads.join()
+            try withPool(processes: 2) { try checkEqual(try sums($0), [285, 285, 285, 285]) }
+        }
+    }
+}
