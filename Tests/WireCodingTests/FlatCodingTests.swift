@@ -3,12 +3,12 @@
 internal import MultiprocessingWireCoding
 internal import Testing
 
-private struct Particle: BitwiseCodable, Equatable {
+private struct Speck: BitwiseCodable, Equatable {
     var position: SIMD3<Float> = [1, 2, 3]
     var mass = 4.0
 }
 
-private struct Person: Codable, Equatable {
+private struct Writer: Codable, Equatable {
     var name = "Ada"
 }
 
@@ -79,8 +79,8 @@ struct FlatCodingTests {
         try expectFlat(true)
         try expectFlat([true, false])
         for count in [0, 1, 30, 31, 32, 127, 128, 20_000] { try expectFlat(String(repeating: "ä", count: count)) }
-        try expectFlat(Particle())
-        try expectFlat([Particle](repeating: Particle(), count: 1000))
+        try expectFlat(Speck())
+        try expectFlat([Speck](repeating: Speck(), count: 1000))
         try expectFlat(SIMD4<Int32>(1, 2, 3, 4))
         try expectFlat([UInt8](repeating: 7, count: 100_000))
         try expectFlat(Int??.some(.none))
@@ -90,8 +90,8 @@ struct FlatCodingTests {
     }
 
     @Test func `what takes more than a copy, or runs the program's own code, is not flat`() {
-        #expect(FlatCoding(Person.self) == nil)
-        #expect(FlatCoding(Person?.self) == nil)
+        #expect(FlatCoding(Writer.self) == nil)
+        #expect(FlatCoding(Writer?.self) == nil)
         #expect(FlatCoding([String].self) == nil)
         #expect(FlatCoding([[Int]].self) == nil)
         #expect(FlatCoding([String: Int].self) == nil)
