@@ -105,7 +105,8 @@ let package = Package(
         .testTarget(
             name: "MultiprocessingTests",
             dependencies: [
-                "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives", "MultiprocessingWireCoding",
+                "CMultiprocessing", "Multiprocessing", "MultiprocessingFunctions", "MultiprocessingPrimitives",
+                "MultiprocessingWireCoding",
             ],
             swiftSettings: settings
         ),

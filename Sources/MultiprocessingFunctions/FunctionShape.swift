@@ -35,7 +35,7 @@ struct SyncFunction<each Argument, Result> {
 
 /// An asynchronous function with arguments and a result.
 struct AsyncFunction<each Argument, Result> {
-    var body: @Sendable (repeat each Argument) async throws -> Result
+    var body: @Sendable @concurrent (repeat each Argument) async throws -> Result
 }
 
 /// A synchronous function with arguments and no result.
@@ -45,7 +45,7 @@ struct SyncProcedure<each Argument> {
 
 /// An asynchronous function with arguments and no result.
 struct AsyncProcedure<each Argument> {
-    var body: @Sendable (repeat each Argument) async throws -> Void
+    var body: @Sendable @concurrent (repeat each Argument) async throws -> Void
 }
 
 /// A synchronous function without arguments that returns a result.

@@ -33,7 +33,9 @@ package struct PortableFunction {
     }
 
     /// An asynchronous function with a result.
-    package init<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) async throws -> R) {
+    package init<each A: Portable, R: Portable>(
+        _ body: @escaping @Sendable @concurrent (repeat each A) async throws -> R
+    ) {
         self.init([.hasResult, .isAsync], Self.types(TypeList<repeat each A>.self), R.self, AsyncFunction(body: body))
     }
 
@@ -43,7 +45,8 @@ package struct PortableFunction {
     }
 
     /// An asynchronous function without a result.
-    package init<each A: Portable>(procedure body: @escaping @Sendable (repeat each A) async throws -> Void) {
+    package init<each A: Portable>(procedure body: @escaping @Sendable @concurrent (repeat each A) async throws -> Void)
+    {
         self.init([.isAsync], Self.types(TypeList<repeat each A>.self), nil, AsyncProcedure(body: body))
     }
 

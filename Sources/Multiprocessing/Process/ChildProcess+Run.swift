@@ -95,7 +95,7 @@ extension ChildProcess {
     @_disfavoredOverload  // a trailing closure without arguments is meant for the others
     public static func run<each A: Codable & Sendable, R: Codable & Sendable>(
         timeout: Duration? = nil,
-        target: @escaping @Sendable (repeat each A) async throws -> R,
+        target: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         arguments: repeat each A
     ) async throws -> R {
         try await Run(.function(target, repeat each arguments), timeout).wait {

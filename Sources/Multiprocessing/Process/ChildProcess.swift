@@ -84,7 +84,7 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
 
     /// Creates a process that will call the asynchronous `target` with `arguments`.
     public convenience init<each A: Codable & Sendable>(
-        target: @escaping @Sendable (repeat each A) async throws -> Void,
+        target: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         arguments: repeat each A,
         name: String? = nil,
         daemon: Bool? = nil,

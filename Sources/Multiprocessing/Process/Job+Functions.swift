@@ -64,7 +64,7 @@ extension Job {
 
     /// The call of an asynchronous function without a result.
     static func procedure<each A: Portable>(
-        _ body: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ body: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) -> Job {
         let arguments = (repeat each arguments)
@@ -94,7 +94,7 @@ extension Job {
 
     /// The call of an asynchronous function with a result.
     static func function<each A: Portable, R: Portable>(
-        _ body: @escaping @Sendable (repeat each A) async throws -> R,
+        _ body: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) -> Job {
         let arguments = (repeat each arguments)

@@ -2,13 +2,13 @@
 
 import Foundation
 
-/// Counts the words of text files, each in a process of its own.
+/// Counts the words of text files in a pool of processes.
 @main
 enum WordCount {
     /// Prints a line for each file, and the sum. The exit code is 1 when a file could not be counted.
-    static func main() async {
+    static func main() async throws {
         let arguments = CommandLine.arguments.dropFirst()
-        let counts = await Count.all(arguments.isEmpty ? Documents.ofThisRepository : Array(arguments))
+        let counts = try await Count.all(arguments.isEmpty ? Documents.ofThisRepository : Array(arguments))
 
         var sum = 0
         var lost = 0

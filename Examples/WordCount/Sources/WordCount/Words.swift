@@ -4,7 +4,7 @@ import Foundation
 
 /// Counts words the way a careless library does: text that is not UTF-8 is a programmer error to it, and traps.
 enum Words {
-    /// Returns how many words the file has. Runs in a process of its own.
+    /// Returns how many words the file has. Runs in a process of the pool.
     ///
     /// - Throws: `Unreadable`, which arrives in the parent as what it is because it is `Codable`.
     static func count(inFile path: String) throws -> Int {

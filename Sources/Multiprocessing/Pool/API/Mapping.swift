@@ -38,6 +38,7 @@ struct Mapping<T, R: Codable & Sendable> {
         self.coding = coding
         core = pool.core
         try core.checkProcess()
+        let chunkSize = chunkSize ?? core.chunkSize
         let failsFast = !isElementwise
         // A deadline is that of one item, so it has to be known which one is at work.
         let isElementwise = isElementwise || options.timeout != nil
@@ -128,6 +129,7 @@ struct Mapping<T, R: Codable & Sendable> {
         var blocks = MappingBlocks(items, size, job, coding)
         do {
             while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }
@@ -144,6 +146,7 @@ struct Mapping<T, R: Codable & Sendable> {
         var blocks = MappingBlocks(items, size, job, coding)
         do {
             while let block = try blocks.next() {
+                try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }

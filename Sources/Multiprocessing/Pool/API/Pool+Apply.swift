@@ -32,7 +32,7 @@ extension Pool {
     /// Calls the asynchronous `function` with `arguments` in a worker and returns its result. Cancelling the task ends the call.
     public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
         try await result(PortableFunction(function), options, repeat each arguments).value
@@ -65,7 +65,7 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R> {
         let result: AsyncResult<R> = try result(
@@ -106,7 +106,7 @@ extension Pool {
     @_disfavoredOverload  // a closure with a result is meant for the others
     public func apply<each A: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) async throws {
         try await procedure(PortableFunction(procedure: function), options, repeat each arguments).value
@@ -137,7 +137,7 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable () -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> Void,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void> {
         let result = try procedure(

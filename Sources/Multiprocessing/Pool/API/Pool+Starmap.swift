@@ -47,7 +47,7 @@ extension Pool {
         _ arguments: [(repeat each A)],
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R
     ) async throws -> [R] {
         let mapping: Mapping<(repeat each A), R> = try starMapping(
             R.self,
@@ -84,7 +84,7 @@ extension Pool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable ([R]) -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R
     ) throws -> AsyncResult<[R]> {
         try starMapping(R.self, chunkSize, options, PortableFunction(function))
             .start(arguments, Callbacks(onSuccess: onSuccess, onFailure: onFailure))

@@ -109,7 +109,7 @@ public protocol WorkerPool: AnyObject, Sendable {
     /// Calls the asynchronous `function` with `arguments` and returns its result.
     func apply<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R
 
@@ -127,7 +127,7 @@ public protocol WorkerPool: AnyObject, Sendable {
         options: TaskOptions,
         onSuccess: (@Sendable (R) -> Void)?,
         onFailure: (@Sendable (any Error) -> Void)?,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>
 
@@ -235,7 +235,7 @@ extension WorkerPool {
 
     /// Calls the asynchronous `function` with `arguments` and returns its result.
     public func apply<each A: Codable & Sendable, R: Codable & Sendable>(
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
         try await apply(options: TaskOptions(), function, repeat each arguments)
@@ -251,7 +251,7 @@ extension WorkerPool {
 
     /// Calls the asynchronous `function` with `arguments`; the result is there later.
     public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R> {
         try applyAsync(options: TaskOptions(), onSuccess: nil, onFailure: nil, function, repeat each arguments)

@@ -16,7 +16,10 @@ extension PoolCore {
 
     /// Lets the workers go once a closed pool has nothing to do; under the lock.
     func closeIfDone() {
-        if phase == .closing, machine.jobs.count == 0 { session.close(drain: true) }
+        guard phase == .closing, machine.jobs.count == 0 else { return }
+        session.close(drain: true)
+        // Where that leaves nothing of the pool, nobody else says so to the one who waits for it.
+        thread.wake()
     }
 
     /// Ends everything.

@@ -101,6 +101,8 @@ extension PoolCore {
             }
             for callback in called { callback() }
             if isOver { break }
+            // Meanwhile everything may have ended, of which nobody tells twice.
+            if !called.isEmpty { continue }
             if withLock({ session.needsMaintenance }) { session.maintain() }
             switch withLock({ role(&seen) }) {
             case .lead:

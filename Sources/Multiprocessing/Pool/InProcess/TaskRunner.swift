@@ -32,7 +32,8 @@ final class TaskRunner {
             _ = try call(direct, [()], task)
             return
         }
-        guard case .call(let function) = self.function(initializer) else { return }
+        // Not kept: initializers are numbered by themselves.
+        guard case .call(let function) = try decode(initializer) else { return }
         var reader = WireReader(UnsafeRawBufferPointer(start: nil, count: 0))
         switch try function.bind(argumentsFrom: &reader, userInfo: [:]) {
         case .sync(let body): _ = try body()
@@ -123,22 +124,26 @@ final class TaskRunner {
         if functions.count >= Self.mostFunctions { functions = [:] }
         let made: WorkerFunction
         do {
-            let userInfo: [CodingUserInfoKey: Any] = [
-                CarriedDescriptors.userInfoKey: CarriedDescriptors(
-                    received: function.descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
-                )
-            ]
-            made = try function.bytes.withUnsafeBytes { bytes in
-                var reader = WireReader(bytes)
-                return function.isMapping
-                    ? .mapping(try ReceivedMapping(from: &reader, userInfo: userInfo))
-                    : .call(try ReceivedFunction(from: &reader, userInfo: userInfo))
-            }
+            made = try decode(function)
         } catch {
             made = .failed(error)
         }
         functions[function.number] = made
         return made
+    }
+
+    private func decode(_ function: TaskFunction) throws -> WorkerFunction {
+        let userInfo: [CodingUserInfoKey: Any] = [
+            CarriedDescriptors.userInfoKey: CarriedDescriptors(
+                received: function.descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
+            )
+        ]
+        return try function.bytes.withUnsafeBytes { bytes in
+            var reader = WireReader(bytes)
+            return function.isMapping
+                ? .mapping(try ReceivedMapping(from: &reader, userInfo: userInfo))
+                : .call(try ReceivedFunction(from: &reader, userInfo: userInfo))
+        }
     }
 
     private func run(

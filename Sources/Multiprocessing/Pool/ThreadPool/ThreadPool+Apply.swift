@@ -27,7 +27,7 @@ extension ThreadPool {
     /// Calls the asynchronous `function` with `arguments`, keeping one of the pool's threads busy meanwhile, and returns its result. Cancelling the task cancels the call.
     public func apply<each A: Sendable, R: Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) async throws -> R {
         try await call(options, Callbacks(), Self.bind(function, repeat each arguments)).value
@@ -58,7 +58,7 @@ extension ThreadPool {
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
         onFailure: (@Sendable (any Error) -> Void)? = nil,
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R> {
         let callbacks = Callbacks(onSuccess: onSuccess, onFailure: onFailure)
@@ -77,7 +77,7 @@ extension ThreadPool {
     }
 
     private static func bind<each A: Sendable, R: Sendable>(
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) -> DirectFunction {
         .async { _ in try await function(repeat each arguments) }

@@ -194,7 +194,7 @@ extension ThreadPool {
         _ arguments: [(repeat each A)],
         chunkSize: Int? = nil,
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R
     ) async throws -> [R] {
         let body: @Sendable (SendableBox<(repeat each A)>) async throws -> R = { box in
             try await function(repeat each box.value)
