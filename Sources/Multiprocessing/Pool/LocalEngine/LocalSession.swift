@@ -58,7 +58,18 @@ final class LocalSession: EngineSession, @unchecked Sendable {
 
     var wantsTasks: Bool {
         guard !isBroken else { return false }
-        return idle.contains(where: \.canTakeFirst) || workers.contains(where: \.canTakeMore)
+        return mayBegin && idle.contains(where: \.canTakeFirst) || workers.contains(where: canTakeMore)
+    }
+
+    /// Whether one more worker may be at work: those that end after what they have count, so that never more are than there are to be.
+    private var mayBegin: Bool {
+        guard workers.count > target else { return true }
+        return workers.count { $0.phase != .ended && !$0.outstanding.isEmpty } < target
+    }
+
+    /// Whether a worker can be given a task to read ahead, or to begin with.
+    private func canTakeMore(_ worker: LocalWorker) -> Bool {
+        worker.canTakeMore && (!worker.outstanding.isEmpty || mayBegin)
     }
 
     func submit(_ task: TaskEnvelope) {
@@ -86,12 +97,12 @@ final class LocalSession: EngineSession, @unchecked Sendable {
 
     /// The worker for the next task: one that is idle, or else the one with the least to do of those that read ahead.
     private func choose() -> LocalWorker? {
-        while let worker = idle.popLast() {
+        while mayBegin, let worker = idle.popLast() {
             worker.isListedIdle = false
             if worker.canTakeFirst { return worker }
         }
         var best: LocalWorker?
-        for worker in workers where worker.canTakeMore {
+        for worker in workers where canTakeMore(worker) {
             if best.map({ worker.outstanding.count < $0.outstanding.count }) ?? true { best = worker }
         }
         return best
@@ -151,7 +162,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     func rebalance(_ events: any EngineEvents) {
-        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty else { return }
+        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty, mayBegin else { return }
         // What was given to a worker that is still being started can be done at once here.
         if let unready = workers.first(where: { $0.phase == .starting && !$0.outstanding.isEmpty }) {
             for entry in unready.outstanding.all where takeBack(entry, from: unready) {
