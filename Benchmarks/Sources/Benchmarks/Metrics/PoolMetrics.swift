@@ -58,7 +58,9 @@ enum PoolMetrics {
             while let result = try results.next() { sum &+= result }
             keep(sum)
         },
-        rate("imap.default.rate", "imap over 1,000,000 Ints, chunks as the pool chooses", count: 1_000_000) { pool, count in
+        rate("imap.default.rate", "imap over 1,000,000 Ints, chunks as the pool chooses", count: 1_000_000) {
+            pool,
+            count in
             var sum = 0
             let results = pool.imap(0..<count, square)
             while let result = try results.next() { sum &+= result }
