@@ -18,13 +18,24 @@ package struct WireWriter: ~Copyable {
     /// The number of bytes that fit before the memory has to grow.
     @usableFromInline package private(set) var capacity = 0
 
+    /// Whether the memory is somebody else's.
+    private let isBorrowed: Bool
+
     /// Creates an empty writer with room for `capacity` bytes.
     package init(capacity: Int = 0) {
+        isBorrowed = false
         if capacity > 0 { grow(by: capacity) }
     }
 
+    /// Creates an empty writer into `memory`, which stays the caller's and must be enough for all that is written.
+    init(borrowing memory: UnsafeMutableRawPointer, capacity: Int) {
+        isBorrowed = true
+        base = memory
+        self.capacity = capacity
+    }
+
     deinit {
-        free(base)
+        if !isBorrowed { free(base) }
     }
 
     // MARK: - Primitive values
@@ -88,7 +99,7 @@ package struct WireWriter: ~Copyable {
     /// Forgets the bytes, and with `keepingCapacity` keeps the memory for the next message.
     package mutating func removeAll(keepingCapacity: Bool = true) {
         count = 0
-        guard !keepingCapacity else { return }
+        guard !keepingCapacity, !isBorrowed else { return }
         free(base)
         base = nil
         capacity = 0
@@ -154,6 +165,7 @@ package struct WireWriter: ~Copyable {
     @usableFromInline
     @inline(never)
     package mutating func grow(by byteCount: Int) {
+        precondition(!isBorrowed, "a value was longer than it had said")
         let (needed, overflow) = count.addingReportingOverflow(byteCount)
         precondition(!overflow, "a message cannot be longer than the address space")
         let larger = max(needed, capacity.multipliedReportingOverflow(by: 2).partialValue, 64)

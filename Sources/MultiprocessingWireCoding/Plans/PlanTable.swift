@@ -121,6 +121,10 @@ struct PlanReference {
     @inline(__always)
     var isLeaf: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isLeaf } }
 
+    /// Whether the plan is that of a flat type.
+    @inline(__always)
+    var isFlat: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isFlat } }
+
     /// Whether the plan is that of an optional type.
     @inline(__always)
     var isOptional: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isOptional } }
