@@ -9,11 +9,24 @@ struct Conductor {
 
     private let options: Options
     private let programs: Programs
+    /// The systems that were asked for and are there.
+    private let systems: [System]
 
     /// Creates a conductor that does what the user asked for.
     init(_ options: Options) throws {
         self.options = options
-        programs = try Programs()
+        let programs = try Programs()
+        self.programs = programs
+        systems =
+            options.list
+            ? []
+            : options.systems.filter { system in
+                let isThere = programs.isInstalled(system)
+                if !isThere {
+                    Console.say("\(system.rawValue) is left out: python3 has no module \(system.pythonModule ?? "")")
+                }
+                return isThere
+            }
     }
 
     /// Measures and prints.
@@ -79,7 +92,7 @@ struct Conductor {
     }
 
     private func systems(for metric: Metric) -> [System] {
-        ([.subject] + metric.peers).filter(options.systems.contains)
+        ([.subject] + metric.peers).filter(systems.contains)
     }
 
     private func needsBuild(_ metric: Metric) -> Bool {

@@ -6,7 +6,7 @@ internal import Measuring
 struct Options: Equatable, Sendable {
     /// What `--help` prints.
     static let usage = """
-        Usage: Benchmarks [--json] [--only PREFIX] [--systems self,cpython,limits,foundation,pointer] [--quick] [--list]
+        Usage: Benchmarks [--json] [--only PREFIX] [--systems self,cpython,loky,…] [--quick] [--list]
 
           --json      one line of JSON for each figure instead of a table
           --only      only metrics whose names begin so; may be given several times

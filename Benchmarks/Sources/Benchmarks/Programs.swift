@@ -34,9 +34,20 @@ struct Programs {
             return Program(executable: products + "/FoundationPeer", arguments: call + [system.option])
         case .cpython:
             return Program(executable: "python3", arguments: ["-B", package + "/Peers/cpython"] + call)
+        case .loky, .mpire, .fasterFIFO:
+            let arguments = ["-B", package + "/Peers/packages", system.rawValue] + call
+            return Program(executable: "python3", arguments: arguments)
         case .limits:
             return Program(executable: products + "/LimitsPeer", arguments: call + [ownExecutable])
         }
+    }
+
+    /// Whether a system that need not be installed is.
+    func isInstalled(_ system: System) -> Bool {
+        guard let module = system.pythonModule else { return true }
+        let code = "import importlib.util as u; print(u.find_spec('\(module)') is not None)"
+        let program = Program(executable: "python3", arguments: ["-c", code])
+        return (try? program.run(timeout: 30))?.hasPrefix("True") ?? false
     }
 
     /// Builds the peers that have to be compiled: `swift run` builds only what it runs.

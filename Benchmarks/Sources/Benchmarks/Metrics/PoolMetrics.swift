@@ -34,25 +34,35 @@ enum PoolMetrics {
             "call a function of an Int and get its result, one call after the other",
             unit: .microseconds,
             kind: .operation,
-            peers: [.cpython]
+            peers: [.cpython, .loky, .mpire]
         ) { context in
             try withPool(processes: workers) { pool in
                 try context.sampling.times { keep(try pool.apply(identity, 1)) }
             }
         },
-        rate("call.async.rate", "50,000 calls submitted, then all their results", count: 50_000) { pool, count in
+        rate("call.async.rate", "50,000 calls submitted, then all their results", count: 50_000, others: [.loky]) {
+            pool,
+            count in
             let results = try (0..<count).map { try pool.applyAsync(identity, $0) }
             for result in results { keep(try result.get()) }
         },
-        rate("map.chunk1.rate", "map over 100,000 Ints, one at a time", count: 100_000) { pool, count in
+        rate("map.chunk1.rate", "map over 100,000 Ints, one at a time", count: 100_000, others: [.loky, .mpire]) {
+            pool,
+            count in
             keep(try pool.map(0..<count, chunkSize: 1, square))
         },
-        rate("map.default.rate", "map over 2,000,000 Ints, chunks as the pool chooses", count: 2_000_000) {
+        rate(
+            "map.default.rate",
+            "map over 2,000,000 Ints, chunks as the pool chooses",
+            count: 2_000_000,
+            others: [.loky, .mpire]
+        ) {
             pool,
             count in
             keep(try pool.map(0..<count, square))
         },
-        rate("imap.unordered.rate", "imapUnordered over 100,000 Ints, one at a time", count: 100_000) { pool, count in
+        rate("imap.unordered.rate", "imapUnordered over 100,000 Ints, one at a time", count: 100_000, others: [.mpire])
+        { pool, count in
             var sum = 0
             let results = pool.imapUnordered(0..<count, chunkSize: 1, square)
             while let result = try results.next() { sum &+= result }
@@ -129,7 +139,7 @@ enum PoolMetrics {
         _ summary: String,
         _ body: @escaping @Sendable (Pool, [UInt8]) throws -> Void
     ) -> Metric {
-        Metric(name, summary, unit: .microseconds, kind: .cost, peers: [.cpython]) { context in
+        Metric(name, summary, unit: .microseconds, kind: .cost, peers: [.cpython, .loky]) { context in
             let argument = bytes(256 << 20)
             return try withPool(processes: workers) { pool in
                 try context.sampling.times { try body(pool, argument) }
@@ -141,9 +151,10 @@ enum PoolMetrics {
         _ name: String,
         _ summary: String,
         count: Int,
+        others: [System] = [],
         _ body: @escaping @Sendable (Pool, Int) throws -> Void
     ) -> Metric {
-        Metric(name, summary, unit: .perSecond, kind: .rate, peers: [.cpython]) { context in
+        Metric(name, summary, unit: .perSecond, kind: .rate, peers: [.cpython] + others) { context in
             try withPool(processes: workers) { pool in
                 try context.sampling.times { try body(pool, count) }.map { Double(count) / ($0 / 1e9) }
             }
