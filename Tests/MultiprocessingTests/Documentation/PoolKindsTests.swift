@@ -57,8 +57,25 @@ struct PoolKindsTests {
                 try checkEqual(last.withLock { $0 }, 3)
                 _ = try pool.map(files, progress: .terminal("hashing"), hash)
                 let table = "\(pool.statistics)"
-                try check(table.hasPrefix("worker                       pid    tasks      busy      idle   memory"))
+                try check(
+                    table.hasPrefix("worker                       pid    tasks      busy      idle  restarts   memory")
+                )
                 try check(table.hasSuffix("waiting, 0 workers lost"), table)
+            }
+        }
+    }
+
+    @Test func `what README shows`() async throws {
+        try await isolated {
+            try withPool(processes: 4) { pool in
+                let (files, settings) = (["a", "bb"], 3)
+                try checkEqual(try pool.map([1, 2, 3, 4, 5], square), [1, 4, 9, 16, 25])
+                try checkEqual(try pool.applyAsync(square, 5).get(timeout: .seconds(60)), 25)
+                let hashes = try pool.map(files, with: settings, progress: .terminal("hashing")) { file, settings in
+                    hash(file) * settings
+                }
+                try checkEqual(hashes, files.map { hash($0) * 3 })
+                for outcome in try pool.mapResults(files, hash) { _ = try outcome.get() }
             }
         }
     }
