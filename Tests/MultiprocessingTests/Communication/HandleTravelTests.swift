@@ -175,7 +175,7 @@ struct HandleTravelTests {
             defer { buffer.deallocate() }
             func receiveWrongly() throws {
                 for _ in 0..<3 { try here.send(lock) }
-                _ = try checkThrows(DecodingError.self) { _ = try there.receive(Int.self) }
+                _ = try checkThrows(DecodingError.self) { _ = try there.receive(String.self) }
                 _ = try checkThrows(DecodingError.self) { _ = try there.receive([UInt8].self) }
                 try check(try there.receiveBytes(into: buffer) > 0)
                 try here.send("in between")

@@ -8,7 +8,8 @@ enum ChannelMetrics {
     /// The metrics of this group.
     static let all =
         [
-            roundTrip(8, batch: 100), roundTrip(8, batch: 100, isPinned: true), roundTrip(65_536, batch: 10), roundTrip(1_048_576, batch: 1),
+            roundTrip(8, batch: 100), roundTrip(8, batch: 100, isPinned: true), roundTrip(65_536, batch: 10),
+            roundTrip(1_048_576, batch: 1),
         ] + [
             rate(8, count: 200_000, producers: 1) { number in number },
             rate(1024, count: 100_000, producers: 1) { number in [UInt8](repeating: UInt8(number & 0xff), count: 1024)
