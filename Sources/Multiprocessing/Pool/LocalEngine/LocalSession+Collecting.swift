@@ -98,7 +98,7 @@ extension LocalSession {
         case WorkerRecordKind.result:
             guard let entry = worker.settle(head.ticket) else { return false }
             worker.freeDefinitions()
-            worker.learn(envelope.nanoseconds)
+            worker.readingAhead.learn(envelope.nanoseconds)
             noteGoodStart(worker)
             if let loss = entry.loss {
                 // Too late, or cancelled as it was asked to.

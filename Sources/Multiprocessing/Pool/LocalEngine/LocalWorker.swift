@@ -60,8 +60,8 @@ final class LocalWorker: @unchecked Sendable {
     var started: Int64?
     /// Attempts it was given.
     var given = 0
-    /// Nanoseconds a task takes here, as far as is known.
-    var taskTime: Double?
+    /// How many tasks it should have.
+    var readingAhead = ReadingAhead()
     var stopIsPending = false
     /// Whether the last task did not fit into its lane; it has to take something first.
     private(set) var isFull = false
@@ -86,26 +86,13 @@ final class LocalWorker: @unchecked Sendable {
         results = LaneReader(memory.results)
     }
 
-    /// How many tasks it should have, the one at work included: many short ones, so that it never waits for the pool; a single long one, since others may be free sooner.
-    var depth: Int {
-        guard phase == .ready, let taskTime else { return 1 }
-        return max(1, min(256, Int(400_000 / max(taskTime, 1))))
-    }
-
     /// Whether it is without a task and can be given one.
     var canTakeFirst: Bool {
         (phase == .ready || phase == .starting) && outstanding.isEmpty && !isFull && !isInterrupted
     }
 
     /// Whether it can be given one more to read ahead.
-    var canTakeMore: Bool { phase == .ready && outstanding.count < depth && !isFull && !isInterrupted }
-
-    /// Learns how long a task took.
-    func learn(_ nanoseconds: Int64) {
-        let time = Double(max(nanoseconds, 1))
-        // Rises at once, so that little is read ahead behind long tasks; falls by and by.
-        taskTime = taskTime.map { time > $0 ? ($0 + 3 * time) / 4 : ($0 * 7 + time) / 8 } ?? time
-    }
+    var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
 
     /// Whether results are there.
     @inline(__always)
