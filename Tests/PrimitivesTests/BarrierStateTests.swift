@@ -19,6 +19,7 @@ extension PrimitivesTests {
                 kill(sleeper.pid, SIGSTOP)
                 try require(barrier.enter(), "not entered")
                 barrier.reset()
+                barrier.leave()
                 // A multiple of the number of generations that one word could remember.
                 let other = try ForkedProcess { try pass(barrier, times: 128) }
                 try pass(barrier, times: 128)

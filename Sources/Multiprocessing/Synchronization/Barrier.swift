@@ -91,12 +91,14 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     public func abort() {
         guard state.enter() else { return }
         state.abort()
+        state.leave()
     }
 
     /// Makes the barrier as new; those who wait get ``BrokenBarrier``. Waits for an action that is being run.
     public func reset() {
         guard state.enter() else { return }
         state.reset()
+        state.leave()
     }
 
     // MARK: - Questions

@@ -4,19 +4,15 @@
 //
 //   offset   size
 //        0     64   gate: a robust lock around every change; held while the action runs
-//       64     64   notice of even generations: posted by whoever is about to release, break or reset one (DeathNotice.swift)
+//       64     64   notice: posted by whoever is about to release, break or reset (DeathNotice.swift)
 //      128      4   phase, what sleepers watch: BROKEN (bit 0), generation (bits 1–31)
 //      132      4   number of parties
 //      136      8   arrivals: their number (bits 0–31) in the generation in bits 32–63; of another generation: none
-//      192     64   notice of odd generations
-//      256   2048   bit g % 16384: whether generation g failed; valid for the 16,383 generations before the present one
+//      192   2048   bit g % 16384: whether generation g failed; valid for the 16,383 generations before the present one
 //
 // Releasing a generation is one store to `phase`: arrivals of an old generation count for nothing, so there is nothing to reset and no state between "waiting" and "released". A party
 // that is killed while it waits has arrived: the others do not wait for it in this generation. One that is killed while it releases the others, or runs the action, leaves its notice
-// behind; the kernel wakes a sleeper for it, who breaks the barrier unless the generation had ended (the action may be half done) and wakes the rest.
-//
-// The others are woken after the gate is given up: where they run at once, in place of who woke them, they would find it closed at their next arrival, and go to sleep again for that. The notice is withdrawn
-// after that; meanwhile the next generation may be complete, which is why there are two. Only where more use the barrier than pass together, or break it, can the one after that come as early; it waits.
+// behind; the kernel wakes a sleeper for it, who breaks the barrier (the action may be half done) and wakes the rest.
 
 internal import Synchronization
 
@@ -26,15 +22,12 @@ package struct BarrierState: @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 
     /// The bytes a barrier takes up, which is also its alignment.
-    package static let size = 256 + failureWords * 8
+    package static let size = 192 + failureWords * 8
 
     /// How many words of 64 generations are remembered.
     private static let failureWords = 256
 
     private static let broken: UInt32 = 1
-
-    /// How long to wait before the next look at a notice that somebody else has posted.
-    private static let patience = Duration.microseconds(100)
 
     /// Creates a view of the barrier at `base`.
     package init(_ base: UnsafeMutableRawPointer) {
@@ -48,6 +41,7 @@ package struct BarrierState: @unchecked Sendable {
 
     /// The lock around every change.
     package var gate: RobustLock { RobustLock(base) }
+    private var notice: DeathNotice { DeathNotice(base + 64) }
     private var phase: SharedWord { SharedWord(base, offset: 128) }
 
     /// The number of parties that pass together.
@@ -57,15 +51,10 @@ package struct BarrierState: @unchecked Sendable {
         (base + 136).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    /// What is posted by whoever is about to end `generation`.
-    private func notice(of generation: UInt32) -> DeathNotice {
-        DeathNotice(base + (generation & 1 == 0 ? 64 : 192))
-    }
-
     /// The word and the bit in it that say whether `generation` failed.
     private func failure(of generation: UInt32) -> (word: UnsafeMutablePointer<Atomic<UInt64>>, bit: UInt64) {
         let word = Int(generation / 64) % Self.failureWords
-        return ((base + 256 + word * 8).assumingMemoryBound(to: Atomic<UInt64>.self), 1 << UInt64(generation % 64))
+        return ((base + 192 + word * 8).assumingMemoryBound(to: Atomic<UInt64>.self), 1 << UInt64(generation % 64))
     }
 
     // MARK: - Questions
@@ -105,9 +94,10 @@ package struct BarrierState: @unchecked Sendable {
     package func enter(cancellation: WaitCancellation? = nil) -> Bool {
         while true {
             switch try? gate.acquire(cancellation: cancellation) {
-            case .acquired?, .ownerDied?:
-                // Who died may have given the gate up before, and not have woken the others yet.
-                for parity: UInt32 in 0...1 where notice(of: parity).isLeftBehind { repair(notice(of: parity)) }
+            case .acquired?:
+                return true
+            case .ownerDied?:
+                repair()
                 return true
             case .cancelled?:
                 return false
@@ -124,8 +114,8 @@ package struct BarrierState: @unchecked Sendable {
         _ = gate.release(by: .thread)
     }
 
-    /// Ends what was begun by a thread that died and left `notice` behind.
-    private func repair(_ notice: DeathNotice) {
+    private func repair() {
+        guard notice.isLeftBehind else { return }
         let seen = arrivals.pointee.load(ordering: .relaxed)
         let phaseNow = phase.load()
         let wasComplete = UInt32(seen >> 32) == phaseNow >> 1 && UInt32(truncatingIfNeeded: seen) >= parties
@@ -135,62 +125,41 @@ package struct BarrierState: @unchecked Sendable {
         notice.clear()
     }
 
-    /// Sees to it that the others are woken, too, when this thread was woken in place of all because whoever was to do it died.
-    private func passOnWakeUp(in generation: UInt32) {
-        guard notice(of: generation).isLeftBehind, enter() else { return }
-        leave()
-    }
-
-    /// Posts the notice of the present generation, with the gate held, which may be given up and taken again meanwhile.
-    ///
-    /// - Returns: False when the phase has changed in that time; then nothing is posted.
-    private func postNotice() -> Bool {
-        let seen = phase.load()
-        let notice = self.notice(of: seen >> 1)
-        while case let posted = notice.word.load(), posted != 0 {
-            // By a thread that has yet to wake those of two generations ago, which is a matter of its getting a processor. To withdraw wakes nobody.
-            leave()
-            _ = notice.word.wait(while: posted, until: Deadline(timeout: Self.patience))
-            guard enter() else { continue }
-            if phase.load() != seen { return false }
-        }
-        notice.post()
-        return true
-    }
-
-    /// Ends a change with the notice of `generation` posted and the gate held: gives the gate up, and wakes everybody.
-    private func finish(_ generation: UInt32) {
-        leave()
+    /// Changes the phase and wakes everybody; with the notice posted, in case of a kill in between.
+    private func setPhase(_ value: UInt32) {
+        phase.exchange(value)
         phase.wake(Int32.max)
-        notice(of: generation).withdraw()
     }
 
-    /// Ends the present generation, for good or ill, and begins the next; with the notice posted. Nobody is woken yet.
+    /// Sees to it that the others are woken, too, when this thread was woken in place of all because whoever was to do it died.
+    private func passOnWakeUp() {
+        guard notice.isLeftBehind, enter() else { return }
+        leave()
+    }
+
+    /// Ends the present generation, for good or ill, and begins the next; with the notice posted.
     private func advance(failed: Bool) {
         let generation = phase.load() >> 1
         let (word, bit) = failure(of: generation)
         // Relaxed: written under the gate. Releasing, below: pairs with the load in `outcome`.
         let seen = word.pointee.load(ordering: .relaxed)
         word.pointee.store(failed ? seen | bit : seen & ~bit, ordering: .releasing)
-        phase.exchange((generation &+ 1) << 1)
+        setPhase((generation &+ 1) << 1)
     }
 
-    /// Breaks the barrier, and gives the gate up.
+    /// Breaks the barrier.
     package func abort() {
-        while !postNotice() {}
-        let phaseNow = phase.load()
-        phase.exchange(phaseNow | Self.broken)
-        finish(phaseNow >> 1)
+        notice.post()
+        setPhase(phase.load() | Self.broken)
+        notice.withdraw()
     }
 
-    /// Makes the barrier as new, and gives the gate up; those who wait get the error of a broken barrier.
+    /// Makes the barrier as new; those who wait get the error of a broken barrier.
     package func reset() {
-        repeat {
-            guard waiting > 0 || isBroken else { return leave() }
-        } while !postNotice()
-        let generation = phase.load() >> 1
+        guard waiting > 0 || isBroken else { return }
+        notice.post()
         advance(failed: true)
-        finish(generation)
+        notice.withdraw()
     }
 
     // MARK: - Waiting
@@ -216,40 +185,39 @@ package struct BarrierState: @unchecked Sendable {
         action: (() throws -> Void)?
     ) throws -> Outcome {
         guard enter(cancellation: cancellation) else { return .cancelled }
-        while true {
-            let phaseNow = phase.load()
-            guard phaseNow & Self.broken == 0 else {
-                leave()
-                return .broken
-            }
-            let generation = phaseNow >> 1
-            // Relaxed: under the gate.
-            let seen = arrivals.pointee.load(ordering: .relaxed)
-            let index = UInt32(seen >> 32) == generation ? UInt32(truncatingIfNeeded: seen) : 0
-            let isLast = index + 1 == parties
-            // Not the last any more if others went on meanwhile.
-            if isLast, !postNotice() { continue }
-            arrivals.pointee.store(UInt64(generation) << 32 | UInt64(index + 1), ordering: .relaxed)
-            guard isLast else {
-                leave()
-                return sleep(in: generation, index: Int(index), until: deadline, cancellation: cancellation)
-            }
-            try release(generation, action: action)
-            return .passed(Int(index))
+        let phaseNow = phase.load()
+        guard phaseNow & Self.broken == 0 else {
+            leave()
+            return .broken
         }
+        let generation = phaseNow >> 1
+        // Relaxed: under the gate.
+        let seen = arrivals.pointee.load(ordering: .relaxed)
+        let index = UInt32(seen >> 32) == generation ? UInt32(truncatingIfNeeded: seen) : 0
+        let isLast = index + 1 == parties
+        if isLast { notice.post() }
+        arrivals.pointee.store(UInt64(generation) << 32 | UInt64(index + 1), ordering: .relaxed)
+        guard isLast else {
+            leave()
+            return sleep(in: generation, index: Int(index), until: deadline, cancellation: cancellation)
+        }
+        try release(action: action)
+        return .passed(Int(index))
     }
 
     /// Runs the action and releases everybody; with the gate held and the notice posted, which are given up.
-    private func release(_ generation: UInt32, action: (() throws -> Void)?) throws {
+    private func release(action: (() throws -> Void)?) throws {
+        defer {
+            notice.withdraw()
+            leave()
+        }
         do {
             try action?()
         } catch {
-            phase.exchange(phase.load() | Self.broken)
-            finish(generation)
+            setPhase(phase.load() | Self.broken)
             throw error
         }
         advance(failed: false)
-        finish(generation)
     }
 
     private func sleep(
@@ -258,11 +226,10 @@ package struct BarrierState: @unchecked Sendable {
         until deadline: Deadline,
         cancellation: WaitCancellation?
     ) -> Outcome {
-        let notice = self.notice(of: generation)
         while true {
             _ = Spinning.wait { phase.load(.relaxed) != generation << 1 }
             if let passed = outcome(of: generation) {
-                passOnWakeUp(in: generation)
+                passOnWakeUp()
                 return passed ? .passed(index) : .broken
             }
             let seenNotice = notice.word.load()
@@ -280,10 +247,8 @@ package struct BarrierState: @unchecked Sendable {
             )
             guard result != .lookAgain else { continue }
             guard enter() else { continue }
-            if let passed = outcome(of: generation) {
-                leave()
-                return passed ? .passed(index) : .broken
-            }
+            defer { leave() }
+            if let passed = outcome(of: generation) { return passed ? .passed(index) : .broken }
             abort()
             return result == .cancelled ? .cancelled : .timedOut
         }

@@ -111,7 +111,7 @@ struct ManagerRowsTests {
                 }
             }
         }
-        #expect(access(path, F_OK) != 0)
+        if place == "path" { #expect(access(path, F_OK) != 0) }
     }
 
     @Test func `threads share a handle, and tasks of a pool get it as an argument`() async throws {
