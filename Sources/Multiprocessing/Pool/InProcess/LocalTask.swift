@@ -34,11 +34,16 @@ final class LocalTask: @unchecked Sendable {
             return
         }
         values = []
-        bytes = Array(unsafeUninitializedCapacity: envelope.input.size(of: envelope.pieces)) { buffer, count in
-            count = envelope.input.size(of: envelope.pieces)
-            guard let base = buffer.baseAddress else { return }
-            envelope.input.copy(envelope.pieces, to: UnsafeMutableRawPointer(base))
-        }
+        let size = envelope.input.size(of: envelope.pieces)
+        // The standard library notes the count of an array without capacity in memory that all empty arrays share: threads would race for it.
+        bytes =
+            size == 0
+            ? []
+            : Array(unsafeUninitializedCapacity: size) { buffer, count in
+                count = size
+                guard let base = buffer.baseAddress else { return }
+                envelope.input.copy(envelope.pieces, to: UnsafeMutableRawPointer(base))
+            }
         descriptors = Mutex(envelope.input.descriptors(of: envelope.pieces).map { fcntl($0, F_DUPFD_CLOEXEC, 3) })
     }
 
