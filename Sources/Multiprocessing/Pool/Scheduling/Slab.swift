@@ -20,10 +20,12 @@ struct Slab<Value> {
 
     private struct Place {
         var generation: UInt32
-        var value: Value?
+        var isTaken: Bool
     }
 
+    /// What is known of each place; apart from the values, which are large and counted, so that a look at a key copies none.
     private var places: [Place] = []
+    private var values: [Value?] = []
     private var free: [Int] = []
 
     /// How many values there are.
@@ -33,27 +35,30 @@ struct Slab<Value> {
     mutating func insert(_ value: Value) -> Key {
         count += 1
         if let index = free.popLast() {
-            places[index].value = value
+            values[index] = value
+            places[index].isTaken = true
             return Key(index: index, generation: places[index].generation)
         }
-        places.append(Place(generation: 1, value: value))
+        places.append(Place(generation: 1, isTaken: true))
+        values.append(value)
         return Key(index: places.count - 1, generation: 1)
     }
 
     /// Whether the value is still there.
     func contains(_ key: Key) -> Bool {
-        places.indices.contains(key.index) && places[key.index].generation == key.generation
-            && places[key.index].value != nil
+        guard key.index < places.count else { return false }
+        let place = places[key.index]
+        return place.isTaken && place.generation == key.generation
     }
 
     /// The value, if it is still there. Setting nil is no way to remove it.
     subscript(key: Key) -> Value? {
         _read {
-            if contains(key) { yield places[key.index].value } else { yield nil }
+            if contains(key) { yield values[key.index] } else { yield nil }
         }
         _modify {
             precondition(contains(key), "a value that was removed cannot be changed")
-            yield &places[key.index].value
+            yield &values[key.index]
         }
     }
 
@@ -62,7 +67,8 @@ struct Slab<Value> {
     mutating func remove(_ key: Key) -> Value? {
         guard contains(key) else { return nil }
         count -= 1
-        let value = places[key.index].value.take()
+        let value = values[key.index].take()
+        places[key.index].isTaken = false
         places[key.index].generation &+= 1
         if places[key.index].generation == 0 { places[key.index].generation = 1 }
         free.append(key.index)
@@ -72,7 +78,7 @@ struct Slab<Value> {
     /// The keys of all values.
     var keys: [Key] {
         places.indices.compactMap { index in
-            places[index].value == nil ? nil : Key(index: index, generation: places[index].generation)
+            places[index].isTaken ? Key(index: index, generation: places[index].generation) : nil
         }
     }
 }
