@@ -64,6 +64,8 @@ final class BitwiseArrayPlan<Element: Codable>: WirePlan<[Element]> {
     /// Creates the plan. Every pattern of bits must be an element.
     init() { super.init(isLeaf: true) }
 
+    override var bulk: BulkArrays? { BulkArrays(.raw, stride: MemoryLayout<Element>.stride) }
+
     override func encode(_ value: [Element], into writer: inout WireWriter) {
         value.withUnsafeBytes { writer.writePacked(.raw, $0, elementSize: MemoryLayout<Element>.stride) }
     }

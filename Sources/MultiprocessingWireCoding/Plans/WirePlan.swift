@@ -11,6 +11,9 @@ class AnyPlan {
     /// Whether the plan is that of an optional type.
     var isOptional: Bool { false }
 
+    /// How values are carried if they are arrays whose elements are copied as they lie in memory.
+    var bulk: BulkArrays? { nil }
+
     /// Creates a plan.
     init(isLeaf: Bool) {
         self.isLeaf = isLeaf

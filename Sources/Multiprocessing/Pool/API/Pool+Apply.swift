@@ -239,8 +239,8 @@ extension Pool {
         )
         job.take(block)
         let result = AsyncResult(core, job, keeping: self) { job in
-            guard let answer = job.answers.first else { throw PoolError(.engine, "a call has ended without an answer") }
-            return try job.read(answer, decode)
+            guard !job.answers.isEmpty else { throw PoolError(.engine, "a call has ended without an answer") }
+            return try job.answers.read(0, decode)
         }
         result.call(callbacks)
         return result

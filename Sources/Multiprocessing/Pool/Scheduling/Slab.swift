@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Values found by number in constant time, whose numbers are used again but never mistaken: each carries the generation of its place.
-struct Slab<Value> {
+///
+/// Values are plain bits, so that reading one copies nothing but what is read, and changing one happens in its place.
+struct Slab<Value: BitwiseCopyable> {
     /// The number of a value: its place, and above that the generation.
-    struct Key: Hashable, Sendable {
+    struct Key: Hashable, Sendable, BitwiseCopyable {
         let number: UInt64
 
-        fileprivate var index: Int { Int(truncatingIfNeeded: number & 0xffff_ffff) }
+        /// The place: small, and used again once the value is removed.
+        var index: Int { Int(truncatingIfNeeded: number & 0xffff_ffff) }
         fileprivate var generation: UInt32 { UInt32(truncatingIfNeeded: number >> 32) }
 
         init(number: UInt64) {
@@ -18,9 +21,11 @@ struct Slab<Value> {
         }
     }
 
-    private struct Place {
+    private struct Place: BitwiseCopyable {
         var generation: UInt32
-        var value: Value?
+        /// Whether a value is here; otherwise what is left of the last one.
+        var isTaken: Bool
+        var value: Value
     }
 
     private var places: [Place] = []
@@ -33,23 +38,31 @@ struct Slab<Value> {
     mutating func insert(_ value: Value) -> Key {
         count += 1
         if let index = free.popLast() {
+            places[index].isTaken = true
             places[index].value = value
             return Key(index: index, generation: places[index].generation)
         }
-        places.append(Place(generation: 1, value: value))
+        places.append(Place(generation: 1, isTaken: true, value: value))
         return Key(index: places.count - 1, generation: 1)
     }
 
     /// Whether the value is still there.
+    @inline(__always)
     func contains(_ key: Key) -> Bool {
-        places.indices.contains(key.index) && places[key.index].generation == key.generation
-            && places[key.index].value != nil
+        let index = key.index
+        return index < places.count && places[index].generation == key.generation && places[index].isTaken
     }
 
-    /// The value, if it is still there. Setting nil is no way to remove it.
-    subscript(key: Key) -> Value? {
+    /// The value, if it is still there.
+    @inline(__always)
+    subscript(key: Key) -> Value? { contains(key) ? places[key.index].value : nil }
+
+    /// The value, which must be there.
+    @inline(__always)
+    subscript(existing key: Key) -> Value {
         _read {
-            if contains(key) { yield places[key.index].value } else { yield nil }
+            precondition(contains(key), "a value that was removed cannot be read")
+            yield places[key.index].value
         }
         _modify {
             precondition(contains(key), "a value that was removed cannot be changed")
@@ -62,17 +75,17 @@ struct Slab<Value> {
     mutating func remove(_ key: Key) -> Value? {
         guard contains(key) else { return nil }
         count -= 1
-        let value = places[key.index].value.take()
+        places[key.index].isTaken = false
         places[key.index].generation &+= 1
         if places[key.index].generation == 0 { places[key.index].generation = 1 }
         free.append(key.index)
-        return value
+        return places[key.index].value
     }
 
     /// The keys of all values.
     var keys: [Key] {
         places.indices.compactMap { index in
-            places[index].value == nil ? nil : Key(index: index, generation: places[index].generation)
+            places[index].isTaken ? Key(index: index, generation: places[index].generation) : nil
         }
     }
 }

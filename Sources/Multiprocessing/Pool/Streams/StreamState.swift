@@ -6,39 +6,29 @@
 //       ▲                                                                               │
 //       └──────────────────────────── room, as far as ReadAhead allows ◀────────────────┘
 
-internal import Glibc
 internal import MultiprocessingWireCoding
 
 /// Answers that were taken out of a job together, with their bytes.
 ///
 /// `@unchecked Sendable` is safe because nothing in it changes, and memory that answers point to is kept, unchanged, by their leases.
 final class TakenAnswers: @unchecked Sendable {
-    private let answers: [PoolJob.Answer]
-    private let bytes: WireWriterBox
+    private let answers: AnswerList
 
-    init(_ taken: (answers: [PoolJob.Answer], bytes: WireWriterBox)) {
-        (answers, bytes) = taken
+    init(_ taken: consuming AnswerList) {
+        answers = taken
     }
 
-    deinit {
-        for answer in answers {
-            for number in answer.descriptors { close(number) }
-        }
-    }
+    var count: Int { answers.count }
 
-    var indices: Range<Int> { answers.indices }
-
-    subscript(index: Int) -> PoolJob.Answer { answers[index] }
+    subscript(index: Int) -> AnswerList.Answer { answers[index] }
 
     /// Calls `body` with a reader of an answer; throws the error that the answer is.
     func read<R>(_ index: Int, _ body: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
-        try bytes.writer.withUnsafeBytes { try PoolJob.read(answers[index], $0, body) }
+        try answers.read(index, body)
     }
-}
 
-extension TakenAnswers {
     /// The values of an answer that was not encoded; throws the error that the answer is.
-    func values(_ index: Int) throws -> [any Sendable] { try PoolJob.values(of: self[index]) }
+    func values(_ index: Int) throws -> [any Sendable] { try answers.values(index) }
 }
 
 /// The state of a lazy map.
@@ -119,7 +109,7 @@ final class StreamState: @unchecked Sendable {
         guard job.hasAnswers else { return }
         let taken = TakenAnswers(job.takeAnswers())
         var bytes = 0
-        for index in taken.indices {
+        for index in 0..<taken.count {
             let answer = taken[index]
             bytes += answer.size
             for piece in answer.pieces {
@@ -127,7 +117,7 @@ final class StreamState: @unchecked Sendable {
                 settled.insert((), at: piece)
             }
         }
-        ahead.answered(taken.indices.count, bytes: bytes)
+        ahead.answered(taken.count, bytes: bytes)
         while settled.popFirst() != nil {}
         itemsOfPieces.forget(before: settled.base)
         job.input.forget(before: settled.base)

@@ -93,7 +93,7 @@ extension ThreadPool {
         block.append(())
         job.take(block)
         let result = AsyncResult(core, job) { job throws -> R in
-            guard let answer = job.answers.first, let value = try PoolJob.values(of: answer).first as? R else {
+            guard !job.answers.isEmpty, let value = try job.answers.values(0).first as? R else {
                 throw PoolError(.engine, "a call has ended without an answer")
             }
             return value
