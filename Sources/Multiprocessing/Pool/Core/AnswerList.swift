@@ -119,7 +119,7 @@ struct AnswerList: ~Copyable {
     func read<R>(_ index: Int, _ body: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
         if let plain = plainBytes(index) {
             var reader = WireReader(plain)
-            return try body(&reader, Self.withoutDescriptors)
+            return try body(&reader, Self.withoutDescriptors.value)
         }
         let answer = answers[index]
         let extra = extras[answer.extra]
@@ -136,10 +136,10 @@ struct AnswerList: ~Copyable {
         }
     }
 
-    /// What answers without descriptors are decoded with. Nothing in it changes, since nothing can be taken out of it.
-    private static var withoutDescriptors: [CodingUserInfoKey: Any] {
+    /// What answers without descriptors are decoded with, on any thread: nothing in it changes, since there is nothing to be taken out of it.
+    private static let withoutDescriptors = SendableBox<[CodingUserInfoKey: Any]>(
         [CarriedDescriptors.userInfoKey: CarriedDescriptors(received: [])]
-    }
+    )
 
     private static func read<R>(
         _ bytes: UnsafeRawBufferPointer,

@@ -45,10 +45,34 @@ final class TaskInput: @unchecked Sendable {
                 writer.truncate(to: start)
                 throw error
             }
+            noteEnd(of: start)
+        }
+
+        /// Notes that a piece that begins at `start` ends here.
+        @inline(__always)
+        private func noteEnd(of start: Int) {
             count += 1
             if count == 1 { return }
             if count == 2 { ends.append(start) }
             ends.append(writer.count)
+        }
+
+        /// Encodes one more piece: a single element as it lies in memory.
+        func append(one element: UnsafeRawBufferPointer, _ bulk: BulkArrays, isPrefixed: Bool) {
+            let start = writer.count
+            if isPrefixed { writer.write(UInt64(0)) }
+            // Between two elements there may be more room than an element has bytes.
+            if element.count == bulk.stride {
+                bulk.write(element, into: &writer)
+            } else {
+                withUnsafeTemporaryAllocation(byteCount: bulk.stride, alignment: 16) { padded in
+                    padded.initializeMemory(as: UInt8.self, repeating: 0)
+                    padded.copyMemory(from: element)
+                    bulk.write(UnsafeRawBufferPointer(padded), into: &writer)
+                }
+            }
+            if isPrefixed { writer.overwrite(UInt64(writer.count - start - 8), at: start) }
+            noteEnd(of: start)
         }
 
         /// Encodes elements as they lie in memory, as pieces of `pieceSize` bytes of them.

@@ -27,6 +27,19 @@ final class TakenAnswers: @unchecked Sendable {
         try answers.read(index, body)
     }
 
+    /// The one element that an answer is, if the answer is nothing but that, as it lies in memory.
+    @inline(__always)
+    func element<R>(_ index: Int, of type: R.Type, _ bulk: BulkArrays) -> R? {
+        guard let bytes = answers.plainBytes(index) else { return nil }
+        return withUnsafeTemporaryAllocation(of: R.self, capacity: 1) { memory -> R? in
+            guard let target = memory.baseAddress,
+                bulk.readAll(bytes, into: UnsafeMutableRawPointer(target), room: bulk.stride) == bulk.stride
+            else { return nil }
+            // All of its bytes are there, and every pattern of bits is a value.
+            return target.move()
+        }
+    }
+
     /// The values of an answer that was not encoded; throws the error that the answer is.
     func values(_ index: Int) throws -> [any Sendable] { try answers.values(index) }
 }
@@ -44,7 +57,8 @@ final class StreamState: @unchecked Sendable {
 
     /// What the consumer does next.
     enum Step {
-        case deliver(Ready)
+        /// These are ready, in this order.
+        case deliver([Ready])
         /// Read up to so many items.
         case feed(Int)
         case wait
@@ -139,7 +153,9 @@ final class StreamState: @unchecked Sendable {
             isFeeding = true
             return .feed(ahead.room)
         }
-        if let ready = isOrdered ? inOrder.popFirst() : asTheyCame.popFirst() {
+        let ready = takeReady()
+        if !ready.isEmpty {
+            // The first is on its way to the consumer; the others count when they are.
             ahead.consume(1)
             return .deliver(ready)
         }
@@ -147,6 +163,17 @@ final class StreamState: @unchecked Sendable {
         guard !hasEnded else { return .end(nil) }
         hasEnded = true
         return .end(failure ?? job.failure)
+    }
+
+    /// Takes results that can be delivered: so many together as are nothing against what is read ahead.
+    private func takeReady() -> [Ready] {
+        let most = min(256, max(1, ahead.window / 16))
+        var ready: [Ready] = []
+        while ready.count < most, let next = isOrdered ? inOrder.popFirst() : asTheyCame.popFirst() {
+            if ready.isEmpty { ready.reserveCapacity(most) }
+            ready.append(next)
+        }
+        return ready
     }
 
     /// The notice of a reader that waits for room, if there is enough now.
