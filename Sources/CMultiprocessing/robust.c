@@ -16,23 +16,16 @@
 #endif
 
 _Thread_local struct mp_thread mp_thread_cache;
-static uint32_t fork_generation;
+uint32_t mp_fork_count;
 
 static void after_fork_in_child(void) {
     mp_thread_cache.id = 0;
-    __atomic_fetch_add(&fork_generation, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mp_fork_count, 1, __ATOMIC_RELAXED);
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
-
-uint32_t mp_fork_generation(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
-    return __atomic_load_n(&fork_generation, __ATOMIC_RELAXED);
-}
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
 
 void mp_thread_fill(void) {
-    mp_fork_generation();
     size_t size;
     struct robust_list_head *list = NULL;
     if (syscall(SYS_get_robust_list, 0, &list, &size) < 0 || list == NULL || list->futex_offset != -MP_ROBUST_NEXT) {

@@ -19,10 +19,10 @@ package final class CarriedDescriptors {
     }()
 
     /// The descriptors in the order of their indices; -1 where one was taken.
-    package private(set) var numbers: [Int32] = []
+    @exclusivity(unchecked) package private(set) var numbers: [Int32] = []
 
     /// What keeps the descriptors to be sent open until they are.
-    private var owners: [AnyObject] = []
+    @exclusivity(unchecked) private var owners: [AnyObject] = []
     private let closesLeftovers: Bool
 
     /// Creates an empty list for a sender.

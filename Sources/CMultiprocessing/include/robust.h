@@ -36,7 +36,10 @@ extern _Thread_local struct mp_thread mp_thread_cache;
 void mp_thread_fill(void);
 
 // How many forks lie between the start of this program and this process: what threads, lists and caches belong to an earlier number are not this process's.
-uint32_t mp_fork_generation(void);
+static inline uint32_t mp_fork_generation(void) {
+    extern uint32_t mp_fork_count;
+    return __atomic_load_n(&mp_fork_count, __ATOMIC_RELAXED);
+}
 
 static inline struct mp_thread *mp_this_thread(void) {
     if (__builtin_expect(mp_thread_cache.id == 0, 0)) mp_thread_fill();
@@ -73,6 +76,54 @@ static inline void mp_robust_unlink(void *word) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *(void *volatile *)((uintptr_t)preceding & ~(uintptr_t)1) = following;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+// Takes the lock at `word` (RobustLock.swift) for this thread if it is free, and nobody waits for it or died with it.
+static inline bool mp_robust_acquire_if_free(void *lock) {
+    uint32_t *word = lock, expected = 0;
+    struct mp_thread *thread = mp_this_thread();
+    // A look before the exchange, which would take the cache line away from the holder.
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != 0) return false;
+    mp_robust_pending(thread->robust, lock);
+    // Acquiring: pairs with the release of the holder before. In one order with what a holder looks at next, for those who ask whether somebody holds the lock.
+    bool is_taken = __atomic_compare_exchange_n(word, &expected, thread->id, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (is_taken) {
+        mp_robust_link(thread->robust, lock);
+        __atomic_store_n((int32_t *)lock + 1, thread->process, __ATOMIC_RELAXED);  // for descriptions and error messages
+    }
+    mp_robust_pending(thread->robust, NULL);
+    return is_taken;
+}
+
+// Gives up the lock at `word` if this thread holds it, acquired it once, and nobody waits for it; otherwise does nothing and returns false.
+static inline bool mp_robust_release_if_unwaited(void *lock) {
+    uint32_t *word = lock;
+    struct mp_thread *thread = mp_this_thread();
+    uint32_t expected = thread->id;
+    // The value can only be this thread's id if this thread wrote it. At 16: how often it was acquired beyond the first.
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || word[4] != 0) return false;
+    mp_robust_pending(thread->robust, lock);
+    mp_robust_unlink(lock);
+    __atomic_store_n((int32_t *)lock + 1, 0, __ATOMIC_RELAXED);
+    // Releasing: pairs with the acquiring exchanges of the next holder.
+    bool is_free = __atomic_compare_exchange_n(word, &expected, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    if (!is_free) {
+        // Somebody has begun to wait meanwhile: as it was, for the way that passes the lock on.
+        mp_robust_link(thread->robust, lock);
+        __atomic_store_n((int32_t *)lock + 1, thread->process, __ATOMIC_RELAXED);
+    }
+    mp_robust_pending(thread->robust, NULL);
+    return is_free;
+}
+
+// Asks for the cache line at `address`, which is to be written soon.
+static inline void mp_prefetch_to_write(const void *address) {
+#if defined(__x86_64__)
+    // Not the compiler's own, which means a read where a processor may be old. Those that do not know the instruction ignore it.
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+    __builtin_prefetch(address, 1);
+#endif
 }
 
 // Tells the processor that this is a loop that waits for memory to change.

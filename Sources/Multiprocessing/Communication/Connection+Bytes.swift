@@ -12,7 +12,11 @@ extension Connection {
     /// - Throws: As ``send(_:timeout:)``.
     @available(*, noasync)
     public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) throws {
-        try sent(try link.send(bytes, descriptors: [], until: Deadline(timeout: timeout)), timeout)
+        let deadline = Deadline(timeout: timeout)
+        if let outcome = try withRingLink({ try $0.send(bytes, descriptors: [], until: deadline) }) {
+            return try sent(outcome, timeout)
+        }
+        try sent(try link.send(bytes, descriptors: [], until: deadline), timeout)
     }
 
     /// Sends bytes as one message; the thread is blocked while the receiver has too much to receive already.
@@ -70,13 +74,27 @@ extension Connection {
     /// - Throws: As ``receive(_:timeout:)``; `ConnectionError` (`bufferTooSmall`), with the bytes, for a longer message.
     @available(*, noasync)
     public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) throws -> Int {
-        try link.buffers.withIncoming { message in
-            message.target = buffer
-            try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
-            guard !message.isInTarget else { return message.count }
-            let text = "a message of \(message.count) bytes does not fit into a buffer of \(buffer.count)"
-            throw ConnectionError(.bufferTooSmall, text, receivedBytes: Array(message.bytes))
+        let deadline = Deadline(timeout: timeout)
+        var (count, rest) = (0, [UInt8]())
+        let outcome = try withRingLink {
+            try $0.receive(into: buffer, rest: &rest, count: &count, until: deadline)
         }
+        if let outcome {
+            try received(outcome, timeout)
+            if count > buffer.count { throw tooSmall(buffer, rest) }
+            return count
+        }
+        return try link.buffers.withIncoming { message in
+            message.target = buffer
+            try received(try link.receive(into: message, until: deadline), timeout)
+            guard message.isInTarget else { throw tooSmall(buffer, Array(message.bytes)) }
+            return message.count
+        }
+    }
+
+    private func tooSmall(_ buffer: UnsafeMutableRawBufferPointer, _ bytes: [UInt8]) -> ConnectionError {
+        let text = "a message of \(bytes.count) bytes does not fit into a buffer of \(buffer.count)"
+        return ConnectionError(.bufferTooSmall, text, receivedBytes: bytes)
     }
 
     private static func bytes(of message: IncomingMessage, _ maxLength: Int?) throws -> [UInt8] {

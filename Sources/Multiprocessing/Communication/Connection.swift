@@ -2,6 +2,7 @@
 
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 
 /// One end of a connection between two processes: what is sent at one end is received at the other one, in order, message by message.
 ///
@@ -20,9 +21,13 @@ internal import MultiprocessingPrimitives
 public final class Connection: Codable, Sendable {
     let link: any ConnectionLink
 
+    /// `link` again where it is one through shared memory, which needs no buffer for what is flat. It lives as long as `link`: no count goes up and down with each message.
+    private let ringLink: Unmanaged<RingLink>?
+
     /// Creates a connection over what carries its messages.
     init(_ link: any ConnectionLink) {
         self.link = link
+        ringLink = (link as? RingLink).map { Unmanaged.passUnretained($0) }
     }
 
     /// Makes the two ends of a connection.
@@ -34,6 +39,13 @@ public final class Connection: Codable, Sendable {
         return (Connection(first), Connection(second))
     }
 
+    /// Calls `body` with the link through shared memory; nil where there is none.
+    @inline(__always)
+    func withRingLink<R>(_ body: (RingLink) throws -> R) rethrows -> R? {
+        guard let ringLink else { return nil }
+        return try ringLink._withUnsafeGuaranteedRef(body)
+    }
+
     // MARK: - Values
 
     /// Sends a value; the thread is blocked while the receiver has too much to receive already.
@@ -42,6 +54,11 @@ public final class Connection: Codable, Sendable {
     /// - Throws: `ConnectionError`: `endOfFile` when nobody has the other end, `closed`, `notWritable`, `messageTooLong`. `TimeoutError`; nothing is sent then. What encoding throws. `SystemError`.
     @available(*, noasync)
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) throws {
+        if let flat = FlatCoding(Value.self),
+            let outcome = try withRingLink({ try $0.send(value, flat, until: Deadline(timeout: timeout)) })
+        {
+            return try sent(outcome, timeout)
+        }
         try link.buffers.withOutgoing { message in
             try message.encode(value)
             try sent(try link.send(message, until: Deadline(timeout: timeout)), timeout)
@@ -68,7 +85,17 @@ public final class Connection: Codable, Sendable {
         _ type: Value.Type = Value.self,
         timeout: Duration? = nil
     ) throws -> Value {
-        try link.buffers.withIncoming { message in
+        if let ringLink, let flat = FlatCoding(type) {
+            return try withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { place in
+                guard let value = place.baseAddress else { preconditionFailure("room for one value was asked for") }
+                let outcome = try ringLink._withUnsafeGuaranteedRef {
+                    try $0.receive(flat, to: value, until: Deadline(timeout: timeout))
+                }
+                try received(outcome, timeout)
+                return value.move()
+            }
+        }
+        return try link.buffers.withIncoming { message in
             try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
             return try message.decode(type)
         }
@@ -134,47 +161,13 @@ public final class Connection: Codable, Sendable {
         get throws { try link.readableDescriptor() }
     }
 
-    // MARK: - Outcomes
-
-    /// Throws unless a message was sent.
-    @inline(__always)
-    func sent(_ outcome: RingOutcome, _ timeout: Duration?) throws {
-        if outcome != .done { throw error(outcome, "sending through a connection", timeout) }
-    }
-
-    /// Throws unless a message was received.
-    @inline(__always)
-    func received(_ outcome: RingOutcome, _ timeout: Duration?) throws {
-        if outcome != .done { throw error(outcome, "receiving from a connection", timeout) }
-    }
-
-    private func polled(_ outcome: RingOutcome) throws -> Bool {
-        switch outcome {
-        case .done: return true
-        case .timedOut, .busy: return false
-        case .abandoned where !link.isClosed, .shut where !link.isClosed: return true
-        default: throw error(outcome, "polling a connection", nil)
-        }
-    }
-
-    private func error(_ outcome: RingOutcome, _ operation: String, _ timeout: Duration?) -> any Error {
-        switch outcome {
-        case .cancelled: CancellationError()
-        case .tooLarge: ConnectionError(.messageTooLong, "\(operation): the message is too long")
-        case .shut, .abandoned:
-            link.isClosed
-                ? ConnectionError(.closed, "\(operation): this handle was closed")
-                : ConnectionError(.endOfFile, "\(operation): nobody has the other end any more")
-        default: TimeoutError(operation: operation, timeout: timeout ?? .zero)
-        }
-    }
-
     // MARK: - Sending the connection
 
     /// Opens the end in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let handle = try ChannelHandle.decode(type: Self.self, from: decoder)
         link = handle.flags & StreamLink.flag == 0 ? try RingLink(handle) : try StreamLink(handle)
+        ringLink = (link as? RingLink).map { Unmanaged.passUnretained($0) }
     }
 
     /// Encodes this end for a process of this program, which then has it too.

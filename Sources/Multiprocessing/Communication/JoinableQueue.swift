@@ -103,8 +103,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     /// - Throws: `TimeoutError` when there was none in time; `QueueError` (`closed`, `shutDown`); `SystemError` when there is no room for the descriptors of handles in the element, which is lost then.
     @available(*, noasync)
     public func get(timeout: Duration? = nil) throws -> Element {
-        if let element = try core.get(Element.self, until: Deadline(timeout: timeout)) { return element }
-        throw TimeoutError(operation: "getting an element from a queue", timeout: timeout ?? .zero)
+        try core.get(Element.self, timeout: timeout)
     }
 
     /// Takes the oldest element; the task is suspended until there is one.
@@ -120,7 +119,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     ///
     /// - Throws: As `get`, but no `TimeoutError`.
     public func tryGet() throws -> Element? {
-        try core.get(Element.self, until: .passed)
+        try core.tryGet(Element.self)
     }
 
     // MARK: - Questions

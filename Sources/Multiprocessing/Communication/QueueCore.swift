@@ -6,6 +6,7 @@ internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 internal import Synchronization
 
 /// A queue of messages.
@@ -16,6 +17,8 @@ final class QueueCore: Sendable {
     private let receiver: OwnedDescriptor
     private let isClosedHere = Atomic<Bool>(false)
     let ring: Ring
+    /// The same, for calls that last no longer than this object: no count goes up and down with each message.
+    private let unmanagedRing: Unmanaged<Ring>
     let tasks: RingTasks
     let buffers = MessageBuffers()
 
@@ -34,6 +37,7 @@ final class QueueCore: Sendable {
         receiver = OwnedDescriptor(owning: sockets[1])
         let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
         ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: true, capacity: capacity)
+        unmanagedRing = .passUnretained(ring)
         tasks = RingTasks(ring, bell: bell.number)
     }
 
@@ -46,6 +50,7 @@ final class QueueCore: Sendable {
         receiver = try descriptors.next()
         let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
         ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: false)
+        unmanagedRing = .passUnretained(ring)
         tasks = RingTasks(ring, bell: bell.number)
     }
 
@@ -82,7 +87,8 @@ final class QueueCore: Sendable {
     /// Turns the outcome of a call into its result: whether it was done in time.
     @inline(__always)
     func result(_ outcome: RingOutcome) throws -> Bool {
-        outcome == .done ? true : try failure(outcome)
+        if case .done = outcome { return true }
+        return try failure(outcome)
     }
 
     private func failure(_ outcome: RingOutcome) throws -> Bool {
@@ -101,6 +107,9 @@ final class QueueCore: Sendable {
     @inline(__always)
     func put<Element: Encodable>(_ element: Element, until deadline: Deadline) throws -> Bool {
         try checkOpen()
+        if let flat = FlatCoding(Element.self) {
+            return try result(try unmanagedRing._withUnsafeGuaranteedRef { try $0.put(element, flat, until: deadline) })
+        }
         return try buffers.withOutgoing { message in
             try message.encode(element)
             return try result(message.withBytes { try ring.put($0, descriptors: message.descriptors, until: deadline) })
@@ -110,27 +119,75 @@ final class QueueCore: Sendable {
     /// Puts an element, suspending the task until `deadline`; false when there was no room.
     func put<Element: Encodable>(_ element: Element, until deadline: Deadline) async throws -> Bool {
         try checkOpen()
+        if let flat = FlatCoding(Element.self) {
+            try Task.checkCancellation()
+            let outcome = try ring.put(element, flat, until: .passed, waitsForOthers: false)
+            if outcome != .timedOut, outcome != .busy { return try result(outcome) }
+        }
         let message = buffers.takeOutgoing()
         defer { buffers.giveBack(message) }
         try message.encode(element)
         return try result(try await tasks.put(message, until: deadline))
     }
 
-    /// Takes an element, blocking the thread until `deadline`; nil when there was none.
+    /// Takes an element, blocking the thread until `deadline`, and initializes `place` with it; false when there was none.
     @inline(__always)
-    func get<Element: Decodable>(_ type: Element.Type, until deadline: Deadline) throws -> Element? {
+    func get<Element: Decodable>(to place: UnsafeMutablePointer<Element>, until deadline: Deadline) throws -> Bool {
         try checkOpen()
+        if let flat = FlatCoding(Element.self) {
+            let outcome = try unmanagedRing._withUnsafeGuaranteedRef {
+                try $0.take(flat, to: place, until: deadline, buffers: buffers)
+            }
+            return try result(outcome)
+        }
         return try buffers.withIncoming { message in
             let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
-            return try result(outcome) ? try message.decode(type) : nil
+            guard try result(outcome) else { return false }
+            place.initialize(to: try message.decode(Element.self))
+            return true
+        }
+    }
+
+    /// Takes an element, blocking the thread until a timeout.
+    ///
+    /// - Throws: `TimeoutError`, `QueueError`, what decoding throws.
+    @inline(__always)
+    func get<Element: Decodable>(_ type: Element.Type, timeout: Duration?) throws -> Element {
+        // Where the element is to be is known before it is taken, so that nothing is wrapped in an optional, whose metadata unspecialised code looks up each time.
+        try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let element = place.baseAddress, try get(to: element, until: Deadline(timeout: timeout)) else {
+                throw TimeoutError(operation: "getting an element from a queue", timeout: timeout ?? .zero)
+            }
+            return element.move()
+        }
+    }
+
+    /// Takes an element if there is one now.
+    func tryGet<Element: Decodable>(_ type: Element.Type) throws -> Element? {
+        try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let element = place.baseAddress, try get(to: element, until: .passed) else { return nil }
+            return element.move()
         }
     }
 
     /// Takes an element, suspending the task until `deadline`; nil when there was none.
     func get<Element: Decodable>(_ type: Element.Type, until deadline: Deadline) async throws -> Element? {
         try checkOpen()
+        if let element = try getAtOnce(type) { return element }
         let message = buffers.takeIncoming()
         defer { buffers.giveBack(message) }
         return try result(try await tasks.take(into: message, until: deadline)) ? try message.decode(type) : nil
+    }
+
+    /// Takes an element of a flat type if there is one now and nobody else is at it.
+    private func getAtOnce<Element: Decodable>(_ type: Element.Type) throws -> Element? {
+        guard let flat = FlatCoding(type) else { return nil }
+        try Task.checkCancellation()
+        return try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let element = place.baseAddress else { return nil }
+            let outcome = try ring.take(flat, to: element, until: .passed, waitsForOthers: false, buffers: buffers)
+            if outcome == .timedOut || outcome == .busy { return nil }
+            return try result(outcome) ? element.move() : nil
+        }
     }
 }

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 
 extension RingLink: ConnectionLink {
     var isReadable: Bool { role.reads }
     var isWritable: Bool { role.writes }
 
+    @inline(__always)
     func send(_ bytes: UnsafeRawBufferPointer, descriptors: [Int32], until deadline: Deadline) throws -> RingOutcome {
-        let ring = try ringToSend()
-        return try ring.put(bytes, descriptors: descriptors, until: deadline)
+        try withRingToSend { try $0.put(bytes, descriptors: descriptors, until: deadline) }
     }
 
     func send(_ message: OutgoingMessage, until deadline: Deadline) async throws -> RingOutcome {
-        _ = try ringToSend()
+        try withRingToSend { _ in }
         return try await outboundTasks?.put(message, until: deadline) ?? .shut
     }
 
     func receive(into message: IncomingMessage, until deadline: Deadline) throws -> RingOutcome {
-        let ring = try ringToReceive()
-        defer { refreshReadiness() }
-        let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
-        return endIfGone(outcome, ring)
+        try withRingToReceive { ring in
+            let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
+            return endIfGone(outcome, ring)
+        }
     }
 
     func receive(into message: IncomingMessage, until deadline: Deadline) async throws -> RingOutcome {
@@ -31,15 +33,55 @@ extension RingLink: ConnectionLink {
     }
 
     func poll(until deadline: Deadline) throws -> RingOutcome {
-        let ring = try ringToReceive()
-        defer { refreshReadiness() }
-        return endIfGone(try ring.wait(until: deadline), ring)
+        try withRingToReceive { ring in endIfGone(try ring.wait(until: deadline), ring) }
     }
 
     func poll(until deadline: Deadline) async throws -> RingOutcome {
         let ring = try ringToReceive()
         defer { refreshReadiness() }
         return endIfGone(try await inboundTasks?.waitForItem(until: deadline) ?? .shut, ring)
+    }
+
+    /// Sends a value of a flat type, blocking the thread.
+    @inline(__always)
+    func send<Value>(_ value: Value, _ flat: FlatCoding, until deadline: Deadline) throws -> RingOutcome {
+        try withRingToSend { try $0.put(value, flat, until: deadline) }
+    }
+
+    /// Receives a value of a flat type, blocking the thread; if it is done, `place` is initialized with it.
+    @inline(__always)
+    func receive<Value: Decodable>(
+        _ flat: FlatCoding,
+        to place: UnsafeMutablePointer<Value>,
+        until deadline: Deadline
+    ) throws -> RingOutcome {
+        try withRingToReceive { ring in
+            endIfGone(try ring.take(flat, to: place, until: deadline, buffers: buffers), ring)
+        }
+    }
+
+    /// Receives a message into `buffer`, blocking the thread, and returns its length, which may be more than went there: the bytes are in `rest` then.
+    @inline(__always)
+    func receive(
+        into buffer: UnsafeMutableRawBufferPointer,
+        rest: inout [UInt8],
+        count: inout Int,
+        until deadline: Deadline
+    ) throws -> RingOutcome {
+        try withRingToReceive { ring in
+            var descriptors: [Int32] = []
+            let outcome = try ring.take(until: deadline, descriptors: &descriptors) { bytes in
+                count = bytes.count
+                if bytes.count <= buffer.count {
+                    buffer.copyMemory(from: bytes)
+                } else {
+                    rest = Array(bytes)
+                }
+            }
+            // Of handles that nobody wants.
+            if !descriptors.isEmpty { for descriptor in descriptors { Glibc.close(descriptor) } }
+            return endIfGone(outcome, ring)
+        }
     }
 
     var isSameProgram: Bool { true }
@@ -67,27 +109,48 @@ extension RingLink: ConnectionLink {
 
     // MARK: - Checks
 
-    /// The ring to send through.
+    /// Calls `body` with the ring to send through.
     @inline(__always)
-    private func ringToSend() throws -> Ring {
-        guard let outbound else { throw ConnectionError(.notWritable, "this end of the connection can only receive") }
+    private func withRingToSend<R>(_ body: (Ring) throws -> R) throws -> R {
+        guard let unmanagedOutbound else {
+            throw ConnectionError(.notWritable, "this end of the connection can only receive")
+        }
         if isClosed { throw ConnectionError(.closed, "this handle of the connection was closed") }
         try watchPeer()
-        return outbound
+        return try unmanagedOutbound._withUnsafeGuaranteedRef(body)
+    }
+
+    /// Calls `body` with the ring to receive from.
+    @inline(__always)
+    private func withRingToReceive<R>(_ body: (Ring) throws -> R) throws -> R {
+        try checkReadable()
+        guard let unmanagedInbound else { throw Self.notReadable }
+        defer { refreshReadiness() }
+        return try unmanagedInbound._withUnsafeGuaranteedRef(body)
     }
 
     /// The ring to receive from.
-    @inline(__always)
     private func ringToReceive() throws -> Ring {
-        guard let inbound else { throw ConnectionError(.notReadable, "this end of the connection can only send") }
+        try checkReadable()
+        guard let inbound else { throw Self.notReadable }
+        return inbound
+    }
+
+    @inline(__always)
+    private func checkReadable() throws {
+        guard unmanagedInbound != nil else { throw Self.notReadable }
         if isClosed { throw ConnectionError(.closed, "this handle of the connection was closed") }
         try watchPeer()
-        return inbound
+    }
+
+    private static var notReadable: ConnectionError {
+        ConnectionError(.notReadable, "this end of the connection can only send")
     }
 
     /// Replaces a timeout by the end of file when that has come already and nobody has said so yet.
     @inline(__always)
     private func endIfGone(_ outcome: RingOutcome, _ ring: Ring) -> RingOutcome {
-        outcome == .timedOut && ring.isPeerGone && ring.isEmpty ? .abandoned : outcome
+        guard case .timedOut = outcome, ring.isPeerGone, ring.isEmpty else { return outcome }
+        return .abandoned
     }
 }

@@ -40,6 +40,9 @@ final class RingLink: Sendable {
     let outbound: Ring?
     /// Messages to here; nil where this end cannot receive.
     let inbound: Ring?
+    /// The same, for calls that last no longer than this object: no count goes up and down with each message.
+    let unmanagedOutbound: Unmanaged<Ring>?
+    let unmanagedInbound: Unmanaged<Ring>?
     let outboundTasks: RingTasks?
     let inboundTasks: RingTasks?
     let buffers = MessageBuffers()
@@ -77,6 +80,8 @@ final class RingLink: Sendable {
         }
         outbound = role.writes ? try ring(role.side) : nil
         inbound = role.reads ? try ring(1 - role.side) : nil
+        unmanagedOutbound = outbound.map { .passUnretained($0) }
+        unmanagedInbound = inbound.map { .passUnretained($0) }
         let outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }
         self.outboundTasks = outboundTasks
         inboundTasks = inbound.map { RingTasks($0, bell: bellNumber, sharing: outboundTasks) }

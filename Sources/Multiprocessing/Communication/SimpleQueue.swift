@@ -36,10 +36,7 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
     /// - Throws: `QueueError` (`closed`); `SystemError` when there is no room for the descriptors of handles in the element, which is lost then.
     @available(*, noasync)
     public func get() throws -> Element {
-        guard let element = try core.get(Element.self, until: .never) else {
-            preconditionFailure("waiting for ever has an end")
-        }
-        return element
+        try core.get(Element.self, timeout: nil)
     }
 
     /// Takes the oldest element; the task is suspended until there is one.

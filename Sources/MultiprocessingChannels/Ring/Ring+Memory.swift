@@ -100,13 +100,30 @@ extension Ring {
             placement = place(units, tail: tail, head: head)
             if !isCold(place(roomy, tail: tail, head: head), roomy, tail: tail) { break }
         }
+        var isWorthIt = !isCold(placement, units, tail: tail)
+        if !isWorthIt {
+            // Perhaps the consumer has no processor to run on but this one.
+            let isShort = letOthersRun()
+            head = RingPosition(word: self.head.pointee.load(ordering: .acquiring))
+            placement = place(units, tail: tail, head: head)
+            isWorthIt = isShort && !isCold(placement, units, tail: tail)
+        }
         cachedHead = head.word
-        let isWarm = !isCold(placement, units, tail: tail)
         // The number of failures in a row above, how many records are not to wait below.
-        let failures = isWarm ? 0 : min(impatience >> 16 + 1, 10)
-        self.impatience.store(failures << 16 | (isWarm ? 0 : 1 << failures), ordering: .relaxed)
+        let failures = isWorthIt ? 0 : min(impatience >> 16 + 1, 10)
+        self.impatience.store(failures << 16 | (isWorthIt ? 0 : 1 << failures), ordering: .relaxed)
         return (placement, head)
     }
+
+    /// Gives the processor to others for a moment, and returns whether it was a short one: not spent on strangers.
+    private func letOthersRun() -> Bool {
+        let before = mp_now()
+        sched_yield()
+        return mp_now() - before < Self.longestYield
+    }
+
+    /// The most nanoseconds that a consumer takes for what is warm; fresh memory for it would take about as long.
+    private static var longestYield: Int64 { 200_000 }
 
     /// The room that a wait hopes for: an eighth of the warm part.
     private static var roomyUnits: Int { (32 << 10) / RingPosition.unit }

@@ -28,19 +28,42 @@ extension Ring {
         cancellation: WaitCancellation? = nil,
         waitsForOthers: Bool = true
     ) throws(SystemError) -> RingOutcome {
-        let units = (8 + (descriptors.isEmpty ? 0 : 16) + bytes.count + RingPosition.unit - 1) / RingPosition.unit
-        guard units <= rules.largestRecord else { return .tooLarge }
-        if !producers.acquireIfFree() {
+        try put(
+            upTo: bytes.count,
+            descriptors: descriptors,
+            until: deadline,
+            cancellation: cancellation,
+            waitsForOthers: waitsForOthers
+        ) { target in
+            if let source = bytes.baseAddress { target.copyMemory(from: source, byteCount: bytes.count) }
+            return bytes.count
+        }
+    }
+
+    /// Puts a message of at most `most` bytes that `fill` writes straight into the ring, as `put` of bytes does.
+    ///
+    /// - Parameter fill: Called at most once; returns how many bytes it wrote. Must not call anything that could block or be the program's: all other producers wait.
+    package func put(
+        upTo most: Int,
+        descriptors: [Int32] = [],
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil,
+        waitsForOthers: Bool = true,
+        _ fill: (UnsafeMutableRawPointer) -> Int
+    ) throws(SystemError) -> RingOutcome {
+        let record = Record(most: most, descriptors: descriptors, isPatient: deadline.nanoseconds != 0)
+        guard record.units <= rules.largestRecord else { return .tooLarge }
+        if !mp_robust_acquire_if_free(base + Offset.producers) {
             let outcome = try enter(producers, until: deadline, cancellation, waitsForOthers)
             guard outcome == .done else { return outcome }
         }
-        defer { _ = producers.releaseIfHeldByThread() }
+        defer { leave(Offset.producers) }
         while true {
             if isShut { return .shut }
             if isAbandoned { return .abandoned }
-            if try write(bytes, descriptors, units: units, isPatient: deadline != .passed) { return .done }
+            if try write(record, fill) { return .done }
             let seen = cachedHead
-            let result = sleep(on: space, until: deadline, cancellation) { [self] in
+            let result = sleep(on: space, pace: spacePace, until: deadline, cancellation) {
                 // Relaxed: `write` looks again.
                 head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
             }
@@ -52,7 +75,14 @@ extension Ring {
         }
     }
 
+    /// Gives up the lock of one side, at `offset`.
+    @inline(__always)
+    func leave(_ offset: Int) {
+        if !mp_robust_release_if_unwaited(base + offset) { _ = RobustLock(base + offset).releaseIfHeldByThread() }
+    }
+
     /// Takes the lock of one side, which somebody else has.
+    @inline(never)
     func enter(
         _ lock: RobustLock,
         until deadline: Deadline,
@@ -68,121 +98,5 @@ extension Ring {
         case .cancelled: return .cancelled
         case .heldByCaller: throw SystemError(code: EDEADLK, operation: "using a channel inside an operation on it")
         }
-    }
-
-    /// The head as a producer saw it last; with the producers' lock.
-    var cachedHead: UInt64 {
-        get { base.load(fromByteOffset: 136, as: UInt64.self) }
-        set { base.storeBytes(of: newValue, toByteOffset: 136, as: UInt64.self) }
-    }
-
-    /// Writes a message if there is room; with the producers' lock.
-    ///
-    /// - Parameter isPatient: Whether it may wait for a moment to find room in warm memory.
-    private func write(
-        _ bytes: UnsafeRawBufferPointer,
-        _ descriptors: [Int32],
-        units: Int,
-        isPatient: Bool
-    ) throws(SystemError) -> Bool {
-        // Relaxed: only producers change it, under this lock.
-        let tail = RingPosition(word: tail.pointee.load(ordering: .relaxed))
-        var head = RingPosition(word: cachedHead)
-        var placement = place(units, tail: tail, head: head)
-        if placement != .here {
-            // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
-            let now = self.head.pointee.load(ordering: .acquiring)
-            if now != head.word {
-                cachedHead = now
-                head = RingPosition(word: now)
-                placement = place(units, tail: tail, head: head)
-            }
-        }
-        if isPatient, isCold(placement, units, tail: tail) {
-            (placement, head) = awaitWarmMemory(units, tail: tail, head: head, found: placement)
-        }
-        guard placement != .nowhere else { return false }
-        guard let ticket = try send(descriptors, isEmpty: tail.count(since: head) == 0) else { return false }
-        var start = tail
-        if case .elsewhere(let target) = placement {
-            freeMemory(behind: tail, head: head, target: target)
-            try skip(at: tail, to: target)
-            start = RingPosition(offset: target, lap: tail.lap + 1, sequence: tail.sequence)
-        }
-        try store(bytes, ticket: ticket, descriptorCount: descriptors.count, at: start.offset, units: units)
-        ringIfMarked(itemsBell)
-        let end = RingPosition(offset: start.offset + units, lap: start.lap, sequence: tail.sequence + 1)
-        publish(end, in: self.tail, waking: items, at: 192)
-        return true
-    }
-
-    /// Decides where a record goes, with regard to the most messages and bytes.
-    @inline(__always)
-    func place(_ units: Int, tail: RingPosition, head: RingPosition) -> RingStateMachine.Placement {
-        let count = tail.count(since: head)
-        guard count < capacity else { return .nowhere }
-        let occupancy = occupancy(tail: tail, head: head)
-        if count > 0, limit < .max, occupancy.used + units > limit { return .nowhere }
-        return rules.place(units, occupancy)
-    }
-
-    private func occupancy(tail: RingPosition, head: RingPosition) -> RingStateMachine.Occupancy {
-        let lap = tail.lap
-        let (previousStart, previousEnd) = (start(ofLap: lap - 1), end(ofLap: lap - 1))
-        return RingStateMachine.Occupancy(
-            head: head.offset,
-            tail: tail.offset,
-            lapsBehind: tail.laps(since: head),
-            start: start(ofLap: lap),
-            previous: previousStart..<max(previousStart, previousEnd),
-            endBeforePrevious: end(ofLap: lap - 2)
-        )
-    }
-
-    private func start(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 160 + (lap & 3) * 8, as: UInt32.self)) }
-    private func end(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 164 + (lap & 3) * 8, as: UInt32.self)) }
-
-    /// Writes the record that leads from `tail` to `target`, and notes the laps. None of it counts before the tail is stored.
-    private func skip(at tail: RingPosition, to target: Int) throws(SystemError) {
-        let offset = tail.offset * RingPosition.unit
-        try commit(offset + RingPosition.unit)
-        let address = try memory.address(offset, upTo: offset + RingPosition.unit)
-        address.storeBytes(of: RecordKind.skip << 56 | UInt64(target), as: UInt64.self)
-        base.storeBytes(
-            of: UInt32(truncatingIfNeeded: tail.offset + 1),
-            toByteOffset: 164 + (tail.lap & 3) * 8,
-            as: UInt32.self
-        )
-        base.storeBytes(
-            of: UInt32(truncatingIfNeeded: target),
-            toByteOffset: 160 + ((tail.lap + 1) & 3) * 8,
-            as: UInt32.self
-        )
-    }
-
-    /// Writes header and bytes of a record.
-    @inline(__always)
-    private func store(
-        _ bytes: UnsafeRawBufferPointer,
-        ticket: UInt64,
-        descriptorCount: Int,
-        at unit: Int,
-        units: Int
-    ) throws(SystemError) {
-        let offset = unit * RingPosition.unit
-        let end = offset + units * RingPosition.unit
-        try commit(end)
-        var address = try memory.address(offset, upTo: end)
-        if descriptorCount > 0 {
-            address.storeBytes(of: RecordKind.messageWithDescriptors << 56 | UInt64(bytes.count), as: UInt64.self)
-            address.storeBytes(of: ticket, toByteOffset: 8, as: UInt64.self)
-            address.storeBytes(of: UInt64(descriptorCount), toByteOffset: 16, as: UInt64.self)
-            address += 24
-        } else {
-            address.storeBytes(of: RecordKind.message << 56 | UInt64(bytes.count), as: UInt64.self)
-            address += 8
-        }
-        guard let source = bytes.baseAddress else { return }
-        address.copyMemory(from: source, byteCount: bytes.count)
     }
 }

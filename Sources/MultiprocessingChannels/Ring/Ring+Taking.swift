@@ -22,12 +22,12 @@ extension Ring {
     ) throws(SystemError) -> RingOutcome {
         if isClosed { return .shut }
         // Whoever has the lock may be asleep in it for lack of messages.
-        if isEmpty, deadline.hasPassed { return ending ?? .timedOut }
-        if !consumers.acquireIfFree() {
+        if deadline.nanoseconds != .max, isEmpty, deadline.hasPassed { return ending ?? .timedOut }
+        if !mp_robust_acquire_if_free(base + Offset.consumers) {
             let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
             guard outcome == .done else { return outcome }
         }
-        defer { _ = consumers.releaseIfHeldByThread() }
+        defer { leave(Offset.consumers) }
         while true {
             if isClosed { return .shut }
             // Before the look at the tail: what was put before the end is seen then.
@@ -35,7 +35,7 @@ extension Ring {
             if try read(&descriptors, sink) { return .done }
             if let end { return end }
             let seen = cachedTail
-            let result = sleep(on: items, until: deadline, cancellation) { [self] in
+            let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
                 // Relaxed: `read` looks again.
                 tail.pointee.load(ordering: .relaxed) != seen || ending != nil
             }
@@ -48,6 +48,7 @@ extension Ring {
     }
 
     /// Takes what came at the last moment.
+    @inline(never)
     private func lastLook(
         _ descriptors: inout [Int32],
         _ sink: (UnsafeRawBufferPointer) -> Void
@@ -63,16 +64,16 @@ extension Ring {
     ) throws(SystemError) -> RingOutcome {
         if !isEmpty { return .done }
         if deadline.hasPassed { return ending ?? .timedOut }
-        if !consumers.acquireIfFree() {
+        if !mp_robust_acquire_if_free(base + Offset.consumers) {
             let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
             guard outcome == .done else { return outcome }
         }
-        defer { _ = consumers.releaseIfHeldByThread() }
+        defer { leave(Offset.consumers) }
         while true {
             let end = ending
             if !isEmpty { return .done }
             if let end { return end }
-            switch sleep(on: items, until: deadline, cancellation, { [self] in !isEmpty || ending != nil }) {
+            switch sleep(on: items, pace: itemsPace, until: deadline, cancellation, { !isEmpty || ending != nil }) {
             case .lookAgain: continue
             case .timedOut: return isEmpty ? .timedOut : .done
             case .cancelled: return .cancelled
@@ -81,6 +82,7 @@ extension Ring {
     }
 
     /// Why no further message can come; nil while one can.
+    @inline(__always)
     package var ending: RingOutcome? {
         if isShut { return .shut }
         return isAbandoned ? .abandoned : nil
@@ -92,6 +94,7 @@ extension Ring {
         set { base.storeBytes(of: newValue, toByteOffset: 328, as: UInt64.self) }
     }
 
+    @inline(__always)
     private func read(
         _ descriptors: inout [Int32],
         _ sink: (UnsafeRawBufferPointer) -> Void
@@ -137,10 +140,10 @@ extension Ring {
     /// Makes the message at `position`, a record of so many bytes, taken.
     @inline(__always)
     private func free(_ position: RingPosition, bytes: Int) {
-        ringIfMarked(spaceBell)
+        ringIfMarked(Offset.spaceBell)
         let units = (bytes + RingPosition.unit - 1) / RingPosition.unit
         let next = RingPosition(offset: position.offset + units, lap: position.lap, sequence: position.sequence + 1)
-        publish(next, in: head, waking: space, at: 384)
+        publish(next, in: head, waking: Offset.space)
     }
 
     private static var damage: SystemError { SystemError(code: EBADMSG, operation: "reading from a channel") }

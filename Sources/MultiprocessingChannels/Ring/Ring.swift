@@ -62,11 +62,15 @@ package final class Ring: @unchecked Sendable {
     let limit: Int
 
     /// The socket whose end of file says that the other side is gone; -1: nothing says so.
-    private let peer: Int32
+    let peer: Int32
     /// Whether the other side is known to be gone; this process's knowledge.
-    private let isAbandonedHere = Atomic<Bool>(false)
+    let isAbandonedHere = Atomic<Bool>(false)
     /// The departures at which this process looked at the socket last.
-    private let seenDepartures = Atomic<UInt32>(0)
+    let seenDepartures = Atomic<UInt32>(0)
+
+    /// How long this process's consumers and producers look away before they watch for the other side (`watch`).
+    let itemsPace = Atomic<UInt32>(0)
+    let spacePace = Atomic<UInt32>(0)
 
     /// How this process's producers fared that waited for warm memory (`awaitWarmMemory`).
     let impatience = Atomic<Int>(0)
@@ -119,122 +123,37 @@ package final class Ring: @unchecked Sendable {
 
     // MARK: - Shared words
 
-    var producers: RobustLock { RobustLock(base + 64) }
-    var consumers: RobustLock { RobustLock(base + 256) }
+    var producers: RobustLock { RobustLock(base + Offset.producers) }
+    var consumers: RobustLock { RobustLock(base + Offset.consumers) }
     var tail: UnsafeMutablePointer<Atomic<UInt64>> { (base + 128).assumingMemoryBound(to: Atomic<UInt64>.self) }
     var head: UnsafeMutablePointer<Atomic<UInt64>> { (base + 320).assumingMemoryBound(to: Atomic<UInt64>.self) }
 
     /// Where a consumer sleeps.
-    var items: SharedWord { SharedWord(base, offset: 192) }
-    /// Whether tasks wait for messages.
-    var itemsBell: SharedWord { SharedWord(base, offset: 196) }
-    /// SHUT and CLOSED.
-    var state: SharedWord { SharedWord(base, offset: 200) }
+    var items: SharedWord { SharedWord(base, offset: Offset.items) }
     /// Where a producer sleeps.
-    var space: SharedWord { SharedWord(base, offset: 384) }
+    var space: SharedWord { SharedWord(base, offset: Offset.space) }
+    /// SHUT and CLOSED.
+    var state: SharedWord { SharedWord(base, offset: Offset.state) }
     /// How many handles were closed.
-    private var departures: SharedWord { SharedWord(base, offset: 576) }
-    /// Whether tasks wait for room.
-    var spaceBell: SharedWord { SharedWord(base, offset: 388) }
+    var departures: SharedWord { SharedWord(base, offset: Offset.departures) }
 
-    // MARK: - Questions
-
-    /// The number of messages at this moment.
-    package var count: Int {
-        // The head first: it never passes a tail that is loaded later. Acquiring keeps the loads in that order.
-        let head = RingPosition(word: head.pointee.load(ordering: .acquiring))
-        return RingPosition(word: tail.pointee.load(ordering: .acquiring)).count(since: head)
+    /// Where the words lie that every message looks at.
+    enum Offset {
+        static let producers = 64
+        static let consumers = 256
+        static let items = 192
+        /// Whether tasks wait for messages.
+        static let itemsBell = 196
+        static let state = 200
+        static let space = 384
+        /// Whether tasks wait for room.
+        static let spaceBell = 388
+        static let departures = 576
     }
 
-    /// Whether there is no message at this moment.
+    /// The word at `offset`, for looks that are compiled in place: calls of another module's `SharedWord` are not.
     @inline(__always)
-    package var isEmpty: Bool { count == 0 }
-
-    /// Whether no more messages are accepted.
-    package var isShut: Bool { state.load() & Self.shut != 0 }
-
-    /// Whether no more messages are given out.
-    package var isClosed: Bool { state.load() & Self.closed != 0 }
-
-    /// Whether the other side is known to be gone.
-    @inline(__always)
-    package var isAbandoned: Bool {
-        // Acquiring: pairs with the release in `abandon`.
-        if isAbandonedHere.load(ordering: .acquiring) { return true }
-        return departures.load() == seenDepartures.load(ordering: .relaxed) ? false : lookAtPeer()
+    func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        (base + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
-
-    /// Asks the kernel whether anybody has the other end of the socket, after some handle was closed.
-    private func lookAtPeer() -> Bool {
-        seenDepartures.store(departures.load(), ordering: .relaxed)  // at worst a look too many
-        guard isPeerGone else { return false }
-        isAbandonedHere.store(true, ordering: .releasing)
-        return true
-    }
-
-    /// Whether nobody has the other end of the socket, asked of the kernel.
-    package var isPeerGone: Bool {
-        guard peer >= 0 else { return false }
-        var entry = pollfd(fd: peer, events: 0, revents: 0)
-        return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
-    }
-
-    /// Says to all processes that a handle was closed here, after its socket was.
-    package func depart() {
-        departures.add(1)
-        wakeEverybody()
-    }
-
-    /// The largest message in bytes.
-    package var largestMessage: Int { rules.largestRecord * RingPosition.unit - 64 }
-
-    // MARK: - Ending
-
-    /// Accepts no more messages, and with `now` gives none out any more; wakes everybody who waits. Messages that are there can still be taken.
-    package func shutDown(now: Bool = false) {
-        let bits = now ? Self.shut | Self.closed : Self.shut
-        while true {
-            let seen = state.load()
-            if seen & bits == bits || state.replace(seen, with: seen | bits) { break }
-        }
-        wakeEverybody()
-    }
-
-    /// Notes that the other side is gone, and wakes those of this process who wait for it.
-    package func abandon() {
-        abandonHere()
-        wakeEverybody()
-    }
-
-    /// Notes that the other side is gone, without waking anybody.
-    package func abandonHere() {
-        isAbandonedHere.store(true, ordering: .releasing)
-    }
-
-    /// Lets everybody look again who waits.
-    package func wakeEverybody() {
-        for word in [items, space] {
-            word.exchange(0)
-            word.wake(Int32.max)
-        }
-        ring()
-    }
-}
-
-/// How an operation on a ring ended.
-package enum RingOutcome: Hashable, Sendable {
-    /// The message was put or taken.
-    case done
-    /// The deadline passed; with one that had passed at the start: there is no room, or no message.
-    case timedOut
-    /// The wait was cancelled.
-    case cancelled
-    /// No more messages are accepted; or none will come, and all that came were taken.
-    case shut
-    /// The other side is gone, and with a take: all it had put was taken.
-    case abandoned
-    /// The message is larger than any ring can hold.
-    case tooLarge
-    /// Somebody else of the same side is at it; only where a call does not wait for that.
-    case busy
 }

@@ -17,12 +17,12 @@ internal import Synchronization
 extension Ring {
     /// Marks that a task waits for messages. If there is none then, and `producersAreBusy` is false, the bell will ring for the next.
     package func markWaitingForItems() {
-        mark(itemsBell)
+        mark(SharedWord(base, offset: Offset.itemsBell))
     }
 
     /// Marks that a task waits for room.
     package func markWaitingForSpace() {
-        mark(spaceBell)
+        mark(SharedWord(base, offset: Offset.spaceBell))
     }
 
     /// Whether a producer may be about to finish without having seen a mark.
@@ -38,58 +38,43 @@ extension Ring {
         atomicMemoryFence(ordering: .sequentiallyConsistent)
     }
 
-    /// Rings for those who have marked `word`; with the lock of the own side, before the store they wait for.
+    /// Rings for those who have marked the word at `offset`; with the lock of the own side, before the store they wait for.
     @inline(__always)
-    func ringIfMarked(_ word: SharedWord) {
+    func ringIfMarked(_ offset: Int) {
         // The lock, taken in sequentially consistent order, before the look at the mark in the same order: a waiter that is missed here finds the lock held.
-        let seen = word.loadInOrder()
-        guard seen != 0 else { return }
+        let seen = word(offset).pointee.load(ordering: .sequentiallyConsistent)
+        if seen != 0 { ring(seen, offset) }
+    }
+
+    @inline(never)
+    private func ring(_ seen: UInt32, _ offset: Int) {
         ring()
-        _ = word.replace(seen, with: 0)
+        _ = SharedWord(base, offset: offset).replace(seen, with: 0)
     }
 
     /// Rings the bell.
     func ring() {
         var one: UInt64 = 1
         // Fails only after 2^64 rings.
-        _ = write(bell, &one, 8)
+        _ = Glibc.write(bell, &one, 8)
     }
 
-    /// Stores `position` in `word` and wakes the other side's sleeper; if this thread dies in between the kernel wakes it.
+    /// Stores `position` in `target` and wakes the other side's sleeper, whose word is at `offset`; if this thread dies in between the kernel wakes it.
     @inline(__always)
-    func publish(
-        _ position: RingPosition,
-        in word: UnsafeMutablePointer<Atomic<UInt64>>,
-        waking sleeper: SharedWord,
-        at offset: Int
-    ) {
+    func publish(_ position: RingPosition, in target: UnsafeMutablePointer<Atomic<UInt64>>, waking offset: Int) {
         guard let list = mp_this_thread().pointee.robust else { return }
         mp_robust_pending(list, base + offset)
         // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten. In one order with the look at the sleeper's mark, before it; pairs
         // with the exchange and the fence in `sleep`.
-        word.pointee.store(position.word, ordering: .sequentiallyConsistent)
-        if sleeper.loadInOrder() != 0 {
-            sleeper.exchange(0)
-            sleeper.wake(1)
-        }
+        target.pointee.store(position.word, ordering: .sequentiallyConsistent)
+        if word(offset).pointee.load(ordering: .sequentiallyConsistent) != 0 { wakeSleeper(offset) }
         mp_robust_pending(list, nil)
     }
 
-    /// Sleeps on `word` until `isOver`, the deadline or the cancellation; with the lock of the own side, so that nobody else sleeps there.
-    func sleep(
-        on word: SharedWord,
-        until deadline: Deadline,
-        _ cancellation: WaitCancellation?,
-        _ isOver: () -> Bool
-    ) -> FutexWaitResult {
-        if deadline.hasPassed { return .timedOut }
-        if let cancellation, cancellation.isCancelled { return .cancelled }
-        if Spinning.wait(until: isOver) { return .lookAgain }
-        word.exchange(Self.waiting)
-        // The mark before the look at the position.
-        atomicMemoryFence(ordering: .sequentiallyConsistent)
-        defer { word.store(0) }
-        if isOver() { return .lookAgain }
-        return word.wait(while: Self.waiting, until: deadline, cancellation: cancellation)
+    @inline(never)
+    private func wakeSleeper(_ offset: Int) {
+        let sleeper = SharedWord(base, offset: offset)
+        sleeper.exchange(0)
+        sleeper.wake(1)
     }
 }

@@ -57,6 +57,7 @@ final class RingMemory: @unchecked Sendable {
     /// Where the bytes from `offset` on lie, mapped up to `end`, which is at most `size`.
     @inline(__always)
     func address(_ offset: Int, upTo end: Int) throws(SystemError) -> UnsafeMutableRawPointer {
+        if end <= Self.firstWindow { return base + offset }
         // Acquiring: pairs with the release in `extend`.
         let window = largest.load(ordering: .acquiring)
         return (end <= window.pointee.size ? window.pointee.address : try extend(to: end)) + offset

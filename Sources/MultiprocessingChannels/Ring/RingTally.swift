@@ -20,7 +20,7 @@ extension Ring {
         (base + 512).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
     private var joiners: SharedWord { SharedWord(base, offset: 520) }
-    private var joinersBell: SharedWord { SharedWord(base, offset: 524) }
+    private static var joinersBell: Int { 524 }
 
     /// How many messages were put and not dealt with yet.
     package var unfinished: Int {
@@ -37,7 +37,7 @@ extension Ring {
         let left = unfinished
         guard left > 0, let list = mp_this_thread().pointee.robust else { return false }
         // As in `RingBell`: the bell before the store, the sleeper after it, or by the kernel.
-        if left == 1 { ringIfMarked(joinersBell) }
+        if left == 1 { ringIfMarked(Self.joinersBell) }
         mp_robust_pending(list, base + 520)
         // Relaxed: only changed under this lock.
         let next = (dealtWith.pointee.load(ordering: .relaxed) + 1) & UInt64(RingPosition.largestCount)
@@ -70,7 +70,7 @@ extension Ring {
 
     /// Marks that a task waits until none is left; returns whether somebody may be about to count without having seen that.
     package func markWaitingUntilFinished() -> Bool {
-        mark(joinersBell)
+        mark(SharedWord(base, offset: Self.joinersBell))
         return tally.isLocked
     }
 }

@@ -18,18 +18,24 @@ package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// How often to look before sleep.
     private static var looks: Int { 50 }
 
+    /// Where the value lies behind the word, which is at the start of their memory.
+    private static var valueOffset: Int { max(MemoryLayout<Value>.alignment, MemoryLayout<Atomic<UInt32>>.size) }
+
     /// Creates the lock around `value`.
     package init(_ value: consuming sending Value) {
-        word = .allocate(capacity: 1)
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: Self.valueOffset + MemoryLayout<Value>.size,
+            alignment: max(MemoryLayout<Value>.alignment, MemoryLayout<Atomic<UInt32>>.alignment)
+        )
+        word = memory.bindMemory(to: Atomic<UInt32>.self, capacity: 1)
         word.initialize(to: Atomic(0))
-        self.value = .allocate(capacity: 1)
+        self.value = (memory + Self.valueOffset).bindMemory(to: Value.self, capacity: 1)
         self.value.initialize(to: value)
     }
 
     deinit {
         value.deinitialize(count: 1)
-        value.deallocate()
-        word.deallocate()
+        UnsafeMutableRawPointer(word).deallocate()
     }
 
     /// Calls `body` with the value, alone. Not to be called inside `body` again.

@@ -88,22 +88,7 @@ package struct RobustLock: @unchecked Sendable {
     /// Takes the lock for this thread if it is free and nobody waits for it or died with it.
     @inline(__always)
     package func acquireIfFree() -> Bool {
-        guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
-        // A look before the exchange, which would take the cache line away from the holder.
-        guard atomicWord.pointee.load(ordering: .relaxed) == 0 else { return false }
-        mp_robust_pending(list, base)
-        defer { mp_robust_pending(list, nil) }
-        // Acquiring: pairs with the release in `release` of the holder before. In one order with what a holder looks at next, for those who ask whether somebody holds the lock (`isLocked`).
-        let taken = atomicWord.pointee.compareExchange(
-            expected: 0,
-            desired: thread.pointee.id,
-            ordering: .sequentiallyConsistent
-        )
-        guard taken.exchanged else { return false }
-        mp_robust_link(list, base)
-        // Relaxed: for descriptions and error messages.
-        ownerProcess.pointee.store(thread.pointee.process, ordering: .relaxed)
-        return true
+        mp_robust_acquire_if_free(base)
     }
 
     /// Gives the lock up when this thread holds it and acquired it once, and returns whether it did.
@@ -111,6 +96,7 @@ package struct RobustLock: @unchecked Sendable {
     /// - Parameter unlearned: A process that died with the lock has still to be told of: the next acquirer is.
     @inline(__always)
     package func releaseIfHeldByThread(unlearned: Bool = false) -> Bool {
+        if !unlearned, mp_robust_release_if_unwaited(base) { return true }
         guard let thread = mp_this_thread(), let list = thread.pointee.robust else { return false }
         // Relaxed: the value can only be this thread's id if this thread wrote it.
         guard atomicWord.pointee.load(ordering: .relaxed) & Self.threadMask == thread.pointee.id, recursion == 0

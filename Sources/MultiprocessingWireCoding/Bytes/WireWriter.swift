@@ -20,7 +20,7 @@ package struct WireWriter: ~Copyable {
     @usableFromInline package private(set) var capacity = 0
 
     /// Whether the memory was lent by `lender`, and is not this writer's to free.
-    package private(set) var isBorrowed = false
+    package private(set) var isLent = false
 
     /// Asked for memory of at least so many bytes when something large comes in one piece; it may refuse. What it lends has to last until the bytes are forgotten or have grown out of it.
     package var lender: ((_ size: Int) -> UnsafeMutableRawBufferPointer?)?
@@ -28,13 +28,24 @@ package struct WireWriter: ~Copyable {
     /// What is large enough to ask for.
     private static var largePiece: Int { 1 << 20 }
 
+    /// Whether the memory is somebody else's.
+    private let isBorrowed: Bool
+
     /// Creates an empty writer with room for `capacity` bytes.
     package init(capacity: Int = 0) {
+        isBorrowed = false
         if capacity > 0 { grow(by: capacity) }
     }
 
+    /// Creates an empty writer into `memory`, which stays the caller's and must be enough for all that is written.
+    init(borrowing memory: UnsafeMutableRawPointer, capacity: Int) {
+        isBorrowed = true
+        base = memory
+        self.capacity = capacity
+    }
+
     deinit {
-        if !isBorrowed { free(base) }
+        if !isBorrowed, !isLent { free(base) }
     }
 
     // MARK: - Primitive values
@@ -98,9 +109,9 @@ package struct WireWriter: ~Copyable {
     /// Forgets the bytes, and with `keepingCapacity` keeps the memory for the next message.
     package mutating func removeAll(keepingCapacity: Bool = true) {
         count = 0
-        guard !keepingCapacity || isBorrowed else { return }
-        if !isBorrowed { free(base) }
-        isBorrowed = false
+        guard !isBorrowed, !keepingCapacity || isLent else { return }
+        if !isLent { free(base) }
+        isLent = false
         base = nil
         capacity = 0
     }
@@ -165,15 +176,16 @@ package struct WireWriter: ~Copyable {
     @usableFromInline
     @inline(never)
     package mutating func grow(by byteCount: Int) {
+        precondition(!isBorrowed, "a value was longer than it had said")
         let (needed, overflow) = count.addingReportingOverflow(byteCount)
         precondition(!overflow, "a message cannot be longer than the address space")
-        if byteCount >= Self.largePiece, count < Self.largePiece, !isBorrowed, borrow(needed) { return }
+        if byteCount >= Self.largePiece, count < Self.largePiece, !isLent, borrow(needed) { return }
         let larger = max(needed, capacity.multipliedReportingOverflow(by: 2).partialValue, 64)
-        let memory = isBorrowed ? malloc(larger) : realloc(base, larger)
+        let memory = isLent ? malloc(larger) : realloc(base, larger)
         guard let memory else { preconditionFailure("no memory for a message of \(larger) bytes") }
-        if isBorrowed, let base { memcpy(memory, base, count) }
+        if isLent, let base { memcpy(memory, base, count) }
         mp_advise_large(memory, larger)
-        isBorrowed = false
+        isLent = false
         base = memory
         capacity = larger
     }
@@ -186,7 +198,7 @@ package struct WireWriter: ~Copyable {
         free(base)
         base = memory
         capacity = lent.count
-        isBorrowed = true
+        isLent = true
         return true
     }
 }

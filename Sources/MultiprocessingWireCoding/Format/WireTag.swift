@@ -81,6 +81,10 @@ enum WireLayout {
     static let headSize = 8
     /// The head of an unkeyed container, with the number of its elements.
     static let listHeadSize = 12
+    /// The most bytes that a writer asks for to write a number in groups of seven bits.
+    static let varintBound = 10
+    /// The most bytes that a writer asks for to write the head of a packed list: tag, kind, element size, length.
+    static let packedHeadBound = 2 + 2 * varintBound
 }
 
 /// What the elements of a packed list are.

@@ -28,6 +28,10 @@ final class BitwisePlan<Value: Codable>: WirePlan<Value> {
     /// Creates the plan. Every pattern of bits must be a value of the type.
     init() { super.init(isLeaf: true) }
 
+    override var isFlat: Bool { true }
+
+    override func bound(_ value: Value) -> Int { 1 + WireLayout.varintBound + MemoryLayout<Value>.size }
+
     override func encode(_ value: Value, into writer: inout WireWriter) {
         withUnsafeBytes(of: value) { bytes in
             writer.write(WireTag.raw)
@@ -65,6 +69,12 @@ final class BitwiseArrayPlan<Element: Codable>: WirePlan<[Element]> {
     init() { super.init(isLeaf: true) }
 
     override var bulk: BulkArrays? { BulkArrays(.raw, stride: MemoryLayout<Element>.stride) }
+
+    override var isFlat: Bool { true }
+
+    override func bound(_ value: [Element]) -> Int {
+        WireLayout.packedHeadBound + value.count * MemoryLayout<Element>.stride
+    }
 
     override func encode(_ value: [Element], into writer: inout WireWriter) {
         value.withUnsafeBytes { writer.writePacked(.raw, $0, elementSize: MemoryLayout<Element>.stride) }

@@ -22,6 +22,13 @@ final class OptionalPlan<Wrapped: Codable>: WirePlan<Wrapped?> {
         super.init(isLeaf: wrapped?.isLeaf ?? false)
     }
 
+    override var isFlat: Bool { wrapped?.isFlat ?? false }
+
+    override func bound(_ value: Wrapped?) -> Int {
+        guard let wrapped, let value else { return 1 }
+        return 1 + wrapped.bound(value)
+    }
+
     override func encode(_ value: Wrapped?, into writer: inout WireWriter) {
         guard let wrapped else { preconditionFailure("a leaf's value has a plan") }
         guard let value else { return writer.writeTag(WireTag.null) }

@@ -124,6 +124,10 @@ struct PlanReference {
     /// How values are carried if they are arrays whose elements are copied as they lie in memory.
     var bulk: BulkArrays? { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.bulk } }
 
+    /// Whether the plan is that of a flat type.
+    @inline(__always)
+    var isFlat: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isFlat } }
+
     /// Whether the plan is that of an optional type.
     @inline(__always)
     var isOptional: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isOptional } }

@@ -119,6 +119,8 @@ extension String: WireLeaf {
     @inline(__always)
     func write(into writer: inout WireWriter) { writer.writeStringValue(self) }
 
+    var bound: Int { 1 + WireLayout.varintBound + utf8.count }
+
     @inline(__always)
     static func read(from reader: inout WireReader) throws -> String { try reader.readStringValue() }
 }

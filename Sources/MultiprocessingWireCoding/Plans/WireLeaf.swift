@@ -19,6 +19,11 @@ protocol WireLeaf: Codable, WirePlanned {
     /// Reads a dictionary of values.
     static func readDictionary(from reader: inout WireReader) throws -> [String: Self]
 
+    /// The most bytes that the value takes with its tag.
+    var bound: Int { get }
+    /// The most bytes that an array of so many values takes; nil where that depends on the values.
+    static func arrayBound(_ count: Int) -> Int?
+
     /// Reads the element that begins at `bytes` in a packed list of `kind`.
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self?
 }
@@ -73,6 +78,8 @@ extension WireLeaf {
     }
 
     static func readElement(_ bytes: UnsafeRawPointer, _ kind: PackedKind) -> Self? { nil }
+
+    static func arrayBound(_ count: Int) -> Int? { nil }
 }
 
 /// How much memory an array reserves before its elements are read.
@@ -89,6 +96,10 @@ enum ReservedCapacity {
 final class LeafPlan<Value: WireLeaf>: WirePlan<Value> {
     /// Creates the plan.
     init() { super.init(isLeaf: true) }
+
+    override var isFlat: Bool { true }
+
+    override func bound(_ value: Value) -> Int { value.bound }
 
     override func encode(_ value: Value, into writer: inout WireWriter) {
         value.write(into: &writer)
@@ -112,6 +123,10 @@ final class LeafArrayPlan<Element: WireLeaf>: WirePlan<[Element]> {
     }
 
     override var bulk: BulkArrays? { ownBulk }
+
+    override var isFlat: Bool { Element.arrayBound(0) != nil }
+
+    override func bound(_ value: [Element]) -> Int { Element.arrayBound(value.count) ?? super.bound(value) }
 
     override func encode(_ value: [Element], into writer: inout WireWriter) {
         value.withUnsafeBufferPointer { Element.writeArray($0, into: &writer) }

@@ -15,6 +15,13 @@ extension WireNumber {
     @inline(__always)
     static func areValid(_ bytes: UnsafeRawBufferPointer) -> Bool { true }
 
+    /// Twice the size, because an unsigned number that is too large for the signed type of its width is written as one of the next.
+    @inline(__always)
+    var bound: Int { 1 + 2 * MemoryLayout<Self>.size }
+
+    @inline(__always)
+    static func arrayBound(_ count: Int) -> Int? { WireLayout.packedHeadBound + count * MemoryLayout<Self>.size }
+
     @inline(__always)
     static func writeArray(_ elements: UnsafeBufferPointer<Self>, into writer: inout WireWriter) {
         writer.writePacked(packedKind, UnsafeRawBufferPointer(elements), elementSize: MemoryLayout<Self>.size)

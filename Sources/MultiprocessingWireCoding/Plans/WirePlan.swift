@@ -14,6 +14,9 @@ class AnyPlan {
     /// How values are carried if they are arrays whose elements are copied as they lie in memory.
     var bulk: BulkArrays? { nil }
 
+    /// Whether the plan is a leaf's that knows how many bytes a value takes before it writes it (`WirePlan.bound`), and copies more than it looks at.
+    var isFlat: Bool { false }
+
     /// Creates a plan.
     init(isLeaf: Bool) {
         self.isLeaf = isLeaf
@@ -24,6 +27,11 @@ class AnyPlan {
 ///
 /// A leaf overrides the two methods without a state, any other plan the two with one.
 class WirePlan<Value>: AnyPlan {
+    /// Returns the most bytes that `encode` writes for `value`. Only for flat plans.
+    func bound(_ value: Value) -> Int {
+        preconditionFailure("the plan for \(Value.self) is not flat")
+    }
+
     /// Writes a value. Only for leaves.
     func encode(_ value: Value, into writer: inout WireWriter) {
         preconditionFailure("the plan for \(Value.self) is no leaf")
@@ -37,6 +45,19 @@ class WirePlan<Value>: AnyPlan {
     /// Reads a value. Only for leaves.
     func decode(from reader: inout WireReader) throws -> Value {
         preconditionFailure("the plan for \(Value.self) is no leaf")
+    }
+
+    /// Reads a value that has to be all there is left, and initializes `place` with it; false, with nothing done, when that cannot be. Only for flat plans.
+    func decode(from reader: inout WireReader, to place: UnsafeMutablePointer<Value>) -> Bool {
+        do {
+            // No optional: unspecialised code would look up its metadata for every value.
+            let value = try decode(from: &reader)
+            guard reader.isAtEnd else { return false }
+            place.initialize(to: value)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Reads a value that may hold values with a `Codable` of their own.

@@ -29,6 +29,35 @@ struct SharingThroughAManagerTests {
         }
     }
 
+    @Test func `calls under way`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let counter = try manager.host { WordCounter() }
+            let words = ["a", "b", "a"]
+            let results = try words.map { try counter.withValueAsync(with: $0) { counter, word in counter.add(word) } }
+            let counts = try results.map { try $0.get() }
+            try checkEqual(counts, [1, 1, 2])
+        }
+    }
+
+    @Test func `from other programs and other machines`() async throws {
+        try await isolated {
+            let key: AuthenticationKey = "key"
+            let server = try Manager(address: .tcp(host: "127.0.0.1", port: 0), authenticationKey: key)
+            try server.names.set(try server.list(of: String.self), forName: "jobs")
+            guard let address = server.address else { return try check(false) }
+            let process = ChildProcess {
+                let manager = try Manager.connect(to: address, authenticationKey: key)
+                let jobs = try manager.names.get("jobs", as: ManagedList<String>.self)
+                try jobs?.append("photo.jpg")
+            }
+            try process.start()
+            try process.join()
+            try process.close()
+            try checkEqual(try server.names.get("jobs", as: ManagedList<String>.self)?.value(), ["photo.jpg"])
+        }
+    }
+
     @Test func `handles`() async throws {
         try await isolated {
             let manager = try Manager()

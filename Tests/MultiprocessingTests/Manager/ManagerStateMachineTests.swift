@@ -67,6 +67,53 @@ struct ManagerStateMachineTests {
         expect(calls.wait(for: 3).isAnswered)
     }
 
+    @Test func `calls that nobody waits for yet are read by who asks, looks, or leads`() {
+        var calls = PendingCalls<String>()
+        _ = calls.add("a", isTask: false)
+        _ = calls.add("b", isTask: false)
+        // Nobody reads for them.
+        expect(calls.readsNow())
+        expect(!calls.readsNow())
+        // Two threads ask for the second; one leaves in time, the other is chosen to lead and cannot.
+        let (first, second) = (calls.wait(for: 2, as: "b1"), calls.wait(for: 2, as: "b2"))
+        expect(first.step.isFollow && second.step.isFollow)
+        expect(calls.leave(first.ticket))
+        expect(!calls.leave(first.ticket))
+        expect(calls.resign().thread == "b2")
+        expect(!calls.leave(second.ticket))
+        expect(calls.remove(2) == "b")
+        guard case .nobody = calls.resign() else { return expect(Bool(false)) }
+        // A task asks for the first.
+        expect(calls.waitAsTask(for: 1))
+        expect(!calls.waitAsTask(for: 1) && !calls.waitAsTask(for: 2))
+        expect(calls.pumpBegins())
+        expect(calls.remove(1) == "a")
+        guard case .end = calls.pumpPauses() else { return expect(Bool(false)) }
+        expect(calls.count == 0)
+    }
+
+    @Test func `a call that takes long costs no room for those that come and go meanwhile`() {
+        var calls = PendingCalls<Int>()
+        guard let long = calls.add(-1, isTask: false)?.number else { return expect(Bool(false)) }
+        var seen = Set<UInt64>([long])
+        for round in 0..<10_000 {
+            guard let number = calls.add(round, isTask: false)?.number else { return expect(Bool(false)) }
+            expect(seen.insert(number).inserted)
+            expect(calls.remove(number) == round)
+            expect(calls.remove(number) == nil)
+        }
+        expect(calls.count == 1 && calls.remove(long) == -1)
+        // As many at once, ended in any order.
+        var numbers = (0..<5000).compactMap { calls.add($0, isTask: $0 % 3 == 0)?.number }
+        expect(calls.count == 5000)
+        var order = Array(numbers.enumerated())
+        var generator = Seeded(seed: 5)
+        order.shuffle(using: &generator)
+        for (index, number) in order { expect(calls.remove(number) == index) }
+        numbers = []
+        expect(calls.count == 0)
+    }
+
     @Test func `calls of a value are made one at a time, in order`() {
         var queue = CallQueue<Int>()
         expect(queue.add(0) == 0)

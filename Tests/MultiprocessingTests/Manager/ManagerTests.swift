@@ -94,4 +94,98 @@ struct ManagerTests {
             try await manager.shutdown()
         }
     }
+
+    @Test func `calls of a thread are under way together, in order, and their results are asked for later`()
+        async throws
+    {
+        try await isolated {
+            let manager = try Manager()
+            let list = try manager.list(of: Int.self)
+            let results = try (0..<5000).map { number in
+                try list.managed.withValueAsync(with: number) { list, number in
+                    list.append(number)
+                    return list.count
+                }
+            }
+            // From any thread, in any order, again and again.
+            let other = try onThreadAsync { try results[4000].get() }
+            try checkEqual(try results[4999].get(), 5000)
+            try check(results[0].isReady)
+            for (index, result) in results.enumerated() {
+                try checkEqual(try result.get(timeout: .seconds(60)), index + 1)
+            }
+            try checkEqual(try other.get(), 4001)
+            try checkEqual(try list.value(), Array(0..<5000))
+
+            // Errors, results that nobody asks for, one that takes its time.
+            let failing = try list.managed.withValueAsync { list in throw TooMany(count: list.count) }
+            for _ in 0..<100 { _ = try list.managed.withValueAsync { $0 } }
+            for _ in 0..<2 {
+                do {
+                    try failing.get()
+                    try check(false)
+                } catch let error as TooMany { try checkEqual(error.count, 5000) }
+            }
+            let gate = try Event()
+            let slow = try manager.host { 1 }.withValueAsync { value in
+                _ = try gate.wait()
+                return value
+            }
+            do {
+                _ = try slow.get(timeout: .milliseconds(20))
+                try check(false)
+            } catch is TimeoutError {}
+            try check(!slow.isReady)
+            gate.set()
+            try checkEqual(try slow.get(), 1)
+            try manager.shutdown()
+            do {
+                _ = try list.managed.withValueAsync { $0.count }.get()
+                try check(false)
+            } catch let lost as ManagerLost { try checkEqual(lost.code, .shutDown) }
+        }
+    }
+
+    @Test func `more calls and answers than there is room for go through, whether or not anybody asks`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let total = try manager.host { 0 }
+            for number in 0..<150_000 { _ = try total.withValueAsync(with: number) { $0 += $1 } }
+            try checkEqual(try total.withValue { $0 }, 150_000 / 2 * 149_999)
+            // Answers of 20 MB, and requests as large.
+            let results = try (0..<2000).map { _ in
+                try total.withValueAsync(with: [UInt8](repeating: 1, count: 10_000)) { _, bytes in bytes }
+            }
+            for result in results { try checkEqual(try result.get().count, 10_000) }
+            for _ in 0..<2000 { _ = try total.withValueAsync { _ in [UInt8](repeating: 1, count: 10_000) } }
+            try checkEqual(try total.withValue { $0 }, 150_000 / 2 * 149_999)
+            try manager.shutdown()
+        }
+    }
+
+    @Test func `tasks await calls that a thread has sent`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let total = try manager.host { 0 }
+            let process = ChildProcess {
+                func send() throws -> [ManagedResult<Int>] {
+                    try (1...100).map { number in
+                        try total.withValueAsync(with: number) { total, number in
+                            total += number
+                            return total
+                        }
+                    }
+                }
+                let results = try send()
+                for (index, result) in results.enumerated().reversed() {
+                    try checkEqual(try await result.value, (index + 1) * (index + 2) / 2)
+                }
+            }
+            try process.start()
+            try process.join()
+            try checkEqual(process.exitCode, 0)
+            try process.close()
+            try manager.shutdown()
+        }
+    }
 }

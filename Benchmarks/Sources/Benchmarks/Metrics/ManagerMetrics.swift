@@ -48,12 +48,35 @@ enum ManagerMetrics {
         },
         Metric(
             "manager.pipelined.rate",
-            "50,000 appends awaited together (CPython: one after the other)",
+            "50,000 appends under way together, then all their results (CPython: one after the other)",
             unit: .perSecond,
             kind: .rate,
             peers: [.cpython]
+        ) { _ in [try appendUnderWay()] },
+        Metric(
+            "manager.tasks.rate",
+            "50,000 appends, each awaited by a child task of its own",
+            unit: .perSecond,
+            kind: .rate,
+            peers: []
         ) { _ in [try appendTogether()] },
     ]
+
+    /// Returns how many appends a second are done by a thread that asks for their results at the end.
+    private static func appendUnderWay() throws -> Double {
+        let manager = try Manager()
+        let list = try manager.list(of: Int.self)
+        defer { try? manager.shutdown() }
+        try list.managed.withValue(with: 0) { $0.append($1) }
+        let start = Clock.now
+        let results = try (0..<pipelined).map { number in
+            try list.managed.withValueAsync(with: number) { $0.append($1) }
+        }
+        for result in results { try result.get() }
+        let seconds = Double(Clock.now - start) / 1e9
+        guard try list.count() == pipelined + 1 else { throw MeasuringError("the appends were not done") }
+        return Double(pipelined) / seconds
+    }
 
     /// Returns how many appends a second are done by tasks that wait at the same time.
     private static func appendTogether() throws -> Double {

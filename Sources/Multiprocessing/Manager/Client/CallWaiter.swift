@@ -17,6 +17,7 @@ enum ManagerResponse: Sendable {
 enum CallWaiter: Sendable {
     case thread(ThreadWaiter)
     case task(TaskWaiter)
+    case result(ResultWaiter)
 }
 
 /// A thread that waits for the answer to a call.
@@ -43,6 +44,29 @@ final class ThreadWaiter: Sendable {
         signal(Self.isAnswered)
     }
 
+    /// Says that the answer is there, with somebody else.
+    func tell() {
+        signal(Self.isAnswered)
+    }
+
+    /// What has become of it.
+    enum End {
+        case answered
+        case leads
+        case timedOut
+    }
+
+    /// Blocks until it is told, has to lead, or the deadline has come.
+    func wait(until deadline: Deadline) -> End {
+        while true {
+            switch word.load() {
+            case Self.isAnswered: return .answered
+            case Self.leads: return .leads
+            default: if word.wait(while: Self.waits, until: deadline) == .timedOut { return .timedOut }
+            }
+        }
+    }
+
     /// Lets it read.
     func lead() {
         signal(Self.leads)
@@ -63,74 +87,65 @@ final class ThreadWaiter: Sendable {
 }
 
 /// A task that waits for the answer to a call.
-final class TaskWaiter: Sendable {
-    private enum State {
-        case empty
-        case suspended(CheckedContinuation<ManagerResponse, any Error>)
-        case answered(ManagerResponse)
-        case cancelled
-        case taken
-    }
+///
+/// A word says how far both sides are: whoever exchanges it last acts. No lock, and no memory beside this object: there may be as many as calls under way.
+///
+/// `@unchecked` is safe because `continuation` is written before the word says so, and read by whoever took the word from that state; `response` the other way round.
+final class TaskWaiter: @unchecked Sendable {
+    private static let empty: UInt8 = 0
+    private static let suspended: UInt8 = 1
+    private static let answered: UInt8 = 2
+    private static let cancelled: UInt8 = 3
+    private static let taken: UInt8 = 4
 
-    private let state = Mutex(State.empty)
+    private let state = Atomic<UInt8>(TaskWaiter.empty)
+    /// Resumed by the one who takes the word from `suspended`, and by nobody else: exactly once.
+    private var continuation: UnsafeContinuation<ManagerResponse, any Error>?
+    private var response = ManagerResponse.lost
 
-    /// Gives it the answer. Returns whether it takes it: not after a cancellation.
+    /// Gives it the answer. Returns whether it takes it: not after a cancellation. Called once.
     func answer(_ response: ManagerResponse) -> Bool {
-        let (continuation, isTaken) = state.withLock {
-            state -> (CheckedContinuation<ManagerResponse, any Error>?, Bool) in
-            switch state {
-            case .empty:
-                state = .answered(response)
-                return (nil, true)
-            case .suspended(let continuation):
-                state = .taken
-                return (continuation, true)
-            default:
-                return (nil, false)
-            }
+        if state.load(ordering: .relaxed) == Self.empty {  // the exchange below decides
+            self.response = response
+            // Releasing: what was written is seen by the acquiring exchange in `wait` or `cancel`.
+            if change(Self.empty, to: Self.answered) { return true }
+            self.response = .lost
         }
+        guard change(Self.suspended, to: Self.taken) else { return false }
         continuation?.resume(returning: response)
-        return isTaken
+        return true
     }
 
     /// Ends the wait. Returns the answer that has come and will not be taken.
     func cancel() -> ManagerResponse? {
-        let (continuation, left) = state.withLock {
-            state -> (CheckedContinuation<ManagerResponse, any Error>?, ManagerResponse?) in
-            switch state {
-            case .suspended(let continuation):
-                state = .taken
-                return (continuation, nil)
-            case .empty:
-                state = .cancelled
-                return (nil, nil)
-            case .answered(let response):
-                state = .cancelled
-                return (nil, response)
-            default:
-                return (nil, nil)
+        while true {
+            switch state.load(ordering: .relaxed) {  // the exchanges decide
+            case Self.empty:
+                if change(Self.empty, to: Self.cancelled) { return nil }
+            case Self.suspended:
+                guard change(Self.suspended, to: Self.taken) else { continue }
+                continuation?.resume(throwing: CancellationError())
+                return nil
+            case Self.answered:
+                if change(Self.answered, to: Self.cancelled) { return response }
+            default: return nil
             }
         }
-        continuation?.resume(throwing: CancellationError())
-        return left
     }
 
-    /// Suspends until it is answered.
+    /// Suspends until it is answered. Called once.
     func wait() async throws -> ManagerResponse {
-        try await withCheckedThrowingContinuation { continuation in
-            let now = state.withLock { state -> Result<ManagerResponse, any Error>? in
-                switch state {
-                case .answered(let response):
-                    state = .taken
-                    return .success(response)
-                case .cancelled:
-                    return .failure(CancellationError())
-                default:
-                    state = .suspended(continuation)
-                    return nil
-                }
-            }
-            if let now { continuation.resume(with: now) }
+        if change(Self.answered, to: Self.taken) { return response }
+        return try await withUnsafeThrowingContinuation { continuation in
+            self.continuation = continuation
+            if change(Self.empty, to: Self.suspended) { return }
+            if change(Self.answered, to: Self.taken) { return continuation.resume(returning: response) }
+            continuation.resume(throwing: CancellationError())
         }
+    }
+
+    /// Acquiring and releasing: what the one side wrote before its exchange is seen by the other after its own.
+    private func change(_ old: UInt8, to new: UInt8) -> Bool {
+        state.compareExchange(expected: old, desired: new, ordering: .acquiringAndReleasing).exchanged
     }
 }

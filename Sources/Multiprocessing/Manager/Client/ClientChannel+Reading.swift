@@ -33,7 +33,8 @@ extension ClientChannel {
         }
     }
 
-    private func resign() {
+    /// Lets somebody else read.
+    func resign() {
         switch calls.withLock({ $0.resign() }) {
         case .thread(let waiter): Self.lead(waiter)
         case .startPump: startPump()
@@ -45,13 +46,14 @@ extension ClientChannel {
         if case .thread(let waiter) = waiter { waiter.lead() }
     }
 
-    private static func number(of message: IncomingMessage) -> UInt64 {
+    /// Which call a message answers.
+    static func number(of message: IncomingMessage) -> UInt64 {
         // 0 is nobody's.
         message.count >= 9 ? message.bytes.loadUnaligned(as: UInt64.self) : 0
     }
 
     /// Gives an answer to the one who waits for it. Returns whether the message went with it.
-    private func handOver(_ message: IncomingMessage, _ number: UInt64) -> Bool {
+    func handOver(_ message: IncomingMessage, _ number: UInt64) -> Bool {
         if let waiter = calls.withLock({ $0.remove(number) }) {
             let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
             if Self.answer(waiter, isEmpty ? .done : .message(message)) { return !isEmpty }
@@ -83,7 +85,7 @@ extension ClientChannel {
     }
 
     /// Hands on all answers that are there. Returns false at the end of the channel.
-    private func drain() -> Bool {
+    func drain() -> Bool {
         var message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }
         while true {

@@ -140,7 +140,8 @@ final class ClientChannel: Sendable {
         if outcome == .timedOut || outcome == .busy { unsentReleases.withLock { $0.append(value) } }
     }
 
-    private func sendReleases() throws {
+    /// Sends what found no room before.
+    func sendReleases() throws {
         let values = unsentReleases.withLock { values in
             defer { if !values.isEmpty { values = [] } }
             return values
@@ -161,7 +162,8 @@ final class ClientChannel: Sendable {
         return number
     }
 
-    private func write(
+    /// Writes a request.
+    func write(
         _ kind: ManagerRequest,
         _ number: UInt64,
         _ body: Body,
@@ -181,7 +183,7 @@ final class ClientChannel: Sendable {
     }
 
     /// Takes a response apart, away from the reading.
-    private func take<R>(
+    func take<R>(
         _ response: ManagerResponse,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> R {
@@ -238,7 +240,8 @@ final class ClientChannel: Sendable {
             && message.bytes.loadUnaligned(as: UInt64.self) == 0
     }
 
-    private func discard(_ message: IncomingMessage) {
+    /// Lets go of an answer that nobody takes.
+    func discard(_ message: IncomingMessage) {
         noteUnasked(message)
         link.buffers.giveBack(message)
     }
@@ -253,6 +256,9 @@ final class ClientChannel: Sendable {
             waiter.answer(response)
             return true
         case .task(let waiter): return waiter.answer(response)
+        case .result(let waiter):
+            waiter.answer(response)
+            return true
         }
     }
 }

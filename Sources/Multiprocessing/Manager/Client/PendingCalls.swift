@@ -3,7 +3,7 @@
 // The calls of one process that a manager has not answered, and who reads its answers.
 //
 // There is no thread for that. A thread that waits for an answer reads, if nobody else does, and hands on what is not its own; when it has its own it passes the reading to another that waits. Where
-// only tasks wait, one task reads for all of them (the pump), while answers come in; it does not count as reading while it is suspended.
+// only tasks wait, one task reads for all of them (the pump), while answers come in; it does not count as reading while it is suspended. Who sends calls and asks later reads now and then what has come.
 
 /// The calls under way on one channel.
 package struct PendingCalls<Waiter> {
@@ -14,14 +14,25 @@ package struct PendingCalls<Waiter> {
     }
 
     private struct Entry {
+        let number: UInt64
         let waiter: Waiter
-        let isTask: Bool
+        var isTask: Bool
     }
 
+    /// A thread that waits without reading.
+    private struct Follower {
+        let number: UInt64
+        let ticket: UInt64
+        let waiter: Waiter
+    }
+
+    /// The calls, each in the slot that the low bits of its number tell. A number whose slot is taken is left out; so the table grows with the calls under way, and not with how long one of them takes.
+    private var slots: [Entry?] = Array(repeating: nil, count: 16)
     private var lastNumber: UInt64 = 0
-    private var entries: [UInt64: Entry] = [:]
+    private(set) package var count = 0
     /// The threads that wait without reading, oldest first.
-    private var followers: [UInt64] = []
+    private var followers: [Follower] = []
+    private var lastTicket: UInt64 = 0
     private var taskCount = 0
     private var reader = Reader.nobody
     private var hasPump = false
@@ -33,30 +44,40 @@ package struct PendingCalls<Waiter> {
     /// Whether `end` was called.
     package var isOver: Bool { hasEnded }
 
-    /// The number of calls under way.
-    package var count: Int { entries.count }
-
     /// Adds a call. Returns its number, and whether the caller has to start the pump; nil when the channel has ended.
     package mutating func add(_ waiter: Waiter, isTask: Bool) -> (number: UInt64, startsPump: Bool)? {
         guard !hasEnded else { return nil }
-        lastNumber += 1
-        entries[lastNumber] = Entry(waiter: waiter, isTask: isTask)
+        if count * 2 >= slots.count { grow() }
+        repeat { lastNumber += 1 } while slots[slot(of: lastNumber)] != nil
+        slots[slot(of: lastNumber)] = Entry(number: lastNumber, waiter: waiter, isTask: isTask)
+        count += 1
         guard isTask else { return (lastNumber, false) }
         taskCount += 1
-        // A thread that reads starts the pump when it stops.
-        let startsPump = !hasPump && reader != .thread
-        if startsPump { hasPump = true }
-        return (lastNumber, startsPump)
+        return (lastNumber, startsPump())
     }
+
+    private func slot(of number: UInt64) -> Int { Int(truncatingIfNeeded: number) & (slots.count - 1) }
+
+    /// Doubles the table. Calls that have slots of their own in the small one have so in the large one.
+    private mutating func grow() {
+        let old = slots
+        slots = Array(repeating: nil, count: old.count * 2)
+        for case let entry? in old { slots[slot(of: entry.number)] = entry }
+    }
+
+    /// Whether a call is not answered yet.
+    package func isUnderWay(_ number: UInt64) -> Bool { slots[slot(of: number)]?.number == number }
 
     /// Takes a call that is answered, cancelled, or was not sent after all.
     package mutating func remove(_ number: UInt64) -> Waiter? {
-        guard let entry = entries.removeValue(forKey: number) else { return nil }
+        let slot = slot(of: number)
+        guard let entry = slots[slot], entry.number == number else { return nil }
+        slots[slot] = nil
+        count -= 1
         if entry.isTask {
             taskCount -= 1
-        } else if !followers.isEmpty, let index = followers.firstIndex(of: number) {
-            followers.remove(at: index)
         }
+        if !followers.isEmpty { followers.removeAll { $0.number == number } }
         return entry.waiter
     }
 
@@ -74,13 +95,52 @@ package struct PendingCalls<Waiter> {
 
     /// A thread has sent its request and waits.
     package mutating func wait(for number: UInt64) -> Waiting {
-        guard entries[number] != nil else { return .answered }
+        guard let entry = slots[slot(of: number)], entry.number == number else { return .answered }
+        return wait(for: number, as: entry.waiter).step
+    }
+
+    /// A thread waits for a call as `waiter`, perhaps one of several.
+    ///
+    /// - Returns: What to do; and for one who follows a ticket to leave by.
+    package mutating func wait(for number: UInt64, as waiter: Waiter) -> (step: Waiting, ticket: UInt64) {
+        guard isUnderWay(number) else { return (.answered, 0) }
         guard reader == .nobody else {
-            followers.append(number)
-            return .follow
+            lastTicket += 1
+            followers.append(Follower(number: number, ticket: lastTicket, waiter: waiter))
+            return (.follow, lastTicket)
         }
         reader = .thread
-        return .lead
+        return (.lead, 0)
+    }
+
+    /// A thread that follows does not wait any longer. Returns false when it has been chosen to lead, or its answer has come.
+    package mutating func leave(_ ticket: UInt64) -> Bool {
+        guard let index = followers.firstIndex(where: { $0.ticket == ticket }) else { return false }
+        followers.remove(at: index)
+        return true
+    }
+
+    /// Makes the caller the reader if nobody reads, to look whether something has come. It says `resign` then.
+    package mutating func readsNow() -> Bool {
+        guard reader == .nobody else { return false }
+        reader = .thread
+        return true
+    }
+
+    /// A task waits from now on for a call that was sent without one. Returns whether the caller has to start the pump.
+    package mutating func waitAsTask(for number: UInt64) -> Bool {
+        let slot = slot(of: number)
+        guard let entry = slots[slot], entry.number == number, !entry.isTask else { return false }
+        slots[slot]?.isTask = true
+        taskCount += 1
+        return startsPump()
+    }
+
+    private mutating func startsPump() -> Bool {
+        // A thread that reads starts the pump when it stops.
+        guard !hasPump, reader != .thread else { return false }
+        hasPump = true
+        return true
     }
 
     /// Who goes on reading.
@@ -102,12 +162,9 @@ package struct PendingCalls<Waiter> {
     }
 
     private mutating func nextThread() -> Waiter? {
-        while !followers.isEmpty {
-            guard let entry = entries[followers.removeFirst()] else { continue }
-            reader = .thread
-            return entry.waiter
-        }
-        return nil
+        guard !followers.isEmpty else { return nil }
+        reader = .thread
+        return followers.removeFirst().waiter
     }
 
     // MARK: - The pump
@@ -149,10 +206,11 @@ package struct PendingCalls<Waiter> {
     package mutating func end() -> [Waiter] {
         hasEnded = true
         defer {
-            entries = [:]
+            slots = [nil]
+            count = 0
             followers = []
             taskCount = 0
         }
-        return entries.values.map(\.waiter)
+        return slots.compactMap { $0?.waiter }
     }
 }

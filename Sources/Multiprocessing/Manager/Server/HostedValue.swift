@@ -47,13 +47,13 @@ class HostedValue: @unchecked Sendable {
         preconditionFailure("a hosted value has a type")
     }
 
-    /// Makes the call, or lets it wait for its turn. A call whose turn it is is made on this thread unless it is asynchronous.
-    func submit(_ call: PendingCall) {
-        if let now = queue.withLock({ $0.add(call) }) { make(now) }
+    /// Lets the call wait for its turn. Returns it when that is now: then the caller makes it.
+    func add(_ call: PendingCall) -> PendingCall? {
+        queue.withLock { $0.add(call) }
     }
 
-    /// Makes `call` and all that wait for it.
-    private func make(_ call: PendingCall) {
+    /// Makes `call`, whose turn it is, and all that wait for it; on this thread those that are synchronous.
+    func make(_ call: PendingCall) {
         var next: PendingCall? = call
         while let current = next {
             switch current.call {

@@ -71,12 +71,14 @@ final class ServerSession: @unchecked Sendable {
         do {
             let step = try readRequest(message)
             message.reset()
+            // Before the call begins: from then on somebody else may read on, and a call that comes after this one must not be made before it.
+            if case .submit(let call, let value) = step, value.add(call) == nil { return true }
             if case .done = step { return true }
             claim.beginCall(reader)
             server.watchdog.wake()
             switch step {
             case .done: break
-            case .submit(let call, let value): value.submit(call)
+            case .submit(let call, let value): value.make(call)
             case .make(let make): make()
             }
             // Otherwise somebody else reads on by now.

@@ -38,6 +38,7 @@ struct Mapping<T, R: Codable & Sendable> {
         self.coding = coding
         core = pool.core
         try core.checkProcess()
+        let chunkSize = chunkSize ?? core.chunkSize
         let failsFast = !isElementwise
         // A deadline is that of one item, so it has to be known which one is at work.
         let isElementwise = isElementwise || options.timeout != nil

@@ -24,6 +24,7 @@ public final class Pool: Sendable {
     ///   - processes: How many workers; nil: ``availableCPUCount``.
     ///   - maxTasksPerChild: A worker that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
     ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
+    ///   - isolation: Whether a worker does one task after the other or each task gets a process of its own.
     ///   - startMethod: How workers come to be.
     ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and ``trySubmit(options:_:_:)`` returns nil.
     ///   - initializer: Called in each worker before its first task.
@@ -32,6 +33,7 @@ public final class Pool: Sendable {
         processes: Int? = nil,
         maxTasksPerChild: Int? = nil,
         maxMemoryPerChild: Int? = nil,
+        isolation: Isolation = .perWorker,
         startMethod: StartMethod = .default,
         queueLimit: QueueLimit = QueueLimit(),
         initializer: (@Sendable () throws -> Void)? = nil
@@ -39,6 +41,7 @@ public final class Pool: Sendable {
         var specification = WorkerSpecification(count: try Self.checked(processes ?? availableCPUCount, "processes"))
         specification.maximumTasks = try maxTasksPerChild.map { try Self.checked($0, "maxTasksPerChild") }
         specification.maximumMemory = try maxMemoryPerChild.map { try Self.checked($0, "maxMemoryPerChild") }
+        if isolation == .perTask { specification.isolatesTasks() }
         specification.startMethod = startMethod
         specification.name = "Pool\(ProcessIdentity.nextPoolNumber())"
         if let initializer {

@@ -48,6 +48,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     let functions = FunctionTable()
     /// How much may wait to be handed out before a call waits for room.
     let limits: QueueLimit
+    /// How many items of a map make a task, where the user does not say; nil: as many as suit how long they take.
+    let chunkSize: Int?
     /// What the place can do where the tasks run.
     let capabilities: EngineCapabilities
     /// Happens when nothing is left of the pool.
@@ -55,6 +57,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     init(_ engine: any ExecutionEngine, _ specification: WorkerSpecification, _ limits: QueueLimit) throws {
         self.limits = limits
+        chunkSize = specification.chunkSize
         capabilities = engine.capabilities
         try capabilities.check(specification)
         openedSession = try engine.open(specification, host: self)

@@ -38,6 +38,14 @@ struct WorkerSpecification: Sendable {
     var initializer: TaskFunction?
     /// The name of the pool, in names of workers.
     var name = "Pool"
+    /// How many items of a map make a task, where the user does not say; nil: as many as suit how long they take.
+    private(set) var chunkSize: Int?
+
+    /// Asks for a fresh worker for every task, and for every item of a map.
+    mutating func isolatesTasks() {
+        maximumTasks = 1
+        chunkSize = 1
+    }
 }
 
 /// The pool, as its engine sees it.

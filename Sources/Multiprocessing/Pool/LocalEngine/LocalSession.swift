@@ -68,6 +68,17 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         return candidate != nil
     }
 
+    /// Whether one more worker may be at work: those that end after what they have count, so that never more are than there are to be.
+    private var mayBegin: Bool {
+        guard workers.count > target else { return true }
+        return workers.count { $0.phase != .ended && !$0.outstanding.isEmpty } < target
+    }
+
+    /// Whether a worker can be given a task to read ahead, or to begin with.
+    private func canTakeMore(_ worker: LocalWorker) -> Bool {
+        worker.canTakeMore && (!worker.outstanding.isEmpty || mayBegin)
+    }
+
     func submit(_ task: TaskEnvelope) {
         guard let worker = candidate ?? choose() else {
             preconditionFailure("a task was submitted to workers that want none")
@@ -98,7 +109,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
 
     /// The worker for the next task: one that is idle, or else one of those that read ahead, each in its turn.
     private func choose() -> LocalWorker? {
-        while let worker = idle.last {
+        while let worker = idle.last, mayBegin {
             if worker.canTakeFirst { return worker }
             idle.removeLast()
             worker.isListedIdle = false
@@ -106,7 +117,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         for _ in workers.indices {
             cursor += 1
             if cursor >= workers.count { cursor = 0 }
-            if workers[cursor].canTakeMore { return workers[cursor] }
+            if canTakeMore(workers[cursor]) { return workers[cursor] }
         }
         return nil
     }
@@ -198,7 +209,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     func rebalance(_ events: any EngineEvents) {
-        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty else { return }
+        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty, mayBegin else { return }
         // What was given to a worker that is still being started can be done at once here.
         if let unready = workers.first(where: { $0.phase == .starting && !$0.outstanding.isEmpty }) {
             for entry in unready.outstanding.all where takeBack(entry, from: unready) {

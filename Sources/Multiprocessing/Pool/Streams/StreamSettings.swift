@@ -39,7 +39,10 @@ struct StreamSettings {
     }
 
     /// The job of a lazy map.
-    func job(_ function: TaskFunction) -> PoolJob {
+    ///
+    /// - Parameter usualChunk: The pool's size of a chunk where the user does not say.
+    func job(_ function: TaskFunction, usualChunk: Int?) -> PoolJob {
+        let chunkSize = chunkSize ?? usualChunk
         let job = PoolJob(
             function,
             options,
@@ -105,7 +108,7 @@ extension PoolResults.Stream {
         total: Int?,
         _ open: (StreamFeeder<T>) -> (feed: @Sendable (Int) -> Void, reader: Task<Void, Never>?)
     ) throws {
-        let job = settings.job(function)
+        let job = settings.job(function, usualChunk: core.chunkSize)
         job.meter = settings.progress.map { ProgressMeter($0, total: total, itemsPerPiece: 1) }
         let ahead = ReadAhead(
             bufferSize: settings.bufferSize,

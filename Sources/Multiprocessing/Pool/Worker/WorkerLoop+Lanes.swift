@@ -96,7 +96,7 @@ extension WorkerLoop {
 
     /// Takes the segment that the writer's bytes are in, if they are in one.
     private func takeLoan() -> SegmentSender.Loan? {
-        guard writer.isBorrowed else {
+        guard writer.isLent else {
             dropLoan()
             return nil
         }

@@ -6,8 +6,10 @@ import Testing
 @testable import Multiprocessing
 
 /// A place where a pool's tasks can run, for tests that hold for all of them.
-enum PoolSubject: Codable, Sendable, CustomTestStringConvertible {
+enum PoolSubject: Codable, Hashable, Sendable, CustomTestStringConvertible {
     case processes
+    /// A process for every task.
+    case freshProcesses
     case threads
     case caller
     /// The engine for tests, without faults.
@@ -15,14 +17,15 @@ enum PoolSubject: Codable, Sendable, CustomTestStringConvertible {
     /// The engine for tests, with all of its faults.
     case faulty(seed: UInt64)
 
-    static let all: [PoolSubject] = [.processes, .threads, .caller, .test] + (1...4).map { .faulty(seed: $0) }
+    static let all: [PoolSubject] = faithful + (1...4).map { .faulty(seed: $0) }
 
     /// Those where what is told happens at once and once.
-    static let faithful: [PoolSubject] = [.processes, .threads, .caller, .test]
+    static let faithful: [PoolSubject] = [.processes, .freshProcesses, .threads, .caller, .test]
 
     var testDescription: String {
         switch self {
         case .processes: "processes"
+        case .freshProcesses: "a process for every task"
         case .threads: "threads"
         case .caller: "the caller's thread"
         case .test: "the test engine"
@@ -32,7 +35,7 @@ enum PoolSubject: Codable, Sendable, CustomTestStringConvertible {
 
     private var engine: any ExecutionEngine {
         switch self {
-        case .processes: LocalEngine()
+        case .processes, .freshProcesses: LocalEngine()
         case .threads: ThreadEngine()
         case .caller: InlineEngine()
         case .test: TestEngine()
@@ -46,6 +49,9 @@ enum PoolSubject: Codable, Sendable, CustomTestStringConvertible {
         return TaskOptions()
     }
 
+    /// A number of items that takes no longer than the test: fewer where each costs a process.
+    func atMost(_ count: Int) -> Int { self == .freshProcesses ? min(count, 150) : count }
+
     /// Calls `body` with a pool, and ends it.
     func withPool(
         workers: Int = 2,
@@ -53,6 +59,7 @@ enum PoolSubject: Codable, Sendable, CustomTestStringConvertible {
         _ body: (Pool) throws -> Void
     ) throws {
         var specification = WorkerSpecification(count: workers)
+        if self == .freshProcesses { specification.isolatesTasks() }
         if let initializer {
             specification.initializer = try FunctionTable().function(
                 PortableFunction(action: initializer),

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+extension ClientChannel {
+    /// How many calls are sent between two looks at what has been answered.
+    private static let callsBetweenLooks: UInt64 = 64
+    /// How long to wait for room before the next look.
+    private static let patience = Duration.milliseconds(2)
+
+    /// Sends a call whose answer is asked for later. The thread is blocked while there is no room.
+    ///
+    /// - Parameter told: The function that the manager knows once it has answered.
+    /// - Throws: As `call`, but nothing that is known only from the answer.
+    func submit(
+        _ kind: ManagerRequest,
+        telling told: ManagedFunction.Key?,
+        _ body: Body
+    ) throws -> (number: UInt64, waiter: ResultWaiter) {
+        let waiter = ResultWaiter(self, telling: told)
+        guard let (number, _) = calls.withLock({ $0.add(.result(waiter), isTask: false) }) else { throw lost }
+        do {
+            try link.buffers.withOutgoing { message in
+                try write(kind, number, body, to: message)
+                try sendReleases()
+                try send(message)
+            }
+        } catch {
+            _ = calls.withLock { $0.remove(number) }
+            throw error
+        }
+        if number.isMultiple(of: Self.callsBetweenLooks) { look() }
+        return (number, waiter)
+    }
+
+    /// Sends a message; answers are taken meanwhile if there is no room. A manager whose answers are not taken does not take requests.
+    private func send(_ message: OutgoingMessage) throws {
+        while true {
+            switch try link.send(message, until: Deadline(timeout: Self.patience)) {
+            case .done: return
+            case .timedOut, .busy: look()
+            default: throw endOfChannel()
+            }
+        }
+    }
+
+    /// Hands on the answers that have come, unless somebody else does.
+    func look() {
+        guard calls.withLock({ $0.readsNow() }) else { return }
+        if !drain() { _ = endOfChannel() }
+        resign()
+    }
+
+    // MARK: - Asking
+
+    /// Blocks until the answer to a call is there or the deadline has come. Returns whether it is.
+    func wait(for number: UInt64, _ waiter: ResultWaiter, until deadline: Deadline) -> Bool {
+        if calls.withLock({ $0.readsNow() }) {
+            lead(number, until: deadline)
+            if waiter.isAnswered || deadline.hasPassed { return waiter.isAnswered }
+            // The channel has just ended, and it is about to be told.
+        }
+        let thread = ThreadWaiter()
+        guard waiter.add(thread) else { return true }
+        let (step, ticket) = calls.withLock { $0.wait(for: number, as: .thread(thread)) }
+        if case .lead = step {
+            lead(number, until: deadline)
+        } else {
+            var end = thread.wait(until: deadline)
+            // Too late to leave: the word comes at once.
+            if end == .timedOut, case .follow = step, !calls.withLock({ $0.leave(ticket) }) {
+                end = thread.wait(until: .never)
+            }
+            if end == .leads { lead(number, until: deadline) }
+        }
+        waiter.remove(thread)
+        return waiter.isAnswered
+    }
+
+    /// Reads answers until that to a call is there or the deadline has come, and lets somebody else read then.
+    private func lead(_ number: UInt64, until deadline: Deadline) {
+        defer { resign() }
+        var message = link.buffers.takeIncoming()
+        defer { link.buffers.giveBack(message) }
+        // Somebody else may have read it before.
+        while calls.withLock({ $0.isUnderWay(number) }) {
+            switch try? link.receive(into: message, until: deadline) {
+            case .done:
+                if handOver(message, Self.number(of: message)) {
+                    message = link.buffers.takeIncoming()
+                } else {
+                    message.reset()
+                }
+            case .timedOut, .busy: return
+            default:
+                _ = endOfChannel()
+                return
+            }
+        }
+    }
+
+    /// What is posted when the answer to a call is there; nil when it is. Answers are read from now on.
+    func notice(of number: UInt64, _ waiter: ResultWaiter) -> Notice? {
+        guard let notice = waiter.notice() else { return nil }
+        if calls.withLock({ $0.waitAsTask(for: number) }) { startPump() }
+        return notice
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CMultiprocessing
+internal import MultiprocessingPrimitives
+internal import Synchronization
+
+extension Ring {
+    /// The head as a producer saw it last; with the producers' lock.
+    var cachedHead: UInt64 {
+        get { base.load(fromByteOffset: 136, as: UInt64.self) }
+        set { base.storeBytes(of: newValue, toByteOffset: 136, as: UInt64.self) }
+    }
+
+    /// A message that is to be written.
+    struct Record {
+        /// The most bytes.
+        let most: Int
+        let descriptors: [Int32]
+        /// Whether it may wait for a moment to find room in warm memory.
+        let isPatient: Bool
+
+        /// The bytes before the message's own.
+        @inline(__always)
+        var headSize: Int { descriptors.isEmpty ? 8 : 24 }
+
+        /// The units that it takes at most.
+        @inline(__always)
+        var units: Int { units(most) }
+
+        /// The units that it takes with so many bytes.
+        @inline(__always)
+        func units(_ byteCount: Int) -> Int { (headSize + byteCount + RingPosition.unit - 1) / RingPosition.unit }
+    }
+
+    /// Writes a message if there is room; with the producers' lock.
+    @inline(__always)
+    func write(_ record: Record, _ fill: (UnsafeMutableRawPointer) -> Int) throws(SystemError) -> Bool {
+        // Relaxed: only producers change it, under this lock.
+        let tail = RingPosition(word: tail.pointee.load(ordering: .relaxed))
+        let units = record.units
+        // The other side has read it a lap ago. Not the tail's own line: whoever watches it would take it back at once.
+        if tail.offset * RingPosition.unit < RingMemory.firstWindow {
+            mp_prefetch_to_write(base + tail.offset * RingPosition.unit)
+        }
+        var head = RingPosition(word: cachedHead)
+        var placement = place(units, tail: tail, head: head)
+        if placement != .here {
+            // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
+            let now = self.head.pointee.load(ordering: .acquiring)
+            if now != head.word {
+                cachedHead = now
+                head = RingPosition(word: now)
+                placement = place(units, tail: tail, head: head)
+            }
+        }
+        if record.isPatient, isCold(placement, units, tail: tail) {
+            (placement, head) = awaitWarmMemory(units, tail: tail, head: head, found: placement)
+        }
+        guard placement != .nowhere else { return false }
+        guard let ticket = try send(record.descriptors, isEmpty: tail.count(since: head) == 0) else { return false }
+        var start = tail
+        if case .elsewhere(let target) = placement {
+            freeMemory(behind: tail, head: head, target: target)
+            try skip(at: tail, to: target)
+            start = RingPosition(offset: target, lap: tail.lap + 1, sequence: tail.sequence)
+        }
+        let used = try store(record, ticket: ticket, at: start.offset, fill)
+        ringIfMarked(Offset.itemsBell)
+        let end = RingPosition(offset: start.offset + used, lap: start.lap, sequence: tail.sequence + 1)
+        publish(end, in: self.tail, waking: Offset.items)
+        return true
+    }
+
+    /// Decides where a record goes, with regard to the most messages and bytes.
+    @inline(__always)
+    func place(_ units: Int, tail: RingPosition, head: RingPosition) -> RingStateMachine.Placement {
+        let count = tail.count(since: head)
+        guard count < capacity else { return .nowhere }
+        let occupancy = occupancy(tail: tail, head: head)
+        if count > 0, limit < .max, occupancy.used + units > limit { return .nowhere }
+        return rules.place(units, occupancy)
+    }
+
+    @inline(__always)
+    private func occupancy(tail: RingPosition, head: RingPosition) -> RingStateMachine.Occupancy {
+        let lap = tail.lap
+        let (previousStart, previousEnd) = (start(ofLap: lap - 1), end(ofLap: lap - 1))
+        return RingStateMachine.Occupancy(
+            head: head.offset,
+            tail: tail.offset,
+            lapsBehind: tail.laps(since: head),
+            start: start(ofLap: lap),
+            previous: previousStart..<max(previousStart, previousEnd),
+            endBeforePrevious: end(ofLap: lap - 2)
+        )
+    }
+
+    private func start(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 160 + (lap & 3) * 8, as: UInt32.self)) }
+    private func end(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 164 + (lap & 3) * 8, as: UInt32.self)) }
+
+    /// Writes the record that leads from `tail` to `target`, and notes the laps. None of it counts before the tail is stored.
+    private func skip(at tail: RingPosition, to target: Int) throws(SystemError) {
+        let offset = tail.offset * RingPosition.unit
+        try commit(offset + RingPosition.unit)
+        let address = try memory.address(offset, upTo: offset + RingPosition.unit)
+        address.storeBytes(of: RecordKind.skip << 56 | UInt64(target), as: UInt64.self)
+        base.storeBytes(
+            of: UInt32(truncatingIfNeeded: tail.offset + 1),
+            toByteOffset: 164 + (tail.lap & 3) * 8,
+            as: UInt32.self
+        )
+        base.storeBytes(
+            of: UInt32(truncatingIfNeeded: target),
+            toByteOffset: 160 + ((tail.lap + 1) & 3) * 8,
+            as: UInt32.self
+        )
+    }
+
+    /// Writes header and bytes of a record, and returns how many units it takes.
+    @inline(__always)
+    private func store(
+        _ record: Record,
+        ticket: UInt64,
+        at unit: Int,
+        _ fill: (UnsafeMutableRawPointer) -> Int
+    ) throws(SystemError) -> Int {
+        let offset = unit * RingPosition.unit
+        let end = offset + record.units * RingPosition.unit
+        try commit(end)
+        let address = try memory.address(offset, upTo: end)
+        let byteCount = fill(address + record.headSize)
+        precondition(byteCount <= record.most, "a message wrote beyond its place in a channel")
+        if record.descriptors.isEmpty {
+            address.storeBytes(of: RecordKind.message << 56 | UInt64(byteCount), as: UInt64.self)
+        } else {
+            address.storeBytes(of: RecordKind.messageWithDescriptors << 56 | UInt64(byteCount), as: UInt64.self)
+            address.storeBytes(of: ticket, toByteOffset: 8, as: UInt64.self)
+            address.storeBytes(of: UInt64(record.descriptors.count), toByteOffset: 16, as: UInt64.self)
+        }
+        return record.units(byteCount)
+    }
+}
