@@ -75,6 +75,13 @@ let package = Package(
             path: "Tests/ProcessFixture",
             swiftSettings: settings
         ),
+        // Everything at once, while random processes are killed.
+        .executableTarget(
+            name: "Chaos",
+            dependencies: ["Multiprocessing"],
+            path: "Tests/Chaos",
+            swiftSettings: settings
+        ),
         // Processes for tests that fork and kill.
         .target(
             name: "Laboratory",

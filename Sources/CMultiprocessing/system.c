@@ -23,6 +23,7 @@
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -202,6 +203,12 @@ int mp_allocate(int fd, off_t size) {
     do result = fallocate(fd, 0, 0, size);
     while (result < 0 && errno == EINTR);
     return result;
+}
+
+int64_t mp_free_memory(void) {
+    struct sysinfo info;
+    if (sysinfo(&info) < 0) return -1;
+    return (int64_t)((uint64_t)(info.freeram + info.bufferram + info.freeswap) * info.mem_unit);
 }
 
 int mp_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }

@@ -104,6 +104,8 @@ int mp_seal(int fd);
 bool mp_is_sealed(int fd);
 // Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
 int mp_allocate(int fd, off_t size);
+// Free memory and swap space in bytes, without a descriptor (sysinfo(2)); -1 when the kernel does not say.
+int64_t mp_free_memory(void);
 int mp_pipe(int fds[2]);
 // Opens the working directory (O_PATH), as it is now, even when it was removed.
 int mp_open_working_directory(void);

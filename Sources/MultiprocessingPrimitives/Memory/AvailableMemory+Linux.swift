@@ -25,8 +25,13 @@ package enum AvailableMemory {
     }
 
     /// What /proc/meminfo calls available, and free swap space (proc_meminfo(5)).
+    ///
+    /// Without a descriptor for that file, or without /proc, it is what is free at the moment, which is less: to be too careful is better than to have somebody killed.
     private static var machineBytes: Int? {
-        guard let text = text(of: "/proc/meminfo") else { return nil }
+        guard let text = text(of: "/proc/meminfo") else {
+            let free = mp_free_memory()
+            return free < 0 ? nil : Int(free)
+        }
         var kibibytes: Int?
         for line in text.split(separator: "\n") {
             guard line.hasPrefix("MemAvailable:") || line.hasPrefix("SwapFree:") else { continue }

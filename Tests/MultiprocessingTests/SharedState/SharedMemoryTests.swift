@@ -21,6 +21,28 @@ struct SharedMemoryTests {
         #expect { try memory.unlink() } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
     }
 
+    @Test func `memory that the machine does not have is refused, also without a descriptor to ask with`() throws {
+        try ChildProcess.run {
+            // Should it not be refused, this process dies of that and the machine does not.
+            var largest = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 30)
+            setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &largest)
+            var few = rlimit(rlim_cur: 0, rlim_max: 0)
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &few)
+            let next = open("/dev/null", O_RDONLY)
+            close(next)
+            for more in [1, 2, 100] {
+                few.rlim_cur = rlim_t(Int(next) + more)
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &few)
+                do {
+                    _ = try SharedMemory(size: 1 << 50)
+                    try check(false, "there is a pebibyte")
+                } catch {
+                    try check("\(error)".contains("available"), "\(error)")
+                }
+            }
+        }
+    }
+
     @Test func `memory with a name is found by it until it is unlinked`() throws {
         let memory = try SharedMemory(name: name, create: true, size: 5000)
         memory.withUnsafeMutableBytes { $0[4999] = 7 }

@@ -2,19 +2,22 @@
 
 import Glibc
 
-/// The program `ProcessFixture`, which lies beside the test program.
+/// The program `ProcessFixture`, or another, which lies beside the test program.
 struct Fixture {
     let processIdentifier: Int32
     private let output: UnsafeMutablePointer<FILE>
     private let errors: Int32
 
     /// Where the program is.
-    static var path: String {
+    static var path: String { program("ProcessFixture") }
+
+    /// Where a program of this package is.
+    static func program(_ name: String) -> String {
         var target = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &target, 4095)
         let own = String(decoding: target[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-            + "/ProcessFixture"
+            + "/\(name)"
     }
 
     /// Starts it.

@@ -52,6 +52,20 @@ enum PoolMetrics {
             count in
             keep(try pool.map(0..<count, square))
         },
+        rate("imap.unordered.rate", "imapUnordered over 100,000 Ints, one at a time", count: 100_000) { pool, count in
+            var sum = 0
+            let results = pool.imapUnordered(0..<count, chunkSize: 1, square)
+            while let result = try results.next() { sum &+= result }
+            keep(sum)
+        },
+        rate("imap.default.rate", "imap over 1,000,000 Ints, chunks as the pool chooses", count: 1_000_000) {
+            pool,
+            count in
+            var sum = 0
+            let results = pool.imap(0..<count, square)
+            while let result = try results.next() { sum &+= result }
+            keep(sum)
+        },
         bulk("result.256MiB", "a call that returns 256 MiB of bytes") { pool, _ in
             keep(try pool.apply(bytes, 256 << 20))
         },

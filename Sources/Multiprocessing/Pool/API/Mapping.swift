@@ -124,7 +124,7 @@ struct Mapping<T, R: Codable & Sendable> {
     private func size(for count: Int) -> Int {
         if let pieceSize { return pieceSize }
         let workers = core.withLock { core.session.parallelism }
-        return max(1, min(1024, count / (workers * 64)))
+        return PieceSize.forItems(count, workers: workers)
     }
 
     private func submit(_ items: some Collection<T>, _ size: Int) throws {

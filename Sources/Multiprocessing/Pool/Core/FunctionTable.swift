@@ -8,12 +8,38 @@ internal import Synchronization
 final class FunctionTable: Sendable {
     /// More than so many are forgotten together, and numbered anew.
     private static let mostFunctions = 512
+    /// From so many bytes on, a function is large: only the last few are remembered, since they are kept whole.
+    private static let largeSize = 1 << 16
+    /// More large ones than that are forgotten, the one that was used longest ago first.
+    private static let mostLarge = 8
+    /// More bytes in all large ones than that, too.
+    private static let mostLargeBytes = 64 << 20
 
     private struct State {
         var functions: [Key: TaskFunction] = [:]
         /// Those that capture nothing and have no context.
         var plain: [PlainKey: TaskFunction] = [:]
+        /// Large ones, the one that was used last at the end.
+        var large: [TaskFunction] = []
         var lastNumber: UInt32 = 0
+
+        /// The large function with these bytes, if it is remembered.
+        mutating func knownLarge(_ key: Key) -> TaskFunction? {
+            let index = large.lastIndex { $0.isMapping == key.isMapping && $0.bytes == key.bytes }
+            guard let index else { return nil }
+            let known = large.remove(at: index)
+            large.append(known)
+            return known
+        }
+
+        /// Remembers a large function, and forgets others for it.
+        mutating func rememberLarge(_ function: TaskFunction) {
+            guard function.bytes.count <= mostLargeBytes else { return }
+            large.append(function)
+            while large.count > mostLarge || large.reduce(0, { $0 + $1.bytes.count }) > mostLargeBytes {
+                large.removeFirst()
+            }
+        }
     }
 
     private struct PlainKey: Hashable {
@@ -47,21 +73,25 @@ final class FunctionTable: Sendable {
         let bytes = writer.withUnsafeBytes { Array($0) }
         let box = SendableBox(carried)
         return state.withLock { state in
+            let key = Key(isMapping: isMapping, bytes: bytes)
             // The same bytes with other descriptors are another function.
-            let isUnique = !box.value.numbers.isEmpty || bytes.count > 1 << 16
-            let key = Key(isMapping: isMapping, bytes: isUnique ? [] : bytes)
-            if !isUnique, let known = state.functions[key] {
-                if let plainKey { state.plain[plainKey] = known }
+            let isUnique = !box.value.numbers.isEmpty
+            let isLarge = bytes.count > Self.largeSize
+            if !isUnique, let known = isLarge ? state.knownLarge(key) : state.functions[key] {
+                if !isLarge, let plainKey { state.plain[plainKey] = known }
                 return known
             }
             state.lastNumber &+= 1
             let made = TaskFunction(number: state.lastNumber, isMapping: isMapping, bytes: bytes, box.value)
-            if !isUnique {
-                if state.functions.count >= Self.mostFunctions { state.functions = [:] }
-                state.functions[key] = made
-                // Bounded by the functions that a program has.
-                if let plainKey { state.plain[plainKey] = made }
+            guard !isUnique else { return made }
+            if isLarge {
+                state.rememberLarge(made)
+                return made
             }
+            if state.functions.count >= Self.mostFunctions { state.functions = [:] }
+            state.functions[key] = made
+            // Bounded by the functions that a program has.
+            if let plainKey { state.plain[plainKey] = made }
             return made
         }
     }

@@ -122,7 +122,7 @@ extension LocalSession {
             return true
         case WorkerRecordKind.result:
             guard let entry = worker.settle(head.ticket) else { return false }
-            worker.learn(envelope.nanoseconds)
+            worker.readingAhead.learn(envelope.nanoseconds)
             noteGoodStart(worker)
             if !worker.losses.isEmpty, let loss = worker.losses.removeValue(forKey: entry.ticket) {
                 // Too late, or cancelled as it was asked to.

@@ -67,10 +67,8 @@ final class LocalWorker: @unchecked Sendable {
     var started: Int64?
     /// Attempts it was given.
     var given = 0
-    /// Nanoseconds a task takes here, as far as is known.
-    private var taskTime: Double?
-    /// How many such tasks it should have, the one at work included: many short ones, so that it never waits for the pool; a single long one, since others may be free sooner.
-    private var depth = 1
+    /// How many tasks it should have.
+    var readingAhead = ReadingAhead()
     var stopIsPending = false
     /// Whether the last task did not fit into its lane; it has to take something first.
     private(set) var isFull = false
@@ -101,16 +99,7 @@ final class LocalWorker: @unchecked Sendable {
     }
 
     /// Whether it can be given one more to read ahead.
-    var canTakeMore: Bool { phase == .ready && outstanding.count < depth && !isFull && !isInterrupted }
-
-    /// Learns how long a task took.
-    func learn(_ nanoseconds: Int64) {
-        let time = Double(max(nanoseconds, 1))
-        // Rises at once, so that little is read ahead behind long tasks; falls by and by.
-        let expected = taskTime.map { time > $0 ? ($0 + 3 * time) / 4 : ($0 * 7 + time) / 8 } ?? time
-        taskTime = expected
-        depth = max(1, min(256, Int(400_000 / max(expected, 1))))
-    }
+    var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
 
     /// Whether results are there.
     @inline(__always)

@@ -216,7 +216,9 @@ struct PoolStateMachine {
         guard job.pieceTime > 0 else { return 1 }
         let byTime = max(1, Int(min(Self.desiredTime / max(job.pieceTime, 1), 1e9)))
         let byShare = max(1, job.waiting / (2 * max(parallelism, 1)))
-        return min(byTime, byShare, job.rules.mostPieces)
+        // What the first few pieces took says little of the others: no worker gets more at once than it has done so far.
+        let byExperience = max(1, job.settled / max(parallelism, 1))
+        return min(byTime, byShare, byExperience, job.rules.mostPieces)
     }
 
     // MARK: - Outcomes

@@ -94,7 +94,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
 
     /// Large pieces cost little each, small ones can be shared out evenly.
     private func size(for count: Int) -> Int {
-        pieceSize ?? max(1, min(1024, count / (core.session.parallelism * 64)))
+        pieceSize ?? PieceSize.forItems(count, workers: core.session.parallelism)
     }
 
     private func submit(_ items: some Collection<T>, _ progress: PoolProgress?) throws {

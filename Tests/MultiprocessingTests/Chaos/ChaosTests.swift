@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+
+@Suite(.timeLimit(.minutes(5)))
+struct ChaosTests {
+    /// The short form of what `swift run -c release Chaos --seconds 600` does at length. What fails is told with the seed that it can be tried again with.
+    @Test(arguments: [UInt64.random(in: 0..<1_000_000)])
+    func `everything at once goes on while random processes are killed`(seed: UInt64) throws {
+        let run = try Fixture("--seconds", "8", "--seed", "\(seed)", path: Fixture.program("Chaos"))
+        let (status, output, errors) = run.finish()
+        #expect(status == 0, "\(output.joined(separator: "\n"))\n\(errors)")
+        #expect(output.contains { $0.hasPrefix("rounds: ") })
+    }
+}

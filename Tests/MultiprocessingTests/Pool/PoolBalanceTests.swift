@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Multiprocessing
+import Synchronization
+import Testing
+
+/// A value that counts how often it is decoded.
+private struct Settings: Codable, Sendable {
+    let decoded: SharedAtomic<Int>
+    let words: [String]
+
+    init(_ decoded: SharedAtomic<Int>, _ words: [String]) {
+        self.decoded = decoded
+        self.words = words
+    }
+
+    private enum CodingKeys: CodingKey { case decoded, words }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        decoded = try container.decode(SharedAtomic<Int>.self, forKey: .decoded)
+        words = try container.decode([String].self, forKey: .words)
+        decoded.add(1)
+    }
+}
+
+/// A value that notes in its process how often it was decoded there.
+private struct Book: Codable, Sendable {
+    static let decoded = Atomic<Int>(0)
+
+    let title: String
+    let words: [String]
+
+    init(_ title: String, words: [String]) {
+        self.title = title
+        self.words = words
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        title = try container.decode(String.self, forKey: .title)
+        words = try container.decode([String].self, forKey: .words)
+        Self.decoded.add(1, ordering: .relaxed)
+    }
+}
+
+/// How work and what it needs get to the workers.
+@Suite struct PoolBalanceTests {
+    @Test(.timeLimit(.minutes(2)))
+    func `long items at the end of a map are shared out`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            // All the short ones take less time than one of the long ones, and what they take is what the pool knows by then.
+            let pids = try pool.map(0..<2016) { n -> Int32 in
+                if n >= 2000 { usleep(50_000) }
+                return getpid()
+            }
+            let shares = Dictionary(grouping: pids.suffix(16)) { $0 }.mapValues(\.count)
+            // In step they have eight each. A busy machine may hold one of them up, but not all the time.
+            try check(shares.count == 2 && shares.values.allSatisfy { $0 >= 5 }, "\(shares)")
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)), arguments: [1, 3])
+    func `a value that ten thousand calls get crosses once to each worker`(_ processes: Int) async throws {
+        try await isolated {
+            let decoded = try SharedAtomic(0)
+            let settings = Settings(decoded, (0..<1000).map { "word \($0)" })
+            let pool = try Pool(processes: processes)
+            try checkEqual(
+                try pool.map(0..<10_000, with: settings, chunkSize: 1) { n, settings in settings.words.count + n },
+                (1000..<11_000).map { $0 }
+            )
+            try check((1...processes).contains(decoded.load()), "context: \(decoded.load())")
+            // The same value again is known already.
+            _ = try pool.map(0..<1000, with: settings, chunkSize: 1) { n, settings in settings.words.count + n }
+            decoded.store(0)
+            // Captured, in a map and in calls of the same function.
+            try checkEqual(
+                try pool.map(0..<10_000, chunkSize: 1) { n in settings.words.count + n },
+                (1000..<11_000).map { $0 }
+            )
+            try check((1...processes).contains(decoded.load()), "capture: \(decoded.load())")
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)), arguments: [100, 20_000])
+    func `what the function of many calls captures crosses once to each worker, also when it is large`(
+        _ words: Int
+    ) async throws {
+        try await isolated {
+            let captured = Book("title", words: (0..<words).map { "word \($0)" })
+            let pool = try Pool(processes: 2)
+            let read: @Sendable (Int) -> Int = { n in
+                precondition(captured.words.count + captured.title.count > n % 100)
+                return Book.decoded.load(ordering: .relaxed)
+            }
+            let results = try (0..<300).map { try pool.applyAsync(read, $0) }
+            try checkEqual(Set(try results.map { try $0.get(timeout: .seconds(60)) }), [1])
+            pool.close()
+            try pool.join()
+        }
+    }
+}
