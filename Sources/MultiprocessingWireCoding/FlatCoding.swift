@@ -28,11 +28,14 @@ package struct FlatCoding: Sendable {
         return writer.count
     }
 
-    /// Reads the value that has to be all there is in `bytes` and initializes `place` with it. False, with nothing done, when something else is there, or a value in another form: the whole
-    /// decoder tells.
+    /// Reads the value that has to be all there is in `bytes`.
+    ///
+    /// - Throws: When something else is there, or a value in another form: the whole decoder tells.
     @inline(__always)
-    package func decode<T>(from bytes: UnsafeRawBufferPointer, to place: UnsafeMutablePointer<T>) -> Bool {
+    package func decode<T>(_ type: T.Type, from bytes: UnsafeRawBufferPointer) throws -> T {
         var reader = WireReader(bytes)
-        return plan.with(T.self) { $0.decode(from: &reader, to: place) }
+        let value = try plan.with(T.self) { try $0.decode(from: &reader) }
+        guard reader.isAtEnd else { throw WireCodingError(.trailingBytes, "bytes follow the value", at: reader.offset) }
+        return value
     }
 }

@@ -79,6 +79,7 @@ def rate(element, count, producers):
 
 METRICS = {
     "pipe.roundtrip.8": ("ns", round_trip(8, 100)),
+    "pipe.roundtrip.8.pinned": ("ns", round_trip(8, 100)),
     "pipe.roundtrip.65536": ("ns", round_trip(65536, 10)),
     "pipe.roundtrip.1048576": ("ns", round_trip(1048576, 1)),
     "queue.rate.8": ("1/s", rate(12345678, 20000, 1)),

@@ -146,6 +146,7 @@ static void rate_65536(const struct request *request, struct samples *samples) {
 
 const struct metric channel_metrics[] = {
     {"pipe.roundtrip.8", "ns", measure_8},
+    {"pipe.roundtrip.8.pinned", "ns", measure_8},
     {"pipe.roundtrip.65536", "ns", measure_65536},
     {"pipe.roundtrip.1048576", "ns", measure_1048576},
     {"queue.rate.8", "1/s", rate_8},

@@ -9,6 +9,7 @@
 //   wakes.c    a futex
 //   memory.c   what a forked child costs
 //   channels.c messages between two processes
+//   queues.c   messages from several processes to several
 //
 // Called as: LimitsPeer METRIC SECONDS EXECUTABLE, where `EXECUTABLE --nothing` is a Swift program that ends at once.
 
@@ -41,7 +42,7 @@ struct metric {
 };
 
 // The metrics of each file, up to one without a name.
-extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], wake_metrics[], channel_metrics[], memory_metrics[];
+extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], wake_metrics[], channel_metrics[], queue_metrics[], memory_metrics[];
 
 // CLOCK_MONOTONIC in nanoseconds.
 int64_t now(void);

@@ -72,7 +72,7 @@ void sample_times(struct samples *samples, int64_t budget, int batch, int64_t pa
 
 // Looks for a metric in all groups.
 static const struct metric *find(const char *name) {
-    const struct metric *groups[] = {start_metrics, copying_metrics, lock_metrics, wake_metrics, channel_metrics, memory_metrics};
+    const struct metric *groups[] = {start_metrics, copying_metrics, lock_metrics, wake_metrics, channel_metrics, queue_metrics, memory_metrics};
     for (size_t group = 0; group < sizeof groups / sizeof *groups; group++) {
         for (const struct metric *metric = groups[group]; metric->name != NULL; metric++) {
             if (strcmp(metric->name, name) == 0) return metric;

@@ -23,6 +23,13 @@ struct Machine {
         TextFile.read("/proc/loadavg")?.split(separator: " ").first.map(String.init) ?? "unknown"
     }
 
+    /// The number of the first processor that this run may use.
+    static var firstProcessor: String {
+        let lines = TextFile.read("/proc/self/status")?.split(separator: "\n") ?? []
+        let list = lines.first { $0.hasPrefix("Cpus_allowed_list:") }?.drop { !$0.isNumber }
+        return list.map { String($0.prefix { $0.isNumber }) } ?? "0"
+    }
+
     private static var processor: String {
         let lines = TextFile.read("/proc/cpuinfo")?.split(separator: "\n") ?? []
         let model = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last

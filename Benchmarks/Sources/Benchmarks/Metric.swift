@@ -30,6 +30,8 @@ struct Metric: Sendable {
     let quickRounds: Int
     /// The systems that can do it, other than this package.
     let peers: [System]
+    /// Whether every program of it has one processor for all its processes.
+    let isPinned: Bool
     /// Measures this package in a process of its own. Nil: a program with Foundation in it does.
     let work: (@Sendable (WorkContext) throws -> [Double])?
     /// Measures the same through a buffer pointer, in a process of its own.
@@ -44,6 +46,7 @@ struct Metric: Sendable {
         rounds: Int = 3,
         quickRounds: Int = 1,
         peers: [System],
+        isPinned: Bool = false,
         pointerWork: (@Sendable (WorkContext) throws -> [Double])? = nil,
         work: (@Sendable (WorkContext) throws -> [Double])?
     ) {
@@ -54,6 +57,7 @@ struct Metric: Sendable {
         self.rounds = rounds
         self.quickRounds = quickRounds
         self.peers = peers
+        self.isPinned = isPinned
         self.work = work
         self.pointerWork = pointerWork
     }

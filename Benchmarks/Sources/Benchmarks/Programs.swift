@@ -24,6 +24,13 @@ struct Programs {
 
     /// Returns the program that measures `metric` of `system` for so long.
     func program(for metric: Metric, of system: System, seconds: Double) -> Program {
+        let program = freeProgram(for: metric, of: system, seconds: seconds)
+        guard metric.isPinned else { return program }
+        let arguments = ["-c", Machine.firstProcessor, program.executable] + program.arguments
+        return Program(executable: "taskset", arguments: arguments)
+    }
+
+    private func freeProgram(for metric: Metric, of system: System, seconds: Double) -> Program {
         let call = [metric.name, "\(seconds)"]
         switch system {
         case .subject where metric.work != nil:

@@ -86,14 +86,12 @@ public final class Connection: Codable, Sendable {
         timeout: Duration? = nil
     ) throws -> Value {
         if let ringLink, let flat = FlatCoding(type) {
-            return try withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { place in
-                guard let value = place.baseAddress else { preconditionFailure("room for one value was asked for") }
-                let outcome = try ringLink._withUnsafeGuaranteedRef {
-                    try $0.receive(flat, to: value, until: Deadline(timeout: timeout))
-                }
-                try received(outcome, timeout)
-                return value.move()
+            var message = FoundMessage()
+            let outcome = try ringLink._withUnsafeGuaranteedRef {
+                try $0.find(&message, until: Deadline(timeout: timeout))
             }
+            try received(outcome, timeout)
+            return try ringLink._withUnsafeGuaranteedRef { try $0.finish(message, type, flat) }
         }
         return try link.buffers.withIncoming { message in
             try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)

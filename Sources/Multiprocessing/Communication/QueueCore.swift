@@ -130,44 +130,51 @@ final class QueueCore: Sendable {
         return try result(try await tasks.put(message, until: deadline))
     }
 
-    /// Takes an element, blocking the thread until `deadline`, and initializes `place` with it; false when there was none.
-    @inline(__always)
-    func get<Element: Decodable>(to place: UnsafeMutablePointer<Element>, until deadline: Deadline) throws -> Bool {
-        try checkOpen()
-        if let flat = FlatCoding(Element.self) {
-            let outcome = try unmanagedRing._withUnsafeGuaranteedRef {
-                try $0.take(flat, to: place, until: deadline, buffers: buffers)
-            }
-            return try result(outcome)
-        }
-        return try buffers.withIncoming { message in
-            let outcome = try ring.take(until: deadline, descriptors: &message.descriptors) { message.fill($0) }
-            guard try result(outcome) else { return false }
-            place.initialize(to: try message.decode(Element.self))
-            return true
-        }
-    }
-
     /// Takes an element, blocking the thread until a timeout.
     ///
     /// - Throws: `TimeoutError`, `QueueError`, what decoding throws.
     @inline(__always)
     func get<Element: Decodable>(_ type: Element.Type, timeout: Duration?) throws -> Element {
-        // Where the element is to be is known before it is taken, so that nothing is wrapped in an optional, whose metadata unspecialised code looks up each time.
-        try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
-            guard let element = place.baseAddress, try get(to: element, until: Deadline(timeout: timeout)) else {
-                throw TimeoutError(operation: "getting an element from a queue", timeout: timeout ?? .zero)
-            }
-            return element.move()
+        try checkOpen()
+        guard let flat = FlatCoding(type) else { return try getThroughBuffer(type, timeout) }
+        // The element is returned from where it is decoded. In an optional or a result, unspecialised code would look up their metadata for each.
+        var message = FoundMessage()
+        let outcome = try unmanagedRing._withUnsafeGuaranteedRef {
+            try $0.find(&message, until: Deadline(timeout: timeout))
         }
+        guard case .done = outcome else { throw try late(outcome, timeout) }
+        return try unmanagedRing._withUnsafeGuaranteedRef { try $0.finish(message, type, flat, buffers) }
+    }
+
+    @inline(never)
+    private func getThroughBuffer<Element: Decodable>(_ type: Element.Type, _ timeout: Duration?) throws -> Element {
+        try buffers.withIncoming { message in
+            let outcome = try ring.take(until: Deadline(timeout: timeout), descriptors: &message.descriptors) {
+                message.fill($0)
+            }
+            guard case .done = outcome else { throw try late(outcome, timeout) }
+            return try message.decode(type)
+        }
+    }
+
+    /// Returns the error of an element that did not come in time, or throws another one.
+    private func late(_ outcome: RingOutcome, _ timeout: Duration?) throws -> TimeoutError {
+        _ = try result(outcome)
+        return TimeoutError(operation: "getting an element from a queue", timeout: timeout ?? .zero)
     }
 
     /// Takes an element if there is one now.
     func tryGet<Element: Decodable>(_ type: Element.Type) throws -> Element? {
-        try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
-            guard let element = place.baseAddress, try get(to: element, until: .passed) else { return nil }
-            return element.move()
+        try checkOpen()
+        guard let flat = FlatCoding(type) else {
+            return try buffers.withIncoming { message in
+                let outcome = try ring.take(until: .passed, descriptors: &message.descriptors) { message.fill($0) }
+                return try result(outcome) ? try message.decode(type) : nil
+            }
         }
+        var message = FoundMessage()
+        let outcome = try ring.find(&message, until: .passed)
+        return try result(outcome) ? try ring.finish(message, type, flat, buffers) : nil
     }
 
     /// Takes an element, suspending the task until `deadline`; nil when there was none.
@@ -183,11 +190,11 @@ final class QueueCore: Sendable {
     private func getAtOnce<Element: Decodable>(_ type: Element.Type) throws -> Element? {
         guard let flat = FlatCoding(type) else { return nil }
         try Task.checkCancellation()
-        return try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
-            guard let element = place.baseAddress else { return nil }
-            let outcome = try ring.take(flat, to: element, until: .passed, waitsForOthers: false, buffers: buffers)
-            if outcome == .timedOut || outcome == .busy { return nil }
-            return try result(outcome) ? element.move() : nil
+        var message = FoundMessage()
+        let outcome = try ring.find(&message, until: .passed, waitsForOthers: false)
+        switch outcome {
+        case .timedOut, .busy: return nil
+        default: return try result(outcome) ? try ring.finish(message, type, flat, buffers) : nil
         }
     }
 }

@@ -22,46 +22,51 @@ extension Ring {
         }
     }
 
-    /// Takes a value of a flat type as `take` does; if it is done, `place` is initialized with it.
+    /// Takes the message that was found, a value of a flat type, and returns the value.
     ///
-    /// - Parameter buffers: Where a message that is something else is copied to, so that the decoder can say what.
+    /// - Parameter buffers: Where a message that is something else is copied to, so that the whole decoder can say what.
+    /// - Throws: What the decoder throws; `SystemError`. The message has been taken then.
     @inline(__always)
-    func take<Value: Decodable>(
+    func finish<Value: Decodable>(
+        _ message: FoundMessage,
+        _ type: Value.Type,
         _ flat: FlatCoding,
-        to place: UnsafeMutablePointer<Value>,
-        until deadline: Deadline,
-        waitsForOthers: Bool = true,
-        buffers: MessageBuffers
-    ) throws -> RingOutcome {
-        var descriptors: [Int32] = []
-        var isRead = false
-        var other: IncomingMessage?
-        let outcome: RingOutcome
+        _ buffers: MessageBuffers
+    ) throws -> Value {
+        let value: Value
         do {
-            outcome = try take(until: deadline, waitsForOthers: waitsForOthers, descriptors: &descriptors) { bytes in
-                isRead = flat.decode(from: bytes, to: place)
-                if !isRead { other = Self.copy(bytes, buffers) }
-            }
+            value = try flat.decode(type, from: message.bytes)
         } catch {
-            if isRead { place.deinitialize(count: 1) }
-            if let other { buffers.giveBack(other) }
-            throw error
+            return try finishAndTell(message, type, buffers)
         }
-        guard case .done = outcome else { return outcome }
-        if let other {
-            defer { buffers.giveBack(other) }
-            other.descriptors = descriptors
-            place.initialize(to: try other.decode(Value.self))
-        } else if !descriptors.isEmpty {
-            for descriptor in descriptors { close(descriptor) }
-        }
-        return .done
+        try dropDescriptors(message)
+        return value
+    }
+
+    /// Takes a message that is no value of the type in its usual form.
+    @inline(never)
+    private func finishAndTell<Value: Decodable>(
+        _ message: FoundMessage,
+        _ type: Value.Type,
+        _ buffers: MessageBuffers
+    ) throws -> Value {
+        let copy = buffers.takeIncoming()
+        defer { buffers.giveBack(copy) }
+        copy.fill(message.bytes)
+        try finish(message, descriptors: &copy.descriptors)
+        return try copy.decode(type)
+    }
+
+    /// Takes the message, and closes the descriptors that came with it: those of handles that nobody wants.
+    @inline(__always)
+    func dropDescriptors(_ message: FoundMessage) throws(SystemError) {
+        var descriptors: [Int32] = []
+        try finish(message, descriptors: &descriptors)
+        if message.descriptorCount > 0 { Self.close(descriptors) }
     }
 
     @inline(never)
-    private static func copy(_ bytes: UnsafeRawBufferPointer, _ buffers: MessageBuffers) -> IncomingMessage {
-        let message = buffers.takeIncoming()
-        message.fill(bytes)
-        return message
+    private static func close(_ descriptors: [Int32]) {
+        for descriptor in descriptors { Glibc.close(descriptor) }
     }
 }

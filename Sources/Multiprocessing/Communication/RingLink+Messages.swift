@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -48,16 +47,22 @@ extension RingLink: ConnectionLink {
         try withRingToSend { try $0.put(value, flat, until: deadline) }
     }
 
-    /// Receives a value of a flat type, blocking the thread; if it is done, `place` is initialized with it.
+    /// Finds a message, blocking the thread; if it is done, `finish` has to follow.
     @inline(__always)
-    func receive<Value: Decodable>(
-        _ flat: FlatCoding,
-        to place: UnsafeMutablePointer<Value>,
-        until deadline: Deadline
-    ) throws -> RingOutcome {
-        try withRingToReceive { ring in
-            endIfGone(try ring.take(flat, to: place, until: deadline, buffers: buffers), ring)
-        }
+    func find(_ message: inout FoundMessage, until deadline: Deadline) throws -> RingOutcome {
+        try withRingToReceive { ring in endIfGone(try ring.find(&message, until: deadline), ring) }
+    }
+
+    /// Takes the message that was found, a value of a flat type.
+    @inline(__always)
+    func finish<Value: Decodable>(
+        _ message: FoundMessage,
+        _ type: Value.Type,
+        _ flat: FlatCoding
+    ) throws -> Value {
+        guard let unmanagedInbound else { throw Self.notReadable }
+        defer { refreshReadiness() }
+        return try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(message, type, flat, buffers) }
     }
 
     /// Receives a message into `buffer`, blocking the thread, and returns its length, which may be more than went there: the bytes are in `rest` then.
@@ -69,18 +74,17 @@ extension RingLink: ConnectionLink {
         until deadline: Deadline
     ) throws -> RingOutcome {
         try withRingToReceive { ring in
-            var descriptors: [Int32] = []
-            let outcome = try ring.take(until: deadline, descriptors: &descriptors) { bytes in
-                count = bytes.count
-                if bytes.count <= buffer.count {
-                    buffer.copyMemory(from: bytes)
-                } else {
-                    rest = Array(bytes)
-                }
+            var message = FoundMessage()
+            let outcome = try ring.find(&message, until: deadline)
+            guard case .done = outcome else { return endIfGone(outcome, ring) }
+            count = message.bytes.count
+            if count <= buffer.count {
+                buffer.copyMemory(from: message.bytes)
+            } else {
+                rest = Array(message.bytes)
             }
-            // Of handles that nobody wants.
-            if !descriptors.isEmpty { for descriptor in descriptors { Glibc.close(descriptor) } }
-            return endIfGone(outcome, ring)
+            try ring.dropDescriptors(message)
+            return .done
         }
     }
 

@@ -14,6 +14,8 @@ public struct PoolStatistics: Sendable, CustomStringConvertible {
         public let busy: Duration
         /// How long it had nothing to do since it was started.
         public let idle: Duration
+        /// How many workers before it were lost in its place: they crashed, were killed, or had to be ended.
+        public let restarts: Int
         /// The memory it had after its last task, in bytes.
         public let resident: Int
         /// Whether it has a task now.
@@ -38,16 +40,16 @@ public struct PoolStatistics: Sendable, CustomStringConvertible {
             let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
             return "\((seconds * 1000).rounded() / 1000) s"
         }
-        var lines = ["worker                       pid    tasks      busy      idle   memory"]
+        var lines = ["worker                       pid    tasks      busy      idle  restarts   memory"]
         for worker in workers {
             let name = worker.name + String(repeating: " ", count: max(1, 22 - worker.name.count))
             let pid = pad(worker.processIdentifier.map { "\($0)" } ?? "-", 10)
             let busy = pad(seconds(worker.busy), 10)
             let idle = pad(seconds(worker.idle), 10)
             let memory = pad("\(worker.resident >> 20) MiB", 9)
-            lines.append(
-                "\(name)\(pid)\(pad("\(worker.tasks)", 9))\(busy)\(idle)\(memory)\(worker.isBusy ? "  busy" : "")"
-            )
+            let counts = (tasks: pad("\(worker.tasks)", 9), restarts: pad("\(worker.restarts)", 10))
+            let state = worker.isBusy ? "  busy" : ""
+            lines.append("\(name)\(pid)\(counts.tasks)\(busy)\(idle)\(counts.restarts)\(memory)\(state)")
         }
         lines.append("\(running) running, \(waiting) waiting, \(restarts) workers lost")
         return lines.joined(separator: "\n")

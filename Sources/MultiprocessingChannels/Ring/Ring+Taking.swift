@@ -20,19 +20,50 @@ extension Ring {
         descriptors: inout [Int32],
         _ sink: (UnsafeRawBufferPointer) -> Void
     ) throws(SystemError) -> RingOutcome {
+        var message = FoundMessage()
+        let outcome = try find(&message, until: deadline, cancellation: cancellation, waitsForOthers: waitsForOthers)
+        guard case .done = outcome else { return outcome }
+        sink(message.bytes)
+        try finish(message, descriptors: &descriptors)
+        return .done
+    }
+
+    /// Finds the next message as `take` does, but leaves it in the ring: if it is done the caller has the consumers' lock, reads the bytes, and takes the message by `finish`, under the rules of a sink.
+    package func find(
+        _ message: inout FoundMessage,
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil,
+        waitsForOthers: Bool = true
+    ) throws(SystemError) -> RingOutcome {
         if isClosed { return .shut }
         // Whoever has the lock may be asleep in it for lack of messages.
         if deadline.nanoseconds != .max, isEmpty, deadline.hasPassed { return ending ?? .timedOut }
         if !mp_robust_acquire_if_free(base + Offset.consumers) {
             let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
-            guard outcome == .done else { return outcome }
+            guard case .done = outcome else { return outcome }
         }
-        defer { leave(Offset.consumers) }
+        do throws(SystemError) {
+            let outcome = try findWithLock(&message, until: deadline, cancellation)
+            if case .done = outcome { return .done }
+            leave(Offset.consumers)
+            return outcome
+        } catch {
+            leave(Offset.consumers)
+            throw error
+        }
+    }
+
+    @inline(__always)
+    private func findWithLock(
+        _ message: inout FoundMessage,
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?
+    ) throws(SystemError) -> RingOutcome {
         while true {
             if isClosed { return .shut }
             // Before the look at the tail: what was put before the end is seen then.
             let end = ending
-            if try read(&descriptors, sink) { return .done }
+            if try read(&message) { return .done }
             if let end { return end }
             let seen = cachedTail
             let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
@@ -41,19 +72,26 @@ extension Ring {
             }
             switch result {
             case .lookAgain: continue
-            case .timedOut: return isEmpty ? .timedOut : try lastLook(&descriptors, sink)
+            // What came at the last moment is taken.
+            case .timedOut: return try read(&message) ? .done : .timedOut
             case .cancelled: return .cancelled
             }
         }
     }
 
-    /// Takes what came at the last moment.
-    @inline(never)
-    private func lastLook(
-        _ descriptors: inout [Int32],
-        _ sink: (UnsafeRawBufferPointer) -> Void
-    ) throws(SystemError) -> RingOutcome {
-        try read(&descriptors, sink) ? .done : .timedOut
+    /// Makes a message taken that was found, and gives up the lock.
+    ///
+    /// - Parameter descriptors: Gets the descriptors that came with it, which are the caller's then.
+    /// - Throws: `SystemError`, as `take`.
+    @inline(__always)
+    package func finish(_ message: FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
+        defer { leave(Offset.consumers) }
+        ringIfMarked(Offset.spaceBell)
+        publish(message.next, in: head, waking: Offset.space)
+        // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
+        if message.descriptorCount > 0 {
+            try lane.receive(ticket: message.ticket, count: message.descriptorCount, into: &descriptors)
+        }
     }
 
     /// Waits until there is a message, without taking it; `done` then.
@@ -94,11 +132,9 @@ extension Ring {
         set { base.storeBytes(of: newValue, toByteOffset: 328, as: UInt64.self) }
     }
 
+    /// Looks for the next message; with the consumers' lock.
     @inline(__always)
-    private func read(
-        _ descriptors: inout [Int32],
-        _ sink: (UnsafeRawBufferPointer) -> Void
-    ) throws(SystemError) -> Bool {
+    private func read(_ message: inout FoundMessage) throws(SystemError) -> Bool {
         // Relaxed: only consumers change it, under this lock.
         var position = RingPosition(word: head.pointee.load(ordering: .relaxed))
         if position.word == cachedTail {
@@ -118,32 +154,21 @@ extension Ring {
             case RecordKind.message:
                 guard length <= available - 8 else { throw Self.damage }
                 let address = try memory.address(offset, upTo: offset + 8 + length)
-                sink(UnsafeRawBufferPointer(start: address + 8, count: length))
-                free(position, bytes: 8 + length)
+                message.bytes = UnsafeRawBufferPointer(start: address + 8, count: length)
+                message.next = position.after(bytes: 8 + length)
                 return true
             case RecordKind.messageWithDescriptors:
                 guard available >= 24, length <= available - 24 else { throw Self.damage }
                 let address = try memory.address(offset, upTo: offset + 24 + length)
-                let ticket = address.load(fromByteOffset: 8, as: UInt64.self)
-                let count = address.load(fromByteOffset: 16, as: UInt64.self)
-                sink(UnsafeRawBufferPointer(start: address + 24, count: length))
-                // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
-                free(position, bytes: 24 + length)
-                try lane.receive(ticket: ticket, count: Int(clamping: count), into: &descriptors)
+                message.ticket = address.load(fromByteOffset: 8, as: UInt64.self)
+                message.descriptorCount = Int(clamping: address.load(fromByteOffset: 16, as: UInt64.self))
+                message.bytes = UnsafeRawBufferPointer(start: address + 24, count: length)
+                message.next = position.after(bytes: 24 + length)
                 return true
             default:
                 throw Self.damage
             }
         }
-    }
-
-    /// Makes the message at `position`, a record of so many bytes, taken.
-    @inline(__always)
-    private func free(_ position: RingPosition, bytes: Int) {
-        ringIfMarked(Offset.spaceBell)
-        let units = (bytes + RingPosition.unit - 1) / RingPosition.unit
-        let next = RingPosition(offset: position.offset + units, lap: position.lap, sequence: position.sequence + 1)
-        publish(next, in: head, waking: Offset.space)
     }
 
     private static var damage: SystemError { SystemError(code: EBADMSG, operation: "reading from a channel") }

@@ -47,19 +47,6 @@ class WirePlan<Value>: AnyPlan {
         preconditionFailure("the plan for \(Value.self) is no leaf")
     }
 
-    /// Reads a value that has to be all there is left, and initializes `place` with it; false, with nothing done, when that cannot be. Only for flat plans.
-    func decode(from reader: inout WireReader, to place: UnsafeMutablePointer<Value>) -> Bool {
-        do {
-            // No optional: unspecialised code would look up its metadata for every value.
-            let value = try decode(from: &reader)
-            guard reader.isAtEnd else { return false }
-            place.initialize(to: value)
-            return true
-        } catch {
-            return false
-        }
-    }
-
     /// Reads a value that may hold values with a `Codable` of their own.
     func decode(from reader: inout WireReader, state: DecodingState) throws -> Value {
         try decode(from: &reader)

@@ -165,4 +165,28 @@ struct HandleTravelTests {
             try check(try queue.get().isEmpty)
         }
     }
+
+    @Test func `a handle that is received as something else leaves no descriptor behind`() async throws {
+        try await isolated {
+            let (here, there) = try Connection.pipe()
+            let queue = try Queue<Int>()
+            let lock = try Lock()
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
+            defer { buffer.deallocate() }
+            func receiveWrongly() throws {
+                for _ in 0..<3 { try here.send(lock) }
+                _ = try checkThrows(DecodingError.self) { _ = try there.receive(String.self) }
+                _ = try checkThrows(DecodingError.self) { _ = try there.receive([UInt8].self) }
+                try check(try there.receiveBytes(into: buffer) > 0)
+                try here.send("in between")
+                try checkEqual(try there.receive(), "in between")
+                try queue.put(1)
+                try checkEqual(try queue.get(), 1)
+            }
+            try receiveWrongly()
+            let before = Proc.entries("/proc/self/fd").count
+            for _ in 0..<50 { try receiveWrongly() }
+            try checkEqual(Proc.entries("/proc/self/fd").count, before)
+        }
+    }
 }

@@ -45,6 +45,11 @@ struct GettingStartedTests {
         #expect((1...cpuCount).contains(availableCPUCount))
     }
 
+    @Test func `a pool does many calls`() async throws {
+        let sums = try await withPool { pool in try await pool.map(1...4, fibonacci) }
+        #expect(sums == [1, 1, 2, 3])
+    }
+
     @Test func `a process goes on by itself`() async throws {
         let process = ChildProcess { print("Worker process is running") }
         try process.start()

@@ -31,6 +31,19 @@ struct SurvivingCrashesTests {
         }
     }
 
+    @Test func `workers of a pool`() async throws {
+        let outcomes = try await withPool(processes: 2) { pool in try await pool.mapResults(["1", "two", "3"], parse) }
+        var (numbers, errors) = ([Int](), [String]())
+        for outcome in outcomes {
+            switch outcome {
+            case .success(let n): numbers.append(n)
+            case .failure(let error): errors.append("\(error)")
+            }
+        }
+        #expect(numbers == [1, 3] && errors.count == 1)
+        #expect(errors.first?.contains("Fatal error: 'two' is not a number") == true)
+    }
+
     @Test func `a process without a result tells its end`() async throws {
         let process = ChildProcess { while true { pause() } }
         try process.start()

@@ -152,4 +152,52 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
             try checkEqual(pool.statistics.workers.count, 0)
         }
     }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `statistics tell of each worker what it did, what it has, and how many were lost in its place`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            try check(pool.statistics.workers.allSatisfy { $0.restarts == 0 })
+            for round in 1...4 {
+                _ = try checkThrows(WorkerLost.self) { _ = try pool.apply { _exit(1) } }
+                try checkEventually("\(pool.statistics)") { pool.statistics.workers.count == 2 }
+                try checkEqual(pool.statistics.workers.reduce(0) { $0 + $1.restarts }, round)
+                try checkEqual(pool.statistics.restarts, round)
+            }
+            // One that takes too long is lost as well, one that has done its share is not.
+            _ = try checkThrows(TimeoutError.self) {
+                _ = try pool.applyAsync(options: TaskOptions(timeout: .milliseconds(20))) { while true { pause() } }
+                    .get(timeout: .seconds(60))
+            }
+            try checkEventually("\(pool.statistics)") { pool.statistics.restarts == 5 && pool.pids.count == 2 }
+            try checkEqual(pool.statistics.workers.reduce(0) { $0 + $1.restarts }, 5)
+            _ = try pool.map(0..<20, chunkSize: 1) { n in
+                usleep(10_000)
+                return n
+            }
+            let workers = pool.statistics.workers
+            try checkEqual(workers.reduce(0) { $0 + $1.tasks }, 20)
+            try check(workers.reduce(.zero) { $0 + $1.busy } >= .milliseconds(200), "\(pool.statistics)")
+            try check(workers.allSatisfy { $0.tasks == 0 || $0.resident > 1 << 20 }, "\(pool.statistics)")
+            try check(workers.allSatisfy { $0.processIdentifier != nil && !$0.isBusy && $0.idle >= .zero })
+            let lines = pool.statistics.description.split(separator: "\n")
+            try checkEqual(lines.count, 4)
+            try check(lines[0].contains("restarts") && lines[0].contains("memory"), "\(pool.statistics)")
+            try check(lines[3].hasPrefix("0 running, 0 waiting, 5 workers lost"), "\(lines[3])")
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `workers that are replaced as planned do not count as restarts`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2, maxTasksPerChild: 2)
+            _ = try pool.map(0..<20, chunkSize: 1) { $0 }
+            try check(pool.statistics.workers.allSatisfy { $0.restarts == 0 }, "\(pool.statistics)")
+            try checkEqual(pool.statistics.restarts, 0)
+            pool.close()
+            try pool.join()
+        }
+    }
 }

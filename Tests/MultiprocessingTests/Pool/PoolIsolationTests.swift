@@ -97,11 +97,11 @@ private struct Crowd: Codable, Sendable {
             ]
             for pool in pools {
                 let crowd = try Crowd()
-                _ = try pool.map(0..<30, with: crowd, chunkSize: 1) { _, crowd in
+                _ = try pool.map(0..<12, with: crowd, chunkSize: 1) { _, crowd in
                     crowd.visit()
                     return 0
                 }
-                let calls = try (0..<30).map { _ in try pool.applyAsync({ (crowd: Crowd) in crowd.visit() }, crowd) }
+                let calls = try (0..<12).map { _ in try pool.applyAsync({ (crowd: Crowd) in crowd.visit() }, crowd) }
                 for call in calls { try call.get(timeout: .seconds(60)) }
                 try check(crowd.most.load() <= processes, "\(crowd.most.load()) at once")
                 pool.close()

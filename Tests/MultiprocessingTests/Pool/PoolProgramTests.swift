@@ -7,8 +7,11 @@ import Testing
 @Suite(.timeLimit(.minutes(2)), .serialized)
 struct PoolProgramTests {
     /// Starts a program and reads up to its "ready"; returns it with the pids of its workers.
-    private func start(_ way: String) throws -> (program: Fixture, workers: [Int32]) {
-        let program = try Fixture("pool", way)
+    private func start(
+        _ way: String,
+        inOwnGroup: Bool = false
+    ) throws -> (program: Fixture, workers: [Int32]) {
+        let program = try Fixture("pool", way, inOwnGroup: inOwnGroup)
         var workers: [Int32] = []
         while let line = program.line(), line != "ready" {
             if line.hasPrefix("worker "), let pid = Int32(line.dropFirst(7)) { workers.append(pid) }
@@ -59,5 +62,30 @@ struct PoolProgramTests {
         #expect(result.status & 0x7f == SIGINT, "\(result)")
         #expect(complaints(result.errors) == [])
         #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+    }
+
+    @Test func `an interrupt of the whole job ends it once, however often the key is pressed, and says nothing`() throws
+    {
+        let (program, workers) = try start("waiting", inOwnGroup: true)
+        // The program, its workers and the fork server are one job to the shell, and get the signal together.
+        for _ in 0..<3 { kill(-program.processIdentifier, SIGINT) }
+        let result = program.finish()
+        #expect(result.status & 0x7f == SIGINT, "\(result)")
+        #expect(complaints(result.errors) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        // Nor is anybody else of the job left.
+        try checkEventually("\(members(of: program.processIdentifier)) are left") {
+            members(of: program.processIdentifier).isEmpty
+        }
+    }
+
+    /// The processes of a process group that run.
+    private func members(of group: Int32) -> [Int32] {
+        Proc.entries("/proc").compactMap { Int32($0) }.filter { pid in
+            // "pid (name) state parent group …"; the name may hold anything.
+            let line = Proc.lines("/proc/\(pid)/stat").first ?? ""
+            let fields = line.split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.count > 2 && fields[2] == "\(group)" && fields[0] != "Z" && fields[0] != "X"
+        }
     }
 }

@@ -22,8 +22,10 @@ struct Fixture {
 
     /// Starts it.
     ///
+    /// - Parameter inOwnGroup: Whether it leads a process group of its own, as a shell starts a job.
+    ///
     /// - Parameter input: What it gets as its standard input; this process's own without it.
-    init(_ arguments: String..., path: String = Fixture.path, input: Int32? = nil) throws {
+    init(_ arguments: String..., path: String = Fixture.path, input: Int32? = nil, inOwnGroup: Bool = false) throws {
         let out = TestPipe()
         let err = TestPipe()
         var actions = posix_spawn_file_actions_t()
@@ -39,7 +41,9 @@ struct Fixture {
         posix_spawnattr_setsigmask(&attributes, &signals)
         sigfillset(&signals)
         posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let group = inOwnGroup ? POSIX_SPAWN_SETPGROUP : 0
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group))
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
         words.append(nil)
         var pid: pid_t = 0

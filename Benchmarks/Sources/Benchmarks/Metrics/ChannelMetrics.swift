@@ -7,7 +7,10 @@ internal import Multiprocessing
 enum ChannelMetrics {
     /// The metrics of this group.
     static let all =
-        [roundTrip(8, batch: 100), roundTrip(65_536, batch: 10), roundTrip(1_048_576, batch: 1)] + [
+        [
+            roundTrip(8, batch: 100), roundTrip(8, batch: 100, isPinned: true), roundTrip(65_536, batch: 10),
+            roundTrip(1_048_576, batch: 1),
+        ] + [
             rate(8, count: 200_000, producers: 1) { number in number },
             rate(1024, count: 100_000, producers: 1) { number in [UInt8](repeating: UInt8(number & 0xff), count: 1024)
             },
@@ -17,13 +20,17 @@ enum ChannelMetrics {
         ]
 
     /// Bytes that a child sends back, one message after the other.
-    private static func roundTrip(_ size: Int, batch: Int) -> Metric {
+    ///
+    /// - Parameter isPinned: Whether both sides have one processor together, where watching for the other one only keeps it from running.
+    private static func roundTrip(_ size: Int, batch: Int, isPinned: Bool = false) -> Metric {
         Metric(
-            "pipe.roundtrip.\(size)",
-            "\(size) bytes to a child and back through a connection; limit: watched words and memcpy",
+            "pipe.roundtrip.\(size)" + (isPinned ? ".pinned" : ""),
+            "\(size) bytes to a child and back through a connection"
+                + (isPinned ? ", both on one processor" : "; limit: watched words and memcpy"),
             unit: .microseconds,
             kind: .operation,
-            peers: [.cpython, .limits]
+            peers: [.cpython, .limits],
+            isPinned: isPinned
         ) { context in
             let (here, there) = try Connection.pipe()
             let child = ChildProcess(daemon: true) {
@@ -60,7 +67,7 @@ enum ChannelMetrics {
             "\(size) bytes a message, \(producers) to put and \(producers) to take; limit: a ring and memcpy",
             unit: .perSecond,
             kind: .rate,
-            peers: producers == 1 ? [.cpython, .limits] : [.cpython]
+            peers: [.cpython, .limits]
         ) { context in
             let queue = try Queue<Element>()
             let line = try Barrier(parties: 2 * producers + 1)

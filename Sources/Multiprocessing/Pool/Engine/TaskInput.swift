@@ -6,18 +6,18 @@ internal import Synchronization
 
 /// The encoded arguments of a job's pieces, in blocks of pieces that were encoded together.
 ///
-/// `@unchecked Sendable` is safe because it is changed and read under the pool's lock only.
+/// `@unchecked Sendable` is safe because it is changed and read under the pool's lock only. For the same reason no access needs to be checked against others, which would cost as much as the copy.
 final class TaskInput: @unchecked Sendable {
     /// Pieces that were encoded together. Not changed once it is part of an input.
     final class Block {
         /// The bytes of the pieces, one behind the other.
-        var writer = WireWriter()
+        @exclusivity(unchecked) var writer = WireWriter()
         /// How many pieces there are.
-        private(set) var count = 0
+        @exclusivity(unchecked) private(set) var count = 0
         /// The descriptors of handles in the pieces.
-        private(set) var descriptors: [Int32] = []
+        @exclusivity(unchecked) private(set) var descriptors: [Int32] = []
         /// Where each piece ends; not filled as long as there is one piece.
-        private var ends: [Int] = []
+        @exclusivity(unchecked) private var ends: [Int] = []
         /// The values of the pieces, where nothing is encoded.
         private(set) var values: [any Sendable] = []
         /// What keeps the descriptors open.
@@ -113,11 +113,11 @@ final class TaskInput: @unchecked Sendable {
     }
 
     /// The blocks, and the number of the first piece in each.
-    private var blocks: [(first: Int, block: Block)] = []
+    @exclusivity(unchecked) private var blocks: [(first: Int, block: Block)] = []
     /// The only block, while there is only one.
-    private var only: Block?
+    @exclusivity(unchecked) private var only: Block?
     /// How many pieces were added.
-    private(set) var count = 0
+    @exclusivity(unchecked) private(set) var count = 0
 
     /// Adds the pieces of a block.
     func append(_ block: Block) {
@@ -248,8 +248,8 @@ final class TaskInput: @unchecked Sendable {
 ///
 /// `@unchecked Sendable` is safe because one thread at a time has it.
 final class EncodingContext: @unchecked Sendable {
-    private(set) var carried = CarriedDescriptors()
-    private(set) var userInfo: [CodingUserInfoKey: Any]
+    @exclusivity(unchecked) private(set) var carried = CarriedDescriptors()
+    @exclusivity(unchecked) private(set) var userInfo: [CodingUserInfoKey: Any]
 
     private init() {
         userInfo = [CarriedDescriptors.userInfoKey: carried]

@@ -165,6 +165,7 @@ final class InlineSession: EngineSession, @unchecked Sendable {
                 tasks: finished,
                 busy: .nanoseconds(busy),
                 idle: .nanoseconds(max(0, mp_now() - started - busy)),
+                restarts: 0,
                 resident: 0,
                 isBusy: running > 0
             )

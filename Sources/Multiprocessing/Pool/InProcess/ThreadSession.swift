@@ -31,6 +31,8 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         var isClosing = false
         var starts = StartFailures()
         var restarts = 0
+        /// For each thread that was given up and has no successor yet, how many were in its place with it.
+        var vacancies: [Int] = []
         var lastNumber = 0
         /// Nanoseconds that an attempt takes, as far as is known.
         var taskTime: Double?
@@ -101,7 +103,9 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         worker.task?.cancel()
         state.workers.removeAll { $0 === worker }
         state.idle.removeAll { $0 === worker }
-        if !state.isClosing { state.restarts += 1 }
+        guard !state.isClosing else { return }
+        state.restarts += 1
+        state.vacancies.append(worker.restarts + 1)
     }
 
     // MARK: - A thread's life
@@ -298,6 +302,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
             let worker = state.withLock { state in
                 state.lastNumber += 1
                 let worker = ThreadWorker("\(specification.name)Thread-\(state.lastNumber)")
+                worker.restarts = state.vacancies.popLast() ?? 0
                 state.workers.append(worker)
                 return worker
             }
@@ -338,6 +343,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
                     tasks: worker.finished,
                     busy: .nanoseconds(worker.busy),
                     idle: .nanoseconds(max(0, mp_now() - worker.started - worker.busy)),
+                    restarts: worker.restarts,
                     resident: 0,
                     isBusy: worker.task != nil
                 )

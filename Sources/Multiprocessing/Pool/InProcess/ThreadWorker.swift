@@ -20,6 +20,8 @@ final class ThreadWorker: @unchecked Sendable {
     var isAbandoned = false
     var finished = 0
     var busy: Int64 = 0
+    /// How many were given up in its place before.
+    var restarts = 0
     let started = mp_now()
 
     init(_ name: String) {

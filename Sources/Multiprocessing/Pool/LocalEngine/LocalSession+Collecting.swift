@@ -188,6 +188,7 @@ extension LocalSession {
             worker.phase == .starting || worker.phase == .ready && !worker.hasAnswered && hasNotServed(worker)
         let wasReady = worker.phase == .ready && !wasStarting
         let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty
+        leave(worker, isLost: true)
         worker.phase = .ended
         workers.removeAll { $0 === worker }
         idle.removeAll { $0 === worker }

@@ -38,6 +38,7 @@ extension LocalSession {
     /// Gives a worker no more tasks, and lets it end after those it has.
     func retire(_ worker: LocalWorker) {
         guard worker.phase == .ready || worker.phase == .starting else { return }
+        leave(worker, isLost: false)
         worker.phase = .retiring
         worker.stop()
         insistIfIdle(worker)
@@ -47,14 +48,24 @@ extension LocalSession {
 
     // MARK: - The end of one
 
+    /// Notes that a worker's place is to be taken by another, before its phase changes.
+    func leave(_ worker: LocalWorker, isLost: Bool) {
+        guard worker.phase == .ready || worker.phase == .starting else { return }
+        vacancies.append(worker.restarts + (isLost ? 1 : 0))
+        // Not every place is taken again, where there are to be fewer.
+        if vacancies.count > max(target, 1) { vacancies.removeFirst() }
+    }
+
     /// Ends a worker at once.
     func end(_ worker: LocalWorker) {
+        leave(worker, isLost: true)
         if worker.phase != .ended { worker.phase = .retiring }
         try? worker.process?.signal(SIGKILL)
     }
 
     /// SIGTERM, and a little later SIGKILL.
     private func terminate(_ worker: LocalWorker) {
+        leave(worker, isLost: true)
         if worker.phase != .ended { worker.phase = .retiring }
         insist(worker, after: .zero)
     }

@@ -31,6 +31,7 @@ extension LocalSession {
                 try start(worker)
             } catch {
                 host.withLock {
+                    leave(worker, isLost: false)
                     worker.phase = .ended
                     workers.removeAll { $0 === worker }
                     idle.removeAll { $0 === worker }
@@ -58,6 +59,7 @@ extension LocalSession {
             let name = "\(specification.name)Worker-\(lastNumber)"
             let worker = try LocalWorker(number: lastNumber, name: name, socket: socket)
             worker.theirSocket = there
+            worker.restarts = vacancies.popLast() ?? 0
             if let initializer = specification.initializer { try prepare(worker, initializer) }
             workers.append(worker)
             workersChanged()
@@ -176,6 +178,7 @@ extension LocalSession {
                 tasks: Int(clamping: worker.memory.status(.finished)),
                 busy: .nanoseconds(busy),
                 idle: .nanoseconds(worker.started.map { max(0, now - $0 - busy) } ?? 0),
+                restarts: worker.restarts,
                 resident: Int(clamping: worker.memory.status(.resident)),
                 isBusy: !worker.outstanding.isEmpty
             )

@@ -42,6 +42,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var isDraining = false
     var isBroken = false
     var restarts = 0
+    /// For each worker that goes and has no successor yet, how many were lost in its place.
+    var vacancies: [Int] = []
     /// Attempts whose time is limited: looked at together.
     var timers: Reactor.Token?
     var timerDeadline = Deadline.never

@@ -76,6 +76,8 @@ final class LocalWorker: @unchecked Sendable {
     private var releasedWhenFull: UInt64 = 0
     /// Whether its task was asked to cancel itself, and nothing is begun behind it.
     var isInterrupted = false
+    /// How many workers were lost in its place before.
+    var restarts = 0
     /// Whether anything has come from it: it was started in good order.
     var hasAnswered = false
     /// Ends it if it does not end by itself.

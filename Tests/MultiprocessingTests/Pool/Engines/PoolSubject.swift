@@ -50,7 +50,7 @@ enum PoolSubject: Codable, Hashable, Sendable, CustomTestStringConvertible {
     }
 
     /// A number of items that takes no longer than the test: fewer where each costs a process.
-    func atMost(_ count: Int) -> Int { self == .freshProcesses ? min(count, 150) : count }
+    func atMost(_ count: Int) -> Int { self == .freshProcesses ? min(count, 40) : count }
 
     /// Calls `body` with a pool, and ends it.
     func withPool(

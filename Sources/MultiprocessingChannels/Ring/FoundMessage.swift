@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A message that a consumer has found in a ring and not taken yet.
+package struct FoundMessage {
+    /// The bytes, where they lie in the ring; valid until `finish`.
+    package internal(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// How many descriptors come with it.
+    package internal(set) var descriptorCount = 0
+    /// Their ticket.
+    var ticket: UInt64 = 0
+    /// The head once it is taken.
+    var next = RingPosition(word: 0)
+
+    /// Creates what `Ring.find` fills in.
+    package init() {}
+}
+
+extension RingPosition {
+    /// The position behind a record of so many bytes that begins here.
+    @inline(__always)
+    func after(bytes: Int) -> RingPosition {
+        let units = (bytes + Self.unit - 1) / Self.unit
+        return RingPosition(offset: offset + units, lap: lap, sequence: sequence + 1)
+    }
+}
