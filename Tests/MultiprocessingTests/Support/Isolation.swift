@@ -47,6 +47,9 @@ func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
 
 /// What a process has.
 struct Belongings: Codable, Sendable {
+    /// How long to wait for what ends by other threads and processes: what is left after that is left behind. On a machine with hundreds of processes at work some seconds are nothing.
+    private static let patience = Duration.seconds(30)
+
     var descriptors: [String]
     var children: [String]
     var threads: Int
@@ -71,7 +74,7 @@ struct Belongings: Codable, Sendable {
 
     /// What this process has once the children that ended are reaped.
     static func settled() throws -> Belongings {
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + patience
         while true {
             let now = current
             if now.children.isEmpty { return now }
@@ -82,7 +85,7 @@ struct Belongings: Codable, Sendable {
 
     /// Waits until this process has no more than `before`; what ends is let go of by other threads, at once but not in step with the test.
     static func waitUntil(notMoreThan before: Belongings) throws {
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + patience
         while true {
             let now = current
             let isClean =
