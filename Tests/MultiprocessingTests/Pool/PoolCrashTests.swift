@@ -61,6 +61,23 @@ private struct OneWay: Codable, Error {
     }
 }
 
+/// Ends the process that reads it.
+private struct Bomb: Codable {
+    let number: Int
+    let text: String
+
+    init(number: Int, text: String) {
+        self.number = number
+        self.text = text
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        let text = try container.decode(String.self, forKey: .text)
+        fatalError(text)
+    }
+}
+
 /// Tasks that end their workers, and tasks whose values cannot travel.
 @Suite struct PoolCrashTests {
     @Test(.timeLimit(.minutes(3)))
@@ -149,6 +166,25 @@ private struct OneWay: Codable, Error {
                 try pool.applyAsync({ (event: Event) in event.set() }, event).get(timeout: .seconds(30))
                 try check(event.isSet)
                 event.clear()
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a task that ends every worker before it is begun fails after a few, and the pool goes on`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            try checkEqual(try pool.map(0..<10, double), (0..<10).map(double))
+            let bomb = Bomb(number: 3, text: "a bomb in a capture")
+            for retries in [0, 2] {
+                let poison = try pool.applyAsync(options: TaskOptions(retries: retries)) { bomb.number }
+                let others = try (0..<50).map { try pool.applyAsync(double, $0) }
+                let lost = try checkThrows(WorkerLost.self) { _ = try poison.get(timeout: .seconds(60)) }
+                try check(lost.count > 1 && lost.count <= 10, "\(lost.count)")
+                try check(lost.message?.contains("a bomb in a capture") == true, "\(lost)")
+                try checkEqual(try others.map { try $0.get(timeout: .seconds(60)) }, (0..<50).map(double))
             }
             pool.close()
             try pool.join()

@@ -151,7 +151,7 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
             }
             tries.store(0)
             try checkEqual(
-                try pool.apply(options: TaskOptions(timeout: .milliseconds(100), retries: 2), hangs, tries),
+                try pool.apply(options: TaskOptions(timeout: .seconds(1), retries: 2), hangs, tries),
                 7
             )
             let throwing: @Sendable (SharedAtomic<Int>) throws -> Int = { tries in

@@ -66,7 +66,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     /// Whether one more worker may be at work: those that end after what they have count, so that never more are than there are to be.
     private var mayBegin: Bool {
         guard workers.count > target else { return true }
-        return workers.count { $0.phase != .ended && !$0.outstanding.isEmpty } < target
+        return workers.count(where: \.isAtWork) < target
     }
 
     /// Whether a worker can be given a task to read ahead, or to begin with.

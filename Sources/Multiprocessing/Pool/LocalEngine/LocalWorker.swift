@@ -93,6 +93,9 @@ final class LocalWorker: @unchecked Sendable {
         (phase == .ready || phase == .starting) && outstanding.isEmpty && !isFull && !isInterrupted
     }
 
+    /// Whether it has a task whose outcome is open: not one that it is ended for.
+    var isAtWork: Bool { phase != .ended && outstanding.contains { !$0.isRevoked && $0.loss == nil } }
+
     /// Whether it can be given one more to read ahead.
     var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
 
