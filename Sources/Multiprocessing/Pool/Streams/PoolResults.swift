@@ -205,7 +205,7 @@ extension PoolResults: AsyncSequence {
     public struct AsyncIterator: AsyncIteratorProtocol {
         let results: PoolResults
 
-        /// Suspends until a result is there, and returns it; nil when there are no more. Throws as ``PoolResults/next(timeout:)``.
+        /// Suspends until a result is there, and returns it; nil when there are no more. Throws as `PoolResults.next(timeout:)`.
         public mutating func next() async throws -> R? {
             try await results.next()
         }
