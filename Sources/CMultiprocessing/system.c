@@ -354,3 +354,15 @@ const void *mp_call_metadata_accessor(const void *accessor, const void *const *a
         default: return ((accessor_1 *)accessor)(0, arguments).metadata;
     }
 }
+
+// MARK: - Memory
+
+void mp_advise_large(void *memory, size_t size) {
+    const uintptr_t page = (uintptr_t)2 << 20;
+    if (size < 2 * page) return;
+    uintptr_t start = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)memory + size) & ~(page - 1);
+    int before = errno;
+    if (end > start) madvise((void *)start, end - start, MADV_HUGEPAGE);
+    errno = before;
+}

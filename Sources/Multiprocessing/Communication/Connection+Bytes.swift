@@ -8,8 +8,10 @@ extension Connection {
 
     /// Sends bytes as one message, without a copy besides the one to the receiver; the thread is blocked while the receiver has too much to receive already. An empty message is a message.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As ``send(_:timeout:)``.
+    /// - Parameters:
+    ///   - bytes: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As `send(_:timeout:)`.
     @available(*, noasync)
     public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) throws {
         let deadline = Deadline(timeout: timeout)
@@ -21,8 +23,10 @@ extension Connection {
 
     /// Sends bytes as one message; the thread is blocked while the receiver has too much to receive already.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As ``send(_:timeout:)``.
+    /// - Parameters:
+    ///   - bytes: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As `send(_:timeout:)`.
     @available(*, noasync)
     public func sendBytes(_ bytes: [UInt8], timeout: Duration? = nil) throws {
         try bytes.withUnsafeBytes { try sendBytes($0, timeout: timeout) }
@@ -30,7 +34,9 @@ extension Connection {
 
     /// Sends bytes as one message; the task is suspended while the receiver has too much to receive already.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - bytes: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
     public func sendBytes(_ bytes: [UInt8], timeout: Duration? = nil) async throws {
         let message = link.buffers.takeOutgoing()
@@ -46,7 +52,7 @@ extension Connection {
     /// - Parameters:
     ///   - maxLength: The longest message to accept in bytes; nil for any.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As ``receive(_:timeout:)``; `ConnectionError` (`messageTooLong`) for a longer message, which has been received then.
+    /// - Throws: As `receive(_:timeout:)`; `ConnectionError` (`messageTooLong`) for a longer message, which has been received then.
     @available(*, noasync)
     public func receiveBytes(maxLength: Int? = nil, timeout: Duration? = nil) throws -> [UInt8] {
         try link.buffers.withIncoming { message in
@@ -70,8 +76,10 @@ extension Connection {
 
     /// Receives the bytes of one message into `buffer` and returns how many; the thread is blocked until there is one.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As ``receive(_:timeout:)``; `ConnectionError` (`bufferTooSmall`), with the bytes, for a longer message.
+    /// - Parameters:
+    ///   - buffer: Where the message goes.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As `receive(_:timeout:)`; `ConnectionError` (`bufferTooSmall`), with the bytes, for a longer message.
     @available(*, noasync)
     public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) throws -> Int {
         let deadline = Deadline(timeout: timeout)

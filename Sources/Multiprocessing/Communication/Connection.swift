@@ -50,7 +50,9 @@ public final class Connection: Codable, Sendable {
 
     /// Sends a value; the thread is blocked while the receiver has too much to receive already.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - value: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: `ConnectionError`: `endOfFile` when nobody has the other end, `closed`, `notWritable`, `messageTooLong`. `TimeoutError`; nothing is sent then. What encoding throws. `SystemError`.
     @available(*, noasync)
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) throws {
@@ -67,7 +69,9 @@ public final class Connection: Codable, Sendable {
 
     /// Sends a value; the task is suspended while the receiver has too much to receive already.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - value: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: As the blocking `send`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) async throws {
         let message = link.buffers.takeOutgoing()
@@ -78,7 +82,9 @@ public final class Connection: Codable, Sendable {
 
     /// Receives a value; the thread is blocked until there is one.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - type: Of what type it is.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: `ConnectionError`: `endOfFile`, `closed`, `notReadable`. `TimeoutError`. `WireCodingError` or `DecodingError` when the message is something else; it has been received then.
     @available(*, noasync)
     public func receive<Value: Codable & Sendable>(
@@ -101,7 +107,9 @@ public final class Connection: Codable, Sendable {
 
     /// Receives a value; the task is suspended until there is one.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - type: Of what type it is.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: As the blocking `receive`; `CancellationError` when the task is cancelled while it waits: nothing is received then.
     public func receive<Value: Codable & Sendable>(
         _ type: Value.Type = Value.self,

@@ -9,7 +9,7 @@ extension Queue: AsyncSequence {
 
         /// Takes the next element; nil once the queue is shut down and empty. The task is suspended until one of both.
         ///
-        /// - Throws: As ``Queue/get(timeout:)``; `CancellationError` when the task is cancelled.
+        /// - Throws: As `Queue.get(timeout:)`; `CancellationError` when the task is cancelled.
         public mutating func next() async throws -> Element? {
             do {
                 return try await queue.get()

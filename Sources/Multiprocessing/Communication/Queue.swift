@@ -33,7 +33,9 @@ public final class Queue<Element: Codable & Sendable>: Codable, Sendable {
 
     /// Puts an element; the thread is blocked until there is room.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - element: What is put.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: `TimeoutError` when there was no room in time; `QueueError` (`closed`, `shutDown`, `elementTooLarge`); what encoding throws; `SystemError` when memory is short.
     @available(*, noasync)
     public func put(_ element: Element, timeout: Duration? = nil) throws {
@@ -43,7 +45,9 @@ public final class Queue<Element: Codable & Sendable>: Codable, Sendable {
 
     /// Puts an element; the task is suspended until there is room.
     ///
-    /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Parameters:
+    ///   - element: What is put.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: As the blocking `put`; `CancellationError` when the task is cancelled while it waits: the element is not put then.
     public func put(_ element: Element, timeout: Duration? = nil) async throws {
         guard try await !core.put(element, until: Deadline(timeout: timeout)) else { return }

@@ -6,7 +6,9 @@
 extension Manager {
     /// Makes a queue.
     ///
-    /// - Parameter capacity: The most elements; nil for as many as memory holds.
+    /// - Parameters:
+    ///   - type: Of what type the elements are.
+    ///   - capacity: The most elements; nil for as many as memory holds.
     public func queue<Element: Codable & Sendable>(of type: Element.Type, capacity: Int? = nil) throws -> Queue<Element>
     {
         try Queue(capacity: capacity)
@@ -14,7 +16,9 @@ extension Manager {
 
     /// Makes a queue whose elements are reported as done.
     ///
-    /// - Parameter capacity: The most elements; nil for as many as memory holds.
+    /// - Parameters:
+    ///   - type: Of what type the elements are.
+    ///   - capacity: The most elements; nil for as many as memory holds.
     public func joinableQueue<Element: Codable & Sendable>(
         of type: Element.Type,
         capacity: Int? = nil

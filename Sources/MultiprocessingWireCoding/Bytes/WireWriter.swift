@@ -2,6 +2,7 @@
 //
 // The growing end of a message. One allocation, reused from message to message; nothing is visited that can be copied.
 
+internal import CMultiprocessing
 internal import Glibc
 
 /// A growable buffer of bytes with writes of the primitive values that messages are made of.
@@ -17,6 +18,15 @@ package struct WireWriter: ~Copyable {
 
     /// The number of bytes that fit before the memory has to grow.
     @usableFromInline package private(set) var capacity = 0
+
+    /// Whether the memory was lent by `lender`, and is not this writer's to free.
+    package private(set) var isLent = false
+
+    /// Asked for memory of at least so many bytes when something large comes in one piece; it may refuse. What it lends has to last until the bytes are forgotten or have grown out of it.
+    package var lender: ((_ size: Int) -> UnsafeMutableRawBufferPointer?)?
+
+    /// What is large enough to ask for.
+    private static var largePiece: Int { 1 << 20 }
 
     /// Whether the memory is somebody else's.
     private let isBorrowed: Bool
@@ -35,7 +45,7 @@ package struct WireWriter: ~Copyable {
     }
 
     deinit {
-        if !isBorrowed { free(base) }
+        if !isBorrowed, !isLent { free(base) }
     }
 
     // MARK: - Primitive values
@@ -99,8 +109,9 @@ package struct WireWriter: ~Copyable {
     /// Forgets the bytes, and with `keepingCapacity` keeps the memory for the next message.
     package mutating func removeAll(keepingCapacity: Bool = true) {
         count = 0
-        guard !keepingCapacity, !isBorrowed else { return }
-        free(base)
+        guard !isBorrowed, !keepingCapacity || isLent else { return }
+        if !isLent { free(base) }
+        isLent = false
         base = nil
         capacity = 0
     }
@@ -168,12 +179,27 @@ package struct WireWriter: ~Copyable {
         precondition(!isBorrowed, "a value was longer than it had said")
         let (needed, overflow) = count.addingReportingOverflow(byteCount)
         precondition(!overflow, "a message cannot be longer than the address space")
+        if byteCount >= Self.largePiece, count < Self.largePiece, !isLent, borrow(needed) { return }
         let larger = max(needed, capacity.multipliedReportingOverflow(by: 2).partialValue, 64)
-        guard let memory = realloc(base, larger) else {
-            preconditionFailure("no memory for a message of \(larger) bytes")
-        }
+        let memory = isLent ? malloc(larger) : realloc(base, larger)
+        guard let memory else { preconditionFailure("no memory for a message of \(larger) bytes") }
+        if isLent, let base { memcpy(memory, base, count) }
+        mp_advise_large(memory, larger)
+        isLent = false
         base = memory
         capacity = larger
+    }
+
+    /// Goes on in memory that is lent; false when none is.
+    private mutating func borrow(_ size: Int) -> Bool {
+        // A little more, for what comes behind the large piece.
+        guard let lent = lender?(size + 4096), let memory = lent.baseAddress, lent.count >= size else { return false }
+        if let base { memcpy(memory, base, count) }
+        free(base)
+        base = memory
+        capacity = lent.count
+        isLent = true
+        return true
     }
 }
 

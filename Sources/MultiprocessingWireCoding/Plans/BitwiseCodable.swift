@@ -68,6 +68,8 @@ final class BitwiseArrayPlan<Element: Codable>: WirePlan<[Element]> {
     /// Creates the plan. Every pattern of bits must be an element.
     init() { super.init(isLeaf: true) }
 
+    override var bulk: BulkArrays? { BulkArrays(.raw, stride: MemoryLayout<Element>.stride) }
+
     override var isFlat: Bool { true }
 
     override func bound(_ value: [Element]) -> Int {

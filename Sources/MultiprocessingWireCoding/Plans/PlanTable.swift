@@ -121,6 +121,9 @@ struct PlanReference {
     @inline(__always)
     var isLeaf: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isLeaf } }
 
+    /// How values are carried if they are arrays whose elements are copied as they lie in memory.
+    var bulk: BulkArrays? { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.bulk } }
+
     /// Whether the plan is that of a flat type.
     @inline(__always)
     var isFlat: Bool { Unmanaged<AnyPlan>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.isFlat } }

@@ -112,8 +112,17 @@ final class LeafPlan<Value: WireLeaf>: WirePlan<Value> {
 
 /// The plan for an array of a type that the format knows.
 final class LeafArrayPlan<Element: WireLeaf>: WirePlan<[Element]> {
+    private let ownBulk: BulkArrays?
+
     /// Creates the plan.
-    init() { super.init(isLeaf: true) }
+    init() {
+        ownBulk = (Element.self as? any WireNumber.Type).map {
+            BulkArrays($0.packedKind, stride: MemoryLayout<Element>.stride)
+        }
+        super.init(isLeaf: true)
+    }
+
+    override var bulk: BulkArrays? { ownBulk }
 
     override var isFlat: Bool { Element.arrayBound(0) != nil }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import Glibc
 
 /// A standard type of fixed size, arrays of which are copied as they lie in memory.
@@ -46,6 +47,7 @@ func arrayByCopying<Element>(_ bytes: UnsafeRawBufferPointer) -> [Element] {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return [] }
     return Array(unsafeUninitializedCapacity: bytes.count / MemoryLayout<Element>.stride) { buffer, count in
         guard let target = buffer.baseAddress else { return }
+        mp_advise_large(target, bytes.count)
         memcpy(target, source, bytes.count)
         count = bytes.count / MemoryLayout<Element>.stride
     }

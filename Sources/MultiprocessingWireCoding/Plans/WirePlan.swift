@@ -11,6 +11,9 @@ class AnyPlan {
     /// Whether the plan is that of an optional type.
     var isOptional: Bool { false }
 
+    /// How values are carried if they are arrays whose elements are copied as they lie in memory.
+    var bulk: BulkArrays? { nil }
+
     /// Whether the plan is a leaf's that knows how many bytes a value takes before it writes it (`WirePlan.bound`), and copies more than it looks at.
     var isFlat: Bool { false }
 

@@ -81,8 +81,11 @@ struct Mapping<T, R: Codable & Sendable> {
 
     /// What will be the results of items that are submitted in pieces of `size`.
     private func results(_ count: Int, _ size: Int) -> AsyncResult<[R]> {
-        let decode = coding.decode
-        return AsyncResult(core, job, keeping: pool) { job in try Self.results(of: job, count: count, decode) }
+        let (decode, bulk) = (coding.decode, coding.bulkResults)
+        return AsyncResult(core, job, keeping: pool) { job in
+            if let bulk, let results = Self.results(of: job, count: count, bulk) { return results }
+            return try Self.results(of: job, count: count, decode)
+        }
     }
 
     /// Submits the items, and returns what will be an outcome for each.
@@ -160,6 +163,30 @@ struct Mapping<T, R: Codable & Sendable> {
 
     // MARK: - Collecting
 
+    /// Puts answers together that are nothing but elements as they lie in memory; nil if one is something else, or if they are too many or too few.
+    private static func results(of job: PoolJob, count: Int, _ bulk: BulkArrays) -> [R]? {
+        var isWhole = false
+        let results = [R](unsafeUninitializedCapacity: count) { memory, initialized in
+            guard let base = memory.baseAddress else {
+                isWhole = count == 0 && job.answers.isEmpty
+                return
+            }
+            // Plain bits: nothing is lost where less than all of it is initialized.
+            let target = UnsafeMutableRawPointer(base)
+            var filled = 0
+            for answer in job.answers.inOrder(pieces: job.input.count) {
+                guard let bytes = job.answers.plainBytes(answer),
+                    let size = bulk.readAll(bytes, into: target + filled, room: count * bulk.stride - filled)
+                else { return }
+                filled += size
+            }
+            guard filled == count * bulk.stride else { return }
+            initialized = count
+            isWhole = true
+        }
+        return isWhole ? results : nil
+    }
+
     /// Puts the answers together in the order of the items.
     private static func results(
         of job: PoolJob,
@@ -168,9 +195,9 @@ struct Mapping<T, R: Codable & Sendable> {
     ) throws -> [R] {
         var results: [R] = []
         results.reserveCapacity(count)
-        for answer in job.answers.sorted(by: { $0.pieces.lowerBound < $1.pieces.lowerBound }) {
-            try job.read(answer) { reader, userInfo in
-                for _ in answer.pieces { try decode(&reader, userInfo, &results) }
+        for answer in job.answers.inOrder(pieces: job.input.count) {
+            try job.answers.read(answer) { reader, userInfo in
+                for _ in job.answers[answer].pieces { try decode(&reader, userInfo, &results) }
             }
         }
         guard results.count == count else {
@@ -186,16 +213,16 @@ struct Mapping<T, R: Codable & Sendable> {
         _ decode: (inout WireReader, [CodingUserInfoKey: Any], inout [R]) throws -> Void
     ) throws -> [Result<R, any Error>] {
         var outcomes = [Result<R, any Error>?](repeating: nil, count: count)
-        for answer in job.answers {
+        for answer in 0..<job.answers.count {
             let outcome = Result { () throws -> R in
-                try job.read(answer) { reader, userInfo in
+                try job.answers.read(answer) { reader, userInfo in
                     var results: [R] = []
                     try decode(&reader, userInfo, &results)
                     guard let result = results.first else { throw PoolError(.engine, "an item has no result") }
                     return result
                 }
             }
-            for piece in answer.pieces where piece < count { outcomes[piece] = outcome }
+            for piece in job.answers[answer].pieces where piece < count { outcomes[piece] = outcome }
         }
         return try outcomes.map { outcome in
             guard let outcome else { throw PoolError(.engine, "an item has no outcome") }
@@ -241,6 +268,8 @@ extension Mapping where T: Codable & Sendable {
 private struct MappingBlocks<Items: Collection, R: Codable & Sendable> {
     /// The most bytes that are encoded before the workers get the first of them.
     private static var blockSize: Int { 1 << 20 }
+    /// So many bytes of elements are copied into a block before the workers get the first of them: what they take longer for than the next block takes.
+    private static var bulkSize: Int { 1 << 16 }
 
     private let items: Items
     private let size: Int
@@ -263,6 +292,15 @@ private struct MappingBlocks<Items: Collection, R: Codable & Sendable> {
     mutating func next() throws -> TaskInput.Block? {
         guard !isAtEnd else { return nil }
         let block = TaskInput.Block()
+        if let bulk = coding.bulkItems {
+            let most = max(1, Self.bulkSize / (bulk.stride * size)) * size
+            let end = items.index(index, offsetBy: most, limitedBy: items.endIndex) ?? items.endIndex
+            ContiguousArray(items[index..<end]).withUnsafeBytes { elements in
+                block.append(elements, bulk, pieceSize: size * bulk.stride, isPrefixed: isPrefixed)
+            }
+            index = end
+            return block
+        }
         while !isAtEnd, block.writer.count < Self.blockSize, !block.carriesDescriptors {
             let end = items.index(index, offsetBy: size, limitedBy: items.endIndex) ?? items.endIndex
             let piece = Array(items[index..<end])

@@ -13,16 +13,22 @@ struct PieceCoding<T, R: Codable & Sendable>: Sendable {
     let encode: @Sendable ([T], inout WireWriter, UserInfo) throws -> Void
     /// Reads the results of one piece, and adds them to others.
     let decode: @Sendable (inout WireReader, UserInfo, inout [R]) throws -> Void
+    /// How items and results are carried whose type allows to copy them as they lie in memory, where pieces are arrays.
+    var bulkItems: BulkArrays?
+    var bulkResults: BulkArrays?
 }
 
 extension PieceCoding where T: Codable & Sendable {
     /// Arrays of items to arrays of results, both in bulk where their type allows.
     static var arrays: PieceCoding {
-        PieceCoding(isMapping: true) { items, writer, userInfo in
+        var coding = PieceCoding(isMapping: true) { items, writer, userInfo in
             try WireCoding.encode(items, into: &writer, userInfo: userInfo)
         } decode: { reader, userInfo, results in
             results += try WireCoding.decode([R].self, from: &reader, userInfo: userInfo)
         }
+        coding.bulkItems = BulkArrays(of: T.self)
+        coding.bulkResults = BulkArrays(of: R.self)
+        return coding
     }
 }
 

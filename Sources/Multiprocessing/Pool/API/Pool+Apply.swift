@@ -41,8 +41,11 @@ extension Pool {
     /// Calls `function` with `arguments` in a worker; the result is there later.
     ///
     /// - Parameters:
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the result on the pool's own thread; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the error instead.
+    ///   - function: Called in a worker.
+    ///   - arguments: What `function` is called with.
     public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
@@ -239,8 +242,8 @@ extension Pool {
         )
         job.take(block)
         let result = AsyncResult(core, job, keeping: self) { job in
-            guard let answer = job.answers.first else { throw PoolError(.engine, "a call has ended without an answer") }
-            return try job.read(answer, decode)
+            guard !job.answers.isEmpty else { throw PoolError(.engine, "a call has ended without an answer") }
+            return try job.answers.read(0, decode)
         }
         result.call(callbacks)
         return result

@@ -17,6 +17,8 @@ extension Pool {
     ///   - items: Any sequence; infinite ones too. It is read on the thread or task that takes results; one that may block is better an `AsyncSequence`.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
     ///   - bufferSize: The most items that are read and whose results were not taken; nil: enough to keep the workers busy.
+    ///   - options: Time limit, further tries and priority of the calls.
+    ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
     public func imap<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,
@@ -147,6 +149,8 @@ extension Pool {
     ///   - items: Any sequence; infinite ones too. It is read on the thread or task that takes results; one that may block is better an `AsyncSequence`.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
     ///   - bufferSize: The most items that are read and whose results were not taken; nil: enough to keep the workers busy.
+    ///   - options: Time limit, further tries and priority of the calls.
+    ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
     public func imapUnordered<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,

@@ -10,7 +10,9 @@ extension Pool {
     /// Calls `function` for each of `items` in the workers, blocks until all are done, and returns the results in the order of the items.
     ///
     /// - Parameters:
+    ///   - items: What `function` is called for.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how many items are done.
     ///   - function: Called once for each item.
     /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others, of which no more are begun; ``WorkerLost``; `TimeoutError`;

@@ -10,9 +10,12 @@ extension Pool {
     /// The items are encoded before it returns. It blocks while the pool's queue is full, which takes a million waiting tasks or a gibibyte of arguments.
     ///
     /// - Parameters:
+    ///   - items: What `function` is called for.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the results on the pool's own thread; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the first error instead.
+    ///   - function: Called in a worker.
     /// - Throws: `FunctionNotPortable` and what encoding throws; ``PoolError``. What goes wrong later, the result throws.
     public func mapAsync<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: some Collection<T>,

@@ -10,7 +10,9 @@ extension Pool {
     /// An error, a worker that dies (``WorkerLost``), or a call that takes longer than `options` allow (`TimeoutError`) is the outcome of its item alone, also inside a chunk; the others are carried out.
     ///
     /// - Parameters:
+    ///   - items: What `function` is called for.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how many items are done.
     ///   - function: Called once for each item.
     /// - Throws: what concerns all items: `FunctionNotPortable` and what encoding throws; ``PoolError``.

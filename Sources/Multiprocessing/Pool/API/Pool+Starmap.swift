@@ -13,7 +13,9 @@ extension Pool {
     /// ```
     ///
     /// - Parameters:
+    ///   - arguments: For each call a tuple of its arguments.
     ///   - chunkSize: How many calls a worker gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - function: Called once for each tuple.
     /// - Throws: as `map`.
     @available(*, noasync)
@@ -63,8 +65,12 @@ extension Pool {
     /// Calls `function` with each of `arguments` in the workers; the results are there later, in their order.
     ///
     /// - Parameters:
+    ///   - arguments: For each call a tuple of its arguments.
+    ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the results on the pool's own thread; it should be quick.
     ///   - onFailure: Called with the first error instead.
+    ///   - function: Called in a worker.
     public func starmapAsync<each A: Codable & Sendable, R: Codable & Sendable>(
         _ arguments: [(repeat each A)],
         chunkSize: Int? = nil,

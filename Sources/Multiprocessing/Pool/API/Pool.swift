@@ -26,7 +26,7 @@ public final class Pool: Sendable {
     ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
     ///   - isolation: Whether a worker does one task after the other or each task gets a process of its own.
     ///   - startMethod: How workers come to be.
-    ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and ``trySubmit(options:_:_:)`` returns nil.
+    ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and `trySubmit(options:_:_:)` returns nil.
     ///   - initializer: Called in each worker before its first task.
     /// - Throws: `PoolError` for numbers below 1; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
     public convenience init(

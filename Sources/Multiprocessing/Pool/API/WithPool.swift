@@ -2,7 +2,9 @@
 
 /// Makes a pool, calls `body` with it, and terminates it and waits for its end on the way out, whether `body` returns or throws.
 ///
-/// - Parameter processes: How many workers; nil: ``availableCPUCount``.
+/// - Parameters:
+///   - processes: How many workers; nil: ``availableCPUCount``.
+///   - body: What is done with the pool.
 /// - Throws: what making the pool throws, and what `body` throws.
 @available(*, noasync)
 public func withPool<R>(processes: Int? = nil, _ body: (Pool) throws -> R) throws -> R {
@@ -17,7 +19,10 @@ public func withPool<R>(processes: Int? = nil, _ body: (Pool) throws -> R) throw
 
 /// Makes a pool, calls `body` with it, and terminates it and waits for its end on the way out, whether `body` returns or throws.
 ///
-/// - Parameter processes: How many workers; nil: ``availableCPUCount``.
+/// - Parameters:
+///   - processes: How many workers; nil: ``availableCPUCount``.
+///   - isolation: The actor that `body` runs on: that of the caller.
+///   - body: What is done with the pool.
 /// - Throws: what making the pool throws, and what `body` throws.
 public func withPool<R>(
     processes: Int? = nil,

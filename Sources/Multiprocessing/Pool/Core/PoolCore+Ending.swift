@@ -29,7 +29,7 @@ extension PoolCore {
             guard phase != .terminated else { return }
             phase = .terminated
             for key in machine.jobs.keys {
-                guard let job = machine.jobs[key]?.owner else { continue }
+                guard let job = living(key) else { continue }
                 job.fail(PoolError(.terminated, "the pool was terminated before this call was done"))
                 _ = machine.end(job: key)
                 complete(job)

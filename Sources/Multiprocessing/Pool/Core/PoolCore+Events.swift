@@ -5,9 +5,9 @@ internal import MultiprocessingPrimitives
 
 extension PoolCore: EngineEvents {
     func finished(_ ticket: UInt64, _ result: ResultEnvelope) {
-        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        let id = PoolStateMachine.AttemptID(number: ticket)
         if !result.threw, let attempt = machine.attempts[id], !attempt.rest.isEmpty,
-            machine.jobs[attempt.job]?.rules.isElementwise == true
+            machine.jobs.contains(attempt.job), machine.jobs[existing: attempt.job].rules.isElementwise
         {
             drop(result)
             return lost(
@@ -16,7 +16,8 @@ extension PoolCore: EngineEvents {
             )
         }
         let resolution = machine.finished(id, threw: result.threw, nanoseconds: result.nanoseconds)
-        guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
+        guard case .deliver(let jobID, let pieces, let hasEnded) = resolution else { return drop(result) }
+        let job = owner(jobID)
         // The last of a job that is answered piece by piece says nothing more.
         if pieces.isEmpty {
             drop(result)
@@ -34,21 +35,22 @@ extension PoolCore: EngineEvents {
     }
 
     func answered(_ ticket: UInt64, piece: Int, _ result: ResultEnvelope) {
-        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
+        let id = PoolStateMachine.AttemptID(number: ticket)
         guard let attempt = machine.attempts[id] else { return drop(result) }
         guard attempt.answered == piece, !attempt.rest.isEmpty else {
             drop(result)
             return lost(ticket, .engine("\(result.worker) answered element \(piece) after \(attempt.answered)"))
         }
         let resolution = machine.answered(id, threw: result.threw)
-        guard case .deliver(let job, let pieces, let hasEnded) = resolution else { return drop(result) }
+        guard case .deliver(let jobID, let pieces, let hasEnded) = resolution else { return drop(result) }
+        let job = owner(jobID)
         job.store(pieces, result)
         settle(job, pieces.count, hasEnded)
     }
 
     func lost(_ ticket: UInt64, _ loss: Loss) {
-        let id = PoolStateMachine<PoolJob>.AttemptID(number: ticket)
-        let guilt: PoolStateMachine<PoolJob>.Guilt
+        let id = PoolStateMachine.AttemptID(number: ticket)
+        let guilt: PoolStateMachine.Guilt
         let error: any Error
         switch loss {
         case .notBegun:
@@ -62,13 +64,14 @@ extension PoolCore: EngineEvents {
             error = lost.counted(1 + (machine.attempts[id].map { $0.number + $0.suspicions } ?? 0))
         case .timedOut:
             guilt = .begun
-            let limit = machine.attempts[id].flatMap { machine.jobs[$0.job]?.owner.options.timeout }
+            let limit = machine.attempts[id].flatMap { living($0.job)?.options.timeout }
             error = TimeoutError(operation: "a task of a pool", timeout: limit ?? .zero)
         case .engine(let reason):
             guilt = .begun
             error = PoolError(.engine, reason)
         }
-        guard case .deliver(let job, let pieces, let hasEnded) = machine.lost(id, guilt) else { return }
+        guard case .deliver(let jobID, let pieces, let hasEnded) = machine.lost(id, guilt) else { return }
+        let job = owner(jobID)
         if job.rules.isElementwise {
             for piece in pieces { job.store(piece..<piece + 1, failure: error) }
         } else if !pieces.isEmpty {
@@ -81,7 +84,7 @@ extension PoolCore: EngineEvents {
         guard breakdown == nil else { return }
         breakdown = error
         for key in machine.jobs.keys {
-            guard let job = machine.jobs[key]?.owner else { continue }
+            guard let job = living(key) else { continue }
             job.fail(PoolError(.workersFail, "the pool has given up starting workers: \(error)"))
             give(up: job, kill: false)
         }

@@ -30,7 +30,7 @@ extension PoolCore {
             try checkRunning()
             guard hasRoom else { return false }
             submissions &+= 1
-            job.id = machine.add(job, job.rules)
+            add(job)
             waitingBytes += job.waitingBytes
             addPieces(of: job, job.input.count, isLast: isComplete)
             startThreadIfNeeded()
@@ -87,7 +87,8 @@ extension PoolCore {
     func noteHandedOut(_ pieces: Range<Int>, of job: PoolJob) {
         guard job.waitingBytes > 0 else { return }
         // Pieces that came back and go out again were counted before.
-        let bytes = min(job.input.size(of: pieces), job.waitingBytes)
+        let bytes =
+            pieces.count == job.input.count ? job.waitingBytes : min(job.input.size(of: pieces), job.waitingBytes)
         job.waitingBytes -= bytes
         waitingBytes -= bytes
     }

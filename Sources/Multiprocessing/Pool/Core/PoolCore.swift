@@ -24,7 +24,10 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     private let lock = Mutex<Void>(())
     private let madeIn = mp_fork_generation()
-    var machine = PoolStateMachine<PoolJob>()
+    // Unchecked is safe here: the machine calls nothing outside itself, so that no access to it can begin during another.
+    @exclusivity(unchecked) var machine = PoolStateMachine()
+    /// The jobs, at the place that the machine's number for each names.
+    @exclusivity(unchecked) private var jobs: [PoolJob?] = []
     private var openedSession: (any EngineSession)?
     var phase = Phase.running
     /// Why there are no workers any more.
@@ -93,6 +96,27 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         }
     }
 
+    // MARK: - Jobs
+
+    /// Has the machine know a job; under the lock.
+    func add(_ job: PoolJob) {
+        job.id = machine.add(job.rules)
+        while jobs.count <= job.id.index { jobs.append(nil) }
+        jobs[job.id.index] = job
+    }
+
+    /// The job that the machine knows by this number, if it has not ended; under the lock.
+    func living(_ id: PoolStateMachine.JobID) -> PoolJob? {
+        machine.jobs.contains(id) ? jobs[id.index] : nil
+    }
+
+    /// The job of an outcome that the machine says is to be delivered: it may just have ended.
+    @inline(__always)
+    func owner(_ id: PoolStateMachine.JobID) -> PoolJob {
+        guard let job = jobs[id.index], job.id == id else { preconditionFailure("a job has ended unheard of") }
+        return job
+    }
+
     // MARK: - Submitting
 
     /// Throws unless calls are accepted; under the lock.
@@ -110,6 +134,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// - Parameter singly: Whether pieces are handed out one by one from now on, since each has descriptors of its own.
     func append(_ block: TaskInput.Block?, to job: PoolJob, isLast: Bool, singly: Bool = false) -> Bool {
         withLock {
+            // What has come meanwhile makes room for more.
+            if !isLed, session.hasNews { session.poll(self) }
             guard !job.isEnded else { return false }
             if singly { machine.handOutSingly(job.id) }
             let before = job.input.count
@@ -171,8 +197,11 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     }
 
     private func handOut() {
-        while machine.waiting > 0, session.wantsTasks, let next = machine.next(parallelism: session.parallelism) {
-            guard let job = machine.jobs[next.job]?.owner else { continue }
+        guard machine.waiting > 0 else { return }
+        let session = session
+        let parallelism = session.parallelism
+        while machine.waiting > 0, session.wantsTasks, let next = machine.next(parallelism: parallelism) {
+            let job = owner(next.job)
             noteHandedOut(next.pieces, of: job)
             session.submit(
                 TaskEnvelope(
@@ -186,6 +215,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
                 )
             )
         }
+        session.flush()
     }
 
     /// Takes what has happened, and goes on; under the lock.
@@ -200,6 +230,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func complete(_ job: PoolJob) {
         guard !job.isEnded else { return }
         job.end()
+        if jobs.indices.contains(job.id.index), jobs[job.id.index] === job { jobs[job.id.index] = nil }
         waitingBytes -= job.waitingBytes
         job.waitingBytes = 0
         tell(job)

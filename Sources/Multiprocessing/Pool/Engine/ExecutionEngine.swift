@@ -76,6 +76,8 @@ protocol EngineSession: AnyObject, Sendable {
     var wantsTasks: Bool { get }
     /// Takes an attempt. Its outcome comes through `poll`.
     func submit(_ task: TaskEnvelope)
+    /// Says that no further attempt is submitted for the moment: workers that were not woken yet are.
+    func flush()
     /// Gives back what was read ahead and not begun where a worker has nothing to do, when the pool has nothing else to hand out.
     func rebalance(_ events: any EngineEvents)
     /// Takes an attempt back if it was not begun, and with `kill` ends it if it was. The outcome comes through `poll` all the same.
@@ -113,6 +115,7 @@ protocol EngineSession: AnyObject, Sendable {
 }
 
 extension EngineSession {
+    func flush() {}
     func hasTask(for caller: EngineCaller) -> Bool { false }
     func runTask(for caller: EngineCaller) {}
 }

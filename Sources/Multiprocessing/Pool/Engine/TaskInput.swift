@@ -45,16 +45,64 @@ final class TaskInput: @unchecked Sendable {
                 writer.truncate(to: start)
                 throw error
             }
+            noteEnd(of: start)
+        }
+
+        /// Notes that a piece that begins at `start` ends here.
+        @inline(__always)
+        private func noteEnd(of start: Int) {
             count += 1
             if count == 1 { return }
             if count == 2 { ends.append(start) }
             ends.append(writer.count)
         }
 
+        /// Encodes one more piece: a single element as it lies in memory.
+        func append(one element: UnsafeRawBufferPointer, _ bulk: BulkArrays, isPrefixed: Bool) {
+            let start = writer.count
+            if isPrefixed { writer.write(UInt64(0)) }
+            // Between two elements there may be more room than an element has bytes.
+            if element.count == bulk.stride {
+                bulk.write(element, into: &writer)
+            } else {
+                withUnsafeTemporaryAllocation(byteCount: bulk.stride, alignment: 16) { padded in
+                    padded.initializeMemory(as: UInt8.self, repeating: 0)
+                    padded.copyMemory(from: element)
+                    bulk.write(UnsafeRawBufferPointer(padded), into: &writer)
+                }
+            }
+            if isPrefixed { writer.overwrite(UInt64(writer.count - start - 8), at: start) }
+            noteEnd(of: start)
+        }
+
+        /// Encodes elements as they lie in memory, as pieces of `pieceSize` bytes of them.
+        func append(_ elements: UnsafeRawBufferPointer, _ bulk: BulkArrays, pieceSize: Int, isPrefixed: Bool) {
+            guard !elements.isEmpty else { return }
+            let pieces = (elements.count + pieceSize - 1) / pieceSize
+            ends.reserveCapacity(pieces)
+            var offset = 0
+            while offset < elements.count {
+                let start = writer.count
+                let piece = elements[offset..<min(offset + pieceSize, elements.count)]
+                if isPrefixed { writer.write(UInt64(0)) }
+                bulk.write(UnsafeRawBufferPointer(rebasing: piece), into: &writer)
+                if isPrefixed { writer.overwrite(UInt64(writer.count - start - 8), at: start) }
+                ends.append(writer.count)
+                offset += pieceSize
+            }
+            count = pieces
+        }
+
         /// Adds a piece that is not encoded.
         func append(_ value: any Sendable) {
             values.append(value)
             count += 1
+        }
+
+        /// The bytes in a range of all bytes, where they lie.
+        @inline(__always)
+        func slice(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+            writer.withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[range]) }
         }
 
         /// The bytes of some of its pieces.
@@ -73,6 +121,7 @@ final class TaskInput: @unchecked Sendable {
 
     /// Adds the pieces of a block.
     func append(_ block: Block) {
+        if block.carriesDescriptors { carriesDescriptors = true }
         if count == 0 {
             only = block
         } else {
@@ -87,6 +136,44 @@ final class TaskInput: @unchecked Sendable {
 
     /// The descriptors beside all pieces.
     var descriptors: [Int32] { only?.descriptors ?? blocks.flatMap(\.block.descriptors) }
+
+    /// Whether there are handles in any piece.
+    private(set) var carriesDescriptors = false
+
+    /// The bytes of `pieces` if they lie together; valid until anything is added or forgotten.
+    @inline(__always)
+    func bytes(of pieces: Range<Int>) -> UnsafeRawBufferPointer? {
+        if let only { return only.slice(only.bytes(of: pieces)) }
+        guard let index = block(of: pieces.lowerBound) else { return nil }
+        let (first, block) = blocks[index]
+        guard pieces.upperBound <= first + block.count else { return nil }
+        return block.slice(block.bytes(of: pieces.lowerBound - first..<pieces.upperBound - first))
+    }
+
+    /// The block that a piece is in.
+    private func block(of piece: Int) -> Int? {
+        // Most pieces are asked for one after the other.
+        if last < blocks.count, blocks[last].first <= piece {
+            if piece < blocks[last].first + blocks[last].block.count { return last }
+            if last + 1 < blocks.count, piece < blocks[last + 1].first + blocks[last + 1].block.count {
+                last += 1
+                return last
+            }
+        }
+        guard !blocks.isEmpty else { return nil }
+        // The last block that begins at or before the piece.
+        var low = 0
+        var high = blocks.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if blocks[middle].first <= piece { low = middle } else { high = middle }
+        }
+        last = low
+        return low
+    }
+
+    /// The block that was asked for last.
+    private var last = 0
 
     /// The bytes of `pieces`.
     func size(of pieces: Range<Int>) -> Int {
@@ -137,19 +224,15 @@ final class TaskInput: @unchecked Sendable {
     /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow.
     func forget(before piece: Int) {
         let kept = blocks.firstIndex { $0.first + $0.block.count > piece } ?? blocks.count
-        if kept > 16 || (kept > 0 && kept == blocks.count) { blocks.removeFirst(kept) }
+        if kept > 16 || (kept > 0 && kept == blocks.count) {
+            blocks.removeFirst(kept)
+            last = 0
+        }
     }
 
     private func forEach(_ pieces: Range<Int>, _ body: (Block, Range<Int>) -> Void) {
         guard !pieces.isEmpty else { return }
-        // The last block that begins at or before the first piece.
-        var low = 0
-        var high = blocks.count
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if blocks[middle].first <= pieces.lowerBound { low = middle } else { high = middle }
-        }
-        var index = low
+        guard var index = block(of: pieces.lowerBound) else { return }
         var piece = pieces.lowerBound
         while piece < pieces.upperBound, index < blocks.count {
             let (first, block) = blocks[index]

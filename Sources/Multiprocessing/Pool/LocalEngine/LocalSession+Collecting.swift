@@ -29,8 +29,14 @@ extension LocalSession {
     private func collect(from worker: LocalWorker, _ events: any EngineEvents) {
         while let record = worker.results.next() {
             let head = WorkerRecord(start: record.start)
-            let isSound = head.flags.contains(.inSegment) || head.length <= record.size - WorkerRecord.headSize
-            guard isSound, take(head, record.kind, from: worker, events) else {
+            let flags = head.flags
+            let isSound = flags.contains(.inSegment) || head.length <= record.size - WorkerRecord.headSize
+            let isPlain = !flags.contains(.inSegment) && head.descriptorCount == 0
+            guard isSound,
+                isPlain
+                    ? take(plain(head, flags, from: worker), head, record.kind, from: worker, events)
+                    : takeLarge(head, record.kind, from: worker, events)
+            else {
                 // Its memory was overwritten: nothing that it says can be trusted.
                 end(worker)
                 break
@@ -40,8 +46,23 @@ extension LocalSession {
         if worker.results.isCorrupt { end(worker) }
         worker.results.releaseAndWake()
         worker.dropRevoked()
+        worker.freeDefinitions()
         lookAgain(worker)
+        retireIfLarge(worker)
         if worker.phase == .retiring, worker.outstanding.isEmpty, worker.insistence == nil { insistIfIdle(worker) }
+    }
+
+    /// A result whose bytes lie in the lane, with nothing beside it.
+    @inline(__always)
+    private func plain(_ head: WorkerRecord, _ flags: WorkerRecordFlags, from worker: LocalWorker) -> ResultEnvelope {
+        ResultEnvelope(
+            bytes: UnsafeRawBufferPointer(start: head.payload, count: head.length),
+            lease: nil,
+            descriptors: [],
+            threw: flags.contains(.failed),
+            nanoseconds: head.duration,
+            worker: worker.name
+        )
     }
 
     /// Writes what there was no room for, and lists a worker that has nothing to do.
@@ -58,9 +79,13 @@ extension LocalSession {
         idle.append(worker)
     }
 
-    /// Deals with one record; false when it makes no sense.
-    private func take(_ head: WorkerRecord, _ kind: UInt8, from worker: LocalWorker, _ events: any EngineEvents) -> Bool
-    {
+    /// Deals with a record that has a segment or descriptors; false when it makes no sense.
+    private func takeLarge(
+        _ head: WorkerRecord,
+        _ kind: UInt8,
+        from worker: LocalWorker,
+        _ events: any EngineEvents
+    ) -> Bool {
         do {
             return take(try envelope(of: head, from: worker), head, kind, from: worker, events)
         } catch {
@@ -97,10 +122,9 @@ extension LocalSession {
             return true
         case WorkerRecordKind.result:
             guard let entry = worker.settle(head.ticket) else { return false }
-            worker.freeDefinitions()
             worker.readingAhead.learn(envelope.nanoseconds)
             noteGoodStart(worker)
-            if let loss = entry.loss {
+            if !worker.losses.isEmpty, let loss = worker.losses.removeValue(forKey: entry.ticket) {
                 // Too late, or cancelled as it was asked to.
                 if worker.phase != .retiring { disarm(worker) }
                 worker.isInterrupted = false
@@ -109,7 +133,6 @@ extension LocalSession {
             } else {
                 events.finished(head.ticket, envelope)
             }
-            retireIfLarge(worker)
             return true
         case WorkerRecordKind.ready:
             becomeReady(worker, head, envelope, events)
@@ -183,7 +206,7 @@ extension LocalSession {
             // A revoked one has been given back already.
             if entry.isRevoked { continue }
             if worker.tasks.isReleased(entry.end) || entry.record.isTaken {
-                events.lost(entry.ticket, entry.loss ?? .worker(lost))
+                events.lost(entry.ticket, worker.losses[entry.ticket] ?? .worker(lost))
             } else {
                 events.lost(entry.ticket, isFirst ? .nextInLine(lost) : .notBegun)
             }
@@ -230,7 +253,9 @@ extension LocalSession {
         for worker in workers {
             let running = worker.memory.status(.task)
             for entry in worker.outstanding.all {
-                guard let timeout = entry.envelope.timeout, !entry.isRevoked, entry.loss == nil else { continue }
+                guard let timeout = entry.timeout, !entry.isRevoked, worker.losses[entry.ticket] == nil else {
+                    continue
+                }
                 let limit = Deadline(timeout: timeout).nanoseconds &- now
                 guard entry.ticket == running else {
                     next = min(next, Deadline(nanoseconds: now &+ limit))

@@ -143,7 +143,7 @@ extension LocalSession {
         }
         host.engineChanged()
         guard !isOver, !worker.tasks.isReleased(entry.end) else { return }
-        worker.change(entry.ticket) { $0.loss = loss }
+        worker.losses[entry.ticket] = loss
         guard worker.memory.status(.awaited) == entry.ticket else { return terminate(worker) }
         worker.isInterrupted = true
         worker.memory.askToCancel(entry.ticket)

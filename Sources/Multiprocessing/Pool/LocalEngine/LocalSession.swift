@@ -24,6 +24,12 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var workers: [LocalWorker] = []
     /// Workers without a task, the one that finished last at the end; its caches are warm.
     var idle: [LocalWorker] = []
+    /// The worker that gets the next task.
+    private var candidate: LocalWorker?
+    /// Where in the list the search for one begins.
+    private var cursor = 0
+    /// Workers that may have to be woken for what they were given.
+    private var unwoken: [LocalWorker] = []
     /// Workers whose process has ended.
     var ended: [LocalWorker] = []
     /// The numbers of workers given out.
@@ -60,7 +66,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
 
     var wantsTasks: Bool {
         guard !isBroken else { return false }
-        return mayBegin && idle.contains(where: \.canTakeFirst) || workers.contains(where: canTakeMore)
+        candidate = choose()
+        return candidate != nil
     }
 
     /// Whether one more worker may be at work: those that end after what they have count, so that never more are than there are to be.
@@ -75,8 +82,13 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     func submit(_ task: TaskEnvelope) {
-        guard let worker = choose() else {
+        guard let worker = candidate ?? choose() else {
             preconditionFailure("a task was submitted to workers that want none")
+        }
+        candidate = nil
+        if worker.isListedIdle, idle.last === worker {
+            idle.removeLast()
+            worker.isListedIdle = false
         }
         do {
             guard try give(task, to: worker) else {
@@ -97,28 +109,69 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
     }
 
-    /// The worker for the next task: one that is idle, or else the one with the least to do of those that read ahead.
+    /// The worker for the next task: one that is idle, or else one of those that read ahead, each in its turn.
     private func choose() -> LocalWorker? {
-        while mayBegin, let worker = idle.popLast() {
-            worker.isListedIdle = false
+        while let worker = idle.last, mayBegin {
             if worker.canTakeFirst { return worker }
+            idle.removeLast()
+            worker.isListedIdle = false
         }
-        var best: LocalWorker?
-        for worker in workers where canTakeMore(worker) {
-            if best.map({ worker.outstanding.count < $0.outstanding.count }) ?? true { best = worker }
+        for _ in workers.indices {
+            cursor += 1
+            if cursor >= workers.count { cursor = 0 }
+            if canTakeMore(workers[cursor]) { return workers[cursor] }
         }
-        return best
+        return nil
     }
 
     /// Writes a task into a worker's lane; false when it is full.
     private func give(_ task: TaskEnvelope, to worker: LocalWorker) throws(SystemError) -> Bool {
-        if !worker.known.contains(task.function.number) {
+        if !worker.knows(task.function.number) {
             guard try define(task.function, in: worker) else { return false }
         }
         var flags: WorkerRecordFlags = task.function.isMapping ? .mapping : []
         if task.isElementwise { flags.insert(.elementwise) }
         if task.timeout != nil { flags.insert(.timed) }
         let last = UInt64(task.function.number) | UInt64(task.pieces.count) << 32
+        guard let (record, segment) = try write(task, flags, last, to: worker) else { return false }
+        if worker.outstanding.isEmpty {
+            worker.tasks.publishAndWake()
+        } else {
+            // It has been woken for another one, or is at it. Should it be asleep all the same, `flush` finds out.
+            worker.tasks.publish()
+            if !worker.isWakeDue {
+                worker.isWakeDue = true
+                unwoken.append(worker)
+            }
+        }
+        worker.given += 1
+        worker.outstanding.append(
+            LocalWorker.Outstanding(
+                ticket: task.ticket,
+                record: record,
+                end: worker.tasks.position,
+                segment: segment,
+                function: task.function.number,
+                timeout: task.timeout
+            )
+        )
+        if let timeout = task.timeout { armTimer(Deadline(timeout: timeout)) }
+        return true
+    }
+
+    /// Writes the record of a task; nil when there is no room.
+    private func write(
+        _ task: TaskEnvelope,
+        _ flags: WorkerRecordFlags,
+        _ last: UInt64,
+        to worker: LocalWorker
+    ) throws(SystemError) -> (WorkerRecord, Int?)? {
+        if let bytes = task.input.bytes(of: task.pieces), bytes.count <= WorkerRecord.largestInline,
+            !task.input.carriesDescriptors
+        {
+            return worker.writeInline(WorkerRecordKind.task, flags, ticket: task.ticket, payload: bytes, last: last)
+                .map { ($0, nil) }
+        }
         let written = try worker.write(
             WorkerRecordKind.task,
             flags,
@@ -127,20 +180,14 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             descriptors: task.input.descriptors(of: task.pieces),
             last: last
         ) { task.input.copy(task.pieces, to: $0) }
-        guard let written else { return false }
-        worker.tasks.publishAndWake()
-        worker.given += 1
-        worker.outstanding.append(
-            LocalWorker.Outstanding(
-                ticket: task.ticket,
-                record: written.record,
-                end: worker.tasks.position,
-                segment: written.segment,
-                envelope: task
-            )
-        )
-        if let timeout = task.timeout { armTimer(Deadline(timeout: timeout)) }
-        return true
+        return written.map { ($0.record, $0.segment) }
+    }
+
+    func flush() {
+        while let worker = unwoken.popLast() {
+            worker.isWakeDue = false
+            worker.tasks.publishAndWake()
+        }
     }
 
     /// Sends a function before the first task with it.

@@ -28,11 +28,11 @@ final class LocalWorker: @unchecked Sendable {
         let end: UInt64
         /// The segment with its payload.
         let segment: Int?
-        /// What keeps its descriptors open, and its payload.
-        let envelope: TaskEnvelope
+        /// The number of its function.
+        let function: UInt32
+        /// The longest time for a piece.
+        let timeout: Duration?
         var isRevoked = false
-        /// How it was lost, once somebody has asked for its end.
-        var loss: Loss?
     }
 
     /// Its number among all workers that the pool ever had.
@@ -41,13 +41,20 @@ final class LocalWorker: @unchecked Sendable {
     let memory: WorkerMemory
     let socket: DescriptorSocket
     private let ownedSocket: OwnedDescriptor
-    var tasks: LaneWriter
-    var results: LaneReader
-    var outstanding = FIFO<Outstanding>()
+    // Unchecked is safe for these three: they are plain values that call nothing back, so that no access can begin during another.
+    @exclusivity(unchecked) var tasks: LaneWriter
+    @exclusivity(unchecked) var results: LaneReader
+    @exclusivity(unchecked) var outstanding = FIFO<Outstanding>()
+    /// How the tasks are lost whose end somebody has asked for, by their tickets.
+    var losses: [UInt64: Loss] = [:]
+    /// Whether it may have to be woken for what was published in its lane.
+    var isWakeDue = false
     var segments = SegmentSender()
     var lentSegments: Set<Int> = []
     var resultSegments = SegmentReceiver()
-    var known: Set<UInt32> = []
+    private var known: Set<UInt32> = []
+    /// The function of the last task, which it knows; 0: none.
+    private var lastFunction: UInt32 = 0
     private var order = FIFO<UInt32>()
     /// Segments with functions, free once the worker has passed the place in its lane.
     private var definitionSegments: [(segment: Int, end: UInt64)] = []
@@ -94,7 +101,7 @@ final class LocalWorker: @unchecked Sendable {
     }
 
     /// Whether it has a task whose outcome is open: not one that it is ended for.
-    var isAtWork: Bool { phase != .ended && outstanding.contains { !$0.isRevoked && $0.loss == nil } }
+    var isAtWork: Bool { phase != .ended && outstanding.contains { !$0.isRevoked && losses[$0.ticket] == nil } }
 
     /// Whether it can be given one more to read ahead.
     var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
@@ -103,7 +110,25 @@ final class LocalWorker: @unchecked Sendable {
     @inline(__always)
     var hasResults: Bool { !results.isEmpty }
 
-    /// Writes a record with a payload; false when the lane or the socket is full.
+    /// Writes a record whose payload fits into the lane and has no descriptors beside it; nil when the lane is full.
+    @inline(__always)
+    func writeInline(
+        _ kind: UInt8,
+        _ flags: WorkerRecordFlags,
+        ticket: UInt64,
+        payload: UnsafeRawBufferPointer,
+        last: UInt64
+    ) -> WorkerRecord? {
+        guard let start = tasks.reserve(Lane.recordSize(WorkerRecord.headSize + payload.count), kind: kind) else {
+            return nil
+        }
+        let record = WorkerRecord(start: start)
+        record.write(flags, descriptorCount: 0, ticket: ticket, length: payload.count, last: last)
+        if let base = payload.baseAddress { record.payload.copyMemory(from: base, byteCount: payload.count) }
+        return record
+    }
+
+    /// Writes a record with a payload; nil when the lane or the socket is full.
     ///
     /// - Throws: `SystemError` when there is no memory or descriptor for it.
     func write(
@@ -170,12 +195,21 @@ final class LocalWorker: @unchecked Sendable {
     /// The most functions that a worker keeps.
     private static let mostFunctions = 128
 
+    /// Whether the worker knows a function.
+    @inline(__always)
+    func knows(_ function: UInt32) -> Bool {
+        if function == lastFunction, function != 0 { return true }
+        guard known.contains(function) else { return false }
+        lastFunction = function
+        return true
+    }
+
     /// Notes that the worker knows a function, and lets it forget the one it has known longest.
     func remember(_ function: UInt32) throws(SystemError) {
         known.insert(function)
         order.append(function)
         guard known.count > Self.mostFunctions, let oldest = order.popFirst() else { return }
-        let isNeeded = outstanding.contains { $0.envelope.function.number == oldest }
+        let isNeeded = outstanding.contains { $0.function == oldest }
         let written =
             isNeeded
             ? nil
@@ -188,7 +222,12 @@ final class LocalWorker: @unchecked Sendable {
                 last: 0,
                 { _ in }
             )
-        if written == nil { order.append(oldest) } else { known.remove(oldest) }
+        if written == nil {
+            order.append(oldest)
+        } else {
+            known.remove(oldest)
+            if lastFunction == oldest { lastFunction = 0 }
+        }
     }
 
     /// Keeps the segment of the function that was written last, until the worker has read it.
@@ -249,6 +288,12 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Takes the tasks off the books that were answered with `ticket`, or revoked before it; nil when there is none with it.
     func settle(_ ticket: UInt64) -> Outstanding? {
+        // As a rule it is the first.
+        if let first = outstanding.first, first.ticket == ticket, !first.isRevoked {
+            outstanding.popFirst()
+            release(first)
+            return first
+        }
         guard outstanding.contains(where: { $0.ticket == ticket && !$0.isRevoked }) else { return nil }
         while let entry = outstanding.popFirst() {
             release(entry)
@@ -265,6 +310,7 @@ final class LocalWorker: @unchecked Sendable {
         }
     }
 
+    @inline(__always)
     private func release(_ entry: Outstanding) {
         if let segment = entry.segment { lentSegments.remove(segment) }
     }

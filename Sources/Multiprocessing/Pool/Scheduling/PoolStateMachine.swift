@@ -9,8 +9,8 @@
 //                   ▲                     │
 //                   └──── lost, retried ──┘──── lost, or threw ──▶ settled, failed
 
-/// The state of a pool's jobs. `Owner` is whoever is told of a job's fate; opaque here.
-struct PoolStateMachine<Owner> {
+/// The state of a pool's jobs, as plain numbers: whose job it is, and what its pieces are, only the pool knows.
+struct PoolStateMachine {
     /// So often pieces may be next in line at a worker that dies; after that they are taken for the cause. A function that cannot be decoded without a crash is never begun, and would end workers for ever.
     static var mostSuspicions: Int { 5 }
 
@@ -18,7 +18,7 @@ struct PoolStateMachine<Owner> {
     typealias AttemptID = Slab<Attempt>.Key
 
     /// How a job is to be treated.
-    struct Rules {
+    struct Rules: BitwiseCopyable {
         /// Jobs with a higher one go first; within one, in the order they came.
         var priority = 0
         /// How many more attempts a piece gets whose worker was lost.
@@ -36,7 +36,7 @@ struct PoolStateMachine<Owner> {
     }
 
     /// Pieces that are not new.
-    struct Tried {
+    private struct Tried {
         var pieces: Range<Int>
         /// The attempts they had.
         var attempts: Int
@@ -45,40 +45,50 @@ struct PoolStateMachine<Owner> {
     }
 
     /// A job.
-    struct Job {
-        let owner: Owner
+    struct Job: BitwiseCopyable {
         let rules: Rules
         /// How many pieces have come.
-        var available = 0
+        fileprivate(set) var available = 0
         /// The first that was never handed out.
-        var next = 0
-        /// Handed out and given back. The one that came back last goes out first.
-        var returned: [Tried] = []
+        fileprivate(set) var next = 0
+        /// How many were handed out and given back; which, is in `returned` of the machine.
+        fileprivate(set) var returned = 0
         /// How many pieces have their outcome.
-        var settled = 0
+        fileprivate(set) var settled = 0
         /// Whether no more pieces come.
-        var isComplete = false
-        /// Nanoseconds a piece takes, as far as is known.
-        var pieceTime: Double?
+        fileprivate(set) var isComplete = false
+        /// Nanoseconds a piece takes, as far as is known; 0: nothing is.
+        fileprivate(set) var pieceTime = 0.0
         /// How many attempts are under way.
-        var attempts = 0
-        var isQueued = false
-        var handsOutSingly = false
+        fileprivate(set) var attempts = 0
+        fileprivate(set) var isQueued = false
+        fileprivate(set) var handsOutSingly = false
 
-        var hasWaiting: Bool { next < available || !returned.isEmpty }
-        var waiting: Int { available - next + returned.reduce(0) { $0 + $1.pieces.count } }
+        /// How many pieces wait to be handed out.
+        var waiting: Int { available - next + returned }
     }
 
     /// Some pieces in the hands of the engine.
-    struct Attempt {
+    struct Attempt: BitwiseCopyable {
         let job: JobID
-        let pieces: Range<Int>
+        private let first: Int
+        private let end: Int
         /// How often these pieces were tried before.
         let number: Int
         /// How often their worker died when they were next in line.
         let suspicions: Int
         /// How many of them were answered one by one.
-        var answered = 0
+        fileprivate(set) var answered = 0
+
+        fileprivate init(job: JobID, pieces: Range<Int>, number: Int, suspicions: Int) {
+            self.job = job
+            first = pieces.lowerBound
+            end = pieces.upperBound
+            self.number = number
+            self.suspicions = suspicions
+        }
+
+        var pieces: Range<Int> { first..<end }
 
         /// Those that were not.
         var rest: Range<Int> { pieces.lowerBound + answered..<pieces.upperBound }
@@ -97,6 +107,8 @@ struct PoolStateMachine<Owner> {
 
     private(set) var jobs = Slab<Job>()
     private(set) var attempts = Slab<Attempt>()
+    /// Pieces that were given back, of jobs that have such. Those that came back last go out first.
+    private var returned: [JobID: [Tried]] = [:]
     /// Jobs with waiting pieces, by priority, highest first.
     private var queues: [(priority: Int, jobs: FIFO<JobID>)] = []
 
@@ -111,8 +123,8 @@ struct PoolStateMachine<Owner> {
     // MARK: - Submitting
 
     /// Adds a job without pieces.
-    mutating func add(_ owner: Owner, _ rules: Rules) -> JobID {
-        jobs.insert(Job(owner: owner, rules: rules))
+    mutating func add(_ rules: Rules) -> JobID {
+        jobs.insert(Job(rules: rules))
     }
 
     /// Adds pieces to a job. Does nothing when it has ended.
@@ -121,17 +133,17 @@ struct PoolStateMachine<Owner> {
     /// - Returns: Whether the job has ended by that: it was complete already but for being told so.
     mutating func addPieces(_ count: Int, to id: JobID, isLast: Bool) -> Bool {
         guard jobs.contains(id) else { return false }
-        jobs[id]?.available += count
+        jobs[existing: id].available += count
         waiting += count
-        if isLast { jobs[id]?.isComplete = true }
+        if isLast { jobs[existing: id].isComplete = true }
         enqueue(id)
         return removeIfSettled(id)
     }
 
     /// Puts a job with waiting pieces into the queue of its priority: behind all others, or in front if it had its turn before.
     private mutating func enqueue(_ id: JobID, inFront: Bool = false) {
-        guard let job = jobs[id], !job.isQueued, job.hasWaiting else { return }
-        jobs[id]?.isQueued = true
+        guard let job = jobs[id], !job.isQueued, job.waiting > 0 else { return }
+        jobs[existing: id].isQueued = true
         let priority = job.rules.priority
         if let index = queues.firstIndex(where: { $0.priority <= priority }) {
             if queues[index].priority != priority { queues.insert((priority, FIFO()), at: index) }
@@ -155,17 +167,17 @@ struct PoolStateMachine<Owner> {
             }
             guard jobs.contains(id), let taken = take(from: id, parallelism) else {
                 queues[0].jobs.popFirst()
-                if jobs.contains(id) { jobs[id]?.isQueued = false }
+                if jobs.contains(id) { jobs[existing: id].isQueued = false }
                 continue
             }
-            if jobs[id]?.hasWaiting == false {
+            if jobs[existing: id].waiting == 0 {
                 queues[0].jobs.popFirst()
-                jobs[id]?.isQueued = false
+                jobs[existing: id].isQueued = false
             }
             let attempt = attempts.insert(
                 Attempt(job: id, pieces: taken.pieces, number: taken.attempts, suspicions: taken.suspicions)
             )
-            jobs[id]?.attempts += 1
+            jobs[existing: id].attempts += 1
             waiting -= taken.pieces.count
             running += taken.pieces.count
             return Assignment(attempt: attempt, job: id, pieces: taken.pieces, number: taken.attempts)
@@ -174,31 +186,35 @@ struct PoolStateMachine<Owner> {
     }
 
     private mutating func take(from id: JobID, _ parallelism: Int) -> Tried? {
-        guard let job = jobs[id] else { return nil }
+        let job = jobs[existing: id]
         let most = attemptSize(job, parallelism)
-        if var returned = job.returned.last {
-            let pieces = returned.pieces
-            let middle = pieces.lowerBound + min(most, pieces.count)
-            if middle == pieces.upperBound {
-                jobs[id]?.returned.removeLast()
-            } else {
-                jobs[id]?.returned[job.returned.count - 1].pieces = middle..<pieces.upperBound
-            }
-            returned.pieces = pieces.lowerBound..<middle
-            return returned
-        }
+        if job.returned > 0 { return takeReturned(from: id, most) }
         guard job.next < job.available else { return nil }
-        let end = min(job.next + most, job.available)
-        defer { jobs[id]?.next = end }
+        let end = job.next + min(most, job.available - job.next)
+        jobs[existing: id].next = end
         return Tried(pieces: job.next..<end, attempts: 0, suspicions: 0)
+    }
+
+    private mutating func takeReturned(from id: JobID, _ most: Int) -> Tried? {
+        guard var all = returned[id], var last = all.popLast() else { return nil }
+        let middle = last.pieces.lowerBound + min(most, last.pieces.count)
+        if middle < last.pieces.upperBound {
+            var rest = last
+            rest.pieces = middle..<last.pieces.upperBound
+            all.append(rest)
+        }
+        last.pieces = last.pieces.lowerBound..<middle
+        returned[id] = all.isEmpty ? nil : all
+        jobs[existing: id].returned -= last.pieces.count
+        return last
     }
 
     /// How many pieces to hand out together: for the desired time, but never so many that others would stand idle at the end (guided self-scheduling, Polychronopoulos and Kuck 1987).
     private func attemptSize(_ job: Job, _ parallelism: Int) -> Int {
         guard job.rules.mostPieces > 1, !job.handsOutSingly else { return 1 }
         if job.rules.isExact { return job.rules.mostPieces }
-        guard let pieceTime = job.pieceTime else { return 1 }
-        let byTime = max(1, Int(min(Self.desiredTime / max(pieceTime, 1), 1e9)))
+        guard job.pieceTime > 0 else { return 1 }
+        let byTime = max(1, Int(min(Self.desiredTime / max(job.pieceTime, 1), 1e9)))
         let byShare = max(1, job.waiting / (2 * max(parallelism, 1)))
         // What the first few pieces took says little of the others: no worker gets more at once than it has done so far.
         let byExperience = max(1, job.settled / max(parallelism, 1))
@@ -211,42 +227,43 @@ struct PoolStateMachine<Owner> {
     enum Resolution {
         /// Nobody waits for it any more.
         case stale
-        /// Give the outcome of these pieces to the owner.
-        case deliver(Owner, Range<Int>, jobEnded: Bool)
+        /// These pieces of the job have their outcome.
+        case deliver(JobID, Range<Int>, jobEnded: Bool)
         /// They are tried again.
         case retried
     }
 
     /// The next piece of an attempt was answered by itself: returned, or thrown if `threw`.
     mutating func answered(_ id: AttemptID, threw: Bool) -> Resolution {
-        guard let attempt = attempts[id], attempt.answered < attempt.pieces.count, let job = jobs[attempt.job],
-            job.rules.isElementwise
+        guard let attempt = attempts[id], attempt.answered < attempt.pieces.count, jobs.contains(attempt.job),
+            jobs[existing: attempt.job].rules.isElementwise
         else { return .stale }
         let piece = attempt.pieces.lowerBound + attempt.answered
-        attempts[id]?.answered += 1
+        attempts[existing: id].answered += 1
         running -= 1
-        if threw, mayRetryError(attempt, job) {
+        if threw, mayRetryError(attempt) {
             giveBack(piece..<piece + 1, of: attempt, attempts: attempt.number + 1)
             return .retried
         }
-        jobs[attempt.job]?.settled += 1
+        jobs[existing: attempt.job].settled += 1
         // The attempt itself is still to be heard of, so the job has not ended.
-        return .deliver(job.owner, piece..<piece + 1, jobEnded: false)
+        return .deliver(attempt.job, piece..<piece + 1, jobEnded: false)
     }
 
     /// An attempt has finished: returned, or thrown if `threw`.
     mutating func finished(_ id: AttemptID, threw: Bool, nanoseconds: Int64) -> Resolution {
-        guard let attempt = end(id), let job = jobs[attempt.job] else { return .stale }
+        guard let attempt = end(id), jobs.contains(attempt.job) else { return .stale }
         if !threw { learn(attempt.job, nanoseconds, attempt.pieces.count) }
-        if threw, !attempt.rest.isEmpty, mayRetryError(attempt, job) {
+        if threw, !attempt.rest.isEmpty, mayRetryError(attempt) {
             giveBack(attempt.rest, of: attempt, attempts: attempt.number + 1)
             return .retried
         }
-        return settle(attempt.rest, of: attempt, job)
+        return settle(attempt.rest, of: attempt)
     }
 
-    private func mayRetryError(_ attempt: Attempt, _ job: Job) -> Bool {
-        job.rules.retriesErrors && attempt.number < job.rules.retries
+    private func mayRetryError(_ attempt: Attempt) -> Bool {
+        let rules = jobs[existing: attempt.job].rules
+        return rules.retriesErrors && attempt.number < rules.retries
     }
 
     /// How an attempt was lost, as far as it matters here.
@@ -261,11 +278,12 @@ struct PoolStateMachine<Owner> {
 
     /// An attempt was lost.
     mutating func lost(_ id: AttemptID, _ guilt: Guilt) -> Resolution {
-        guard let attempt = end(id), let job = jobs[attempt.job] else { return .stale }
+        guard let attempt = end(id), jobs.contains(attempt.job) else { return .stale }
+        let rules = jobs[existing: attempt.job].rules
         let rest = attempt.rest
-        guard !rest.isEmpty else { return settle(rest, of: attempt, job) }
+        guard !rest.isEmpty else { return settle(rest, of: attempt) }
         // One by one, it is known which piece was at work; the ones behind it have no part in it.
-        let guilty = job.rules.isElementwise ? rest.prefix(1) : rest
+        let guilty = rules.isElementwise ? rest.prefix(1) : rest
         switch guilt {
         case .none:
             giveBack(rest, of: attempt, attempts: attempt.number)
@@ -275,22 +293,22 @@ struct PoolStateMachine<Owner> {
             return .retried
         case .suspected, .begun:
             giveBack(guilty.upperBound..<rest.upperBound, of: attempt, attempts: attempt.number)
-            guard attempt.number < job.rules.retries else { return settle(guilty, of: attempt, job) }
+            guard attempt.number < rules.retries else { return settle(guilty, of: attempt) }
             giveBack(guilty, of: attempt, attempts: attempt.number + 1)
             return .retried
         }
     }
 
-    private mutating func settle(_ pieces: Range<Int>, of attempt: Attempt, _ job: Job) -> Resolution {
-        jobs[attempt.job]?.settled += pieces.count
-        return .deliver(job.owner, pieces, jobEnded: removeIfSettled(attempt.job))
+    private mutating func settle(_ pieces: Range<Int>, of attempt: Attempt) -> Resolution {
+        jobs[existing: attempt.job].settled += pieces.count
+        return .deliver(attempt.job, pieces, jobEnded: removeIfSettled(attempt.job))
     }
 
     /// Takes an attempt off the books.
     private mutating func end(_ id: AttemptID) -> Attempt? {
         guard let attempt = attempts.remove(id) else { return nil }
         running -= attempt.rest.count
-        if jobs.contains(attempt.job) { jobs[attempt.job]?.attempts -= 1 }
+        if jobs.contains(attempt.job) { jobs[existing: attempt.job].attempts -= 1 }
         return attempt
     }
 
@@ -303,7 +321,8 @@ struct PoolStateMachine<Owner> {
     ) {
         guard !pieces.isEmpty else { return }
         let tried = Tried(pieces: pieces, attempts: attempts, suspicions: suspicions ?? attempt.suspicions)
-        jobs[attempt.job]?.returned.append(tried)
+        returned[attempt.job, default: []].append(tried)
+        jobs[existing: attempt.job].returned += pieces.count
         waiting += pieces.count
         enqueue(attempt.job, inFront: true)
     }
@@ -311,19 +330,20 @@ struct PoolStateMachine<Owner> {
     private mutating func learn(_ id: JobID, _ nanoseconds: Int64, _ pieces: Int) {
         let time = Double(max(nanoseconds, 1)) / Double(max(pieces, 1))
         // The last attempt counts as much as all before: loads drift.
-        let known = jobs[id]?.pieceTime
-        jobs[id]?.pieceTime = known.map { ($0 + time) / 2 } ?? time
+        let known = jobs[existing: id].pieceTime
+        jobs[existing: id].pieceTime = known > 0 ? (known + time) / 2 : time
     }
 
     private mutating func removeIfSettled(_ id: JobID) -> Bool {
-        guard let job = jobs[id], job.isComplete, job.settled == job.available, job.attempts == 0 else { return false }
+        let job = jobs[existing: id]
+        guard job.isComplete, job.settled == job.available, job.attempts == 0 else { return false }
         jobs.remove(id)
         return true
     }
 
     /// Hands out pieces of this job one by one from now on.
     mutating func handOutSingly(_ id: JobID) {
-        if jobs.contains(id) { jobs[id]?.handsOutSingly = true }
+        if jobs.contains(id) { jobs[existing: id].handsOutSingly = true }
     }
 
     // MARK: - Giving up
@@ -334,6 +354,7 @@ struct PoolStateMachine<Owner> {
     mutating func end(job id: JobID) -> [AttemptID]? {
         guard let job = jobs.remove(id) else { return nil }
         waiting -= job.waiting
+        if job.returned > 0 { returned[id] = nil }
         return job.attempts == 0 ? [] : attempts.keys.filter { attempts[$0]?.job == id }
     }
 }

@@ -11,15 +11,14 @@ struct ReadingAhead {
     private var taskTime: Double?
 
     /// How many tasks to have, the one at work included: many short ones; a single long one, since others may be free sooner.
-    var depth: Int {
-        guard let taskTime else { return 1 }
-        return max(1, min(Self.mostTasks, Int(Self.desiredTime / max(taskTime, 1))))
-    }
+    private(set) var depth = 1
 
     /// Learns how long a task took.
     mutating func learn(_ nanoseconds: Int64) {
         let time = Double(max(nanoseconds, 1))
         // Rises at once, so that little is read ahead behind long tasks; falls by and by.
-        taskTime = taskTime.map { time > $0 ? ($0 + 3 * time) / 4 : ($0 * 7 + time) / 8 } ?? time
+        let expected = taskTime.map { time > $0 ? ($0 + 3 * time) / 4 : ($0 * 7 + time) / 8 } ?? time
+        taskTime = expected
+        depth = max(1, min(Self.mostTasks, Int(Self.desiredTime / max(expected, 1))))
     }
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Values found by number in constant time, whose numbers are used again but never mistaken: each carries the generation of its place.
-struct Slab<Value> {
+///
+/// Values are plain bits, so that reading one copies nothing but what is read, and changing one happens in its place.
+struct Slab<Value: BitwiseCopyable> {
     /// The number of a value: its place, and above that the generation.
-    struct Key: Hashable, Sendable {
+    struct Key: Hashable, Sendable, BitwiseCopyable {
         let number: UInt64
 
-        fileprivate var index: Int { Int(truncatingIfNeeded: number & 0xffff_ffff) }
+        /// The place: small, and used again once the value is removed.
+        var index: Int { Int(truncatingIfNeeded: number & 0xffff_ffff) }
         fileprivate var generation: UInt32 { UInt32(truncatingIfNeeded: number >> 32) }
 
         init(number: UInt64) {
@@ -18,14 +21,14 @@ struct Slab<Value> {
         }
     }
 
-    private struct Place {
+    private struct Place: BitwiseCopyable {
         var generation: UInt32
+        /// Whether a value is here; otherwise what is left of the last one.
         var isTaken: Bool
+        var value: Value
     }
 
-    /// What is known of each place; apart from the values, which are large and counted, so that a look at a key copies none.
     private var places: [Place] = []
-    private var values: [Value?] = []
     private var free: [Int] = []
 
     /// How many values there are.
@@ -35,30 +38,35 @@ struct Slab<Value> {
     mutating func insert(_ value: Value) -> Key {
         count += 1
         if let index = free.popLast() {
-            values[index] = value
             places[index].isTaken = true
+            places[index].value = value
             return Key(index: index, generation: places[index].generation)
         }
-        places.append(Place(generation: 1, isTaken: true))
-        values.append(value)
+        places.append(Place(generation: 1, isTaken: true, value: value))
         return Key(index: places.count - 1, generation: 1)
     }
 
     /// Whether the value is still there.
+    @inline(__always)
     func contains(_ key: Key) -> Bool {
-        guard key.index < places.count else { return false }
-        let place = places[key.index]
-        return place.isTaken && place.generation == key.generation
+        let index = key.index
+        return index < places.count && places[index].generation == key.generation && places[index].isTaken
     }
 
-    /// The value, if it is still there. Setting nil is no way to remove it.
-    subscript(key: Key) -> Value? {
+    /// The value, if it is still there.
+    @inline(__always)
+    subscript(key: Key) -> Value? { contains(key) ? places[key.index].value : nil }
+
+    /// The value, which must be there.
+    @inline(__always)
+    subscript(existing key: Key) -> Value {
         _read {
-            if contains(key) { yield values[key.index] } else { yield nil }
+            precondition(contains(key), "a value that was removed cannot be read")
+            yield places[key.index].value
         }
         _modify {
             precondition(contains(key), "a value that was removed cannot be changed")
-            yield &values[key.index]
+            yield &places[key.index].value
         }
     }
 
@@ -67,12 +75,11 @@ struct Slab<Value> {
     mutating func remove(_ key: Key) -> Value? {
         guard contains(key) else { return nil }
         count -= 1
-        let value = values[key.index].take()
         places[key.index].isTaken = false
         places[key.index].generation &+= 1
         if places[key.index].generation == 0 { places[key.index].generation = 1 }
         free.append(key.index)
-        return value
+        return places[key.index].value
     }
 
     /// The keys of all values.

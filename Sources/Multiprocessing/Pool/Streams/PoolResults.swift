@@ -33,6 +33,8 @@ public final class PoolResults<R: Sendable>: Sendable {
     }
 
     private let stream: Result<Stream, any Error>
+    /// Results that were taken out of the stream together, and go to consumers one by one. Its lock is never taken together with the pool's.
+    private let taken = PlainMutex(Stock())
     /// Whether the error that kept it from beginning was thrown.
     private let hasThrown = PlainMutex(false)
 
@@ -67,10 +69,11 @@ public final class PoolResults<R: Sendable>: Sendable {
     @available(*, noasync)
     public func next(timeout: Duration? = nil) throws -> R? {
         guard let stream = try begun() else { return nil }
+        if let ready = inStock() { return try result(ready, stream) }
         let deadline = Deadline(timeout: timeout)
         while true {
             switch advance(stream) {
-            case .deliver(let ready): return try result(ready, stream)
+            case .deliver(let ready): return try result(stock(ready), stream)
             case .feed(let most): feed(most, stream)
             case .end(let error): return try ended(error, stream)
             case .wait:
@@ -94,8 +97,9 @@ public final class PoolResults<R: Sendable>: Sendable {
         do {
             while true {
                 try Task.checkCancellation()
+                if let ready = inStock() { return try result(ready, stream) }
                 switch advance(stream) {
-                case .deliver(let ready): return try result(ready, stream)
+                case .deliver(let ready): return try result(stock(ready), stream)
                 case .feed(let most): feed(most, stream)
                 case .end(let error): return try ended(error, stream)
                 case .wait:
@@ -129,8 +133,45 @@ public final class PoolResults<R: Sendable>: Sendable {
         }
     }
 
+    /// Results that were taken together.
+    private struct Stock: Sendable {
+        var results: [StreamState.Ready] = []
+        /// How many of them were delivered.
+        var delivered = 0
+        /// Delivered ones that the stream was not told of yet.
+        var untold = 0
+    }
+
+    /// The next result that was taken before, if there is one.
+    private func inStock() -> StreamState.Ready? {
+        taken.withLock { stock in
+            guard stock.delivered < stock.results.count else { return nil }
+            defer {
+                stock.delivered += 1
+                stock.untold += 1
+            }
+            return stock.results[stock.delivered]
+        }
+    }
+
+    /// Takes the first of some results, and keeps the others for the next calls, of this consumer or another.
+    private func stock(_ ready: [StreamState.Ready]) -> StreamState.Ready {
+        taken.withLock { stock in
+            // Another consumer may have taken some, which come first.
+            let rest = stock.results[stock.delivered...]
+            stock.results = rest.isEmpty ? ready : rest + ready
+            stock.delivered = 1
+            return stock.results[0]
+        }
+    }
+
     private func advance(_ stream: Stream) -> StreamState.Step {
+        let delivered = taken.withLock { stock in
+            defer { stock.untold = 0 }
+            return stock.untold
+        }
         let (step, room) = stream.core.withLock {
+            stream.state.ahead.consume(delivered)
             let step = stream.state.step(stream.job, parallelism: stream.core.session.parallelism)
             return (step, stream.state.takeRoomNotice())
         }
@@ -164,7 +205,7 @@ extension PoolResults: AsyncSequence {
     public struct AsyncIterator: AsyncIteratorProtocol {
         let results: PoolResults
 
-        /// Suspends until a result is there, and returns it; nil when there are no more. Throws as ``PoolResults/next(timeout:)``.
+        /// Suspends until a result is there, and returns it; nil when there are no more. Throws as `PoolResults.next(timeout:)`.
         public mutating func next() async throws -> R? {
             try await results.next()
         }

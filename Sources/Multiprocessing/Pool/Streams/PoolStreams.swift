@@ -53,12 +53,17 @@ extension FunctionTable {
 extension StreamCoding where T: Codable & Sendable, R: Codable {
     /// Items and results as bytes: each an array of one, as the functions of maps take and return them.
     static func wire(_ isElementwise: Bool) -> StreamCoding {
-        StreamCoding { item, block in
+        let (items, results) = (BulkArrays(of: T.self), BulkArrays(of: R.self))
+        return StreamCoding { item, block in
+            if let items {
+                return withUnsafeBytes(of: item) { block.append(one: $0, items, isPrefixed: isElementwise) }
+            }
             try block.append(isPrefixed: isElementwise) { writer, userInfo in
                 try WireCoding.encode([item], into: &writer, userInfo: userInfo)
             }
         } decode: { answers, index in
-            try answers.read(index) { reader, userInfo in
+            if let results, let result = answers.element(index, of: R.self, results) { return result }
+            return try answers.read(index) { reader, userInfo in
                 guard let result = try WireCoding.decode([R].self, from: &reader, userInfo: userInfo).first else {
                     throw PoolError(.engine, "an item has no result")
                 }

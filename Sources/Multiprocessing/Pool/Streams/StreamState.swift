@@ -6,39 +6,42 @@
 //       ▲                                                                               │
 //       └──────────────────────────── room, as far as ReadAhead allows ◀────────────────┘
 
-internal import Glibc
 internal import MultiprocessingWireCoding
 
 /// Answers that were taken out of a job together, with their bytes.
 ///
 /// `@unchecked Sendable` is safe because nothing in it changes, and memory that answers point to is kept, unchanged, by their leases.
 final class TakenAnswers: @unchecked Sendable {
-    private let answers: [PoolJob.Answer]
-    private let bytes: WireWriterBox
+    private let answers: AnswerList
 
-    init(_ taken: (answers: [PoolJob.Answer], bytes: WireWriterBox)) {
-        (answers, bytes) = taken
+    init(_ taken: consuming AnswerList) {
+        answers = taken
     }
 
-    deinit {
-        for answer in answers {
-            for number in answer.descriptors { close(number) }
-        }
-    }
+    var count: Int { answers.count }
 
-    var indices: Range<Int> { answers.indices }
-
-    subscript(index: Int) -> PoolJob.Answer { answers[index] }
+    subscript(index: Int) -> AnswerList.Answer { answers[index] }
 
     /// Calls `body` with a reader of an answer; throws the error that the answer is.
     func read<R>(_ index: Int, _ body: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
-        try bytes.writer.withUnsafeBytes { try PoolJob.read(answers[index], $0, body) }
+        try answers.read(index, body)
     }
-}
 
-extension TakenAnswers {
+    /// The one element that an answer is, if the answer is nothing but that, as it lies in memory.
+    @inline(__always)
+    func element<R>(_ index: Int, of type: R.Type, _ bulk: BulkArrays) -> R? {
+        guard let bytes = answers.plainBytes(index) else { return nil }
+        return withUnsafeTemporaryAllocation(of: R.self, capacity: 1) { memory -> R? in
+            guard let target = memory.baseAddress,
+                bulk.readAll(bytes, into: UnsafeMutableRawPointer(target), room: bulk.stride) == bulk.stride
+            else { return nil }
+            // All of its bytes are there, and every pattern of bits is a value.
+            return target.move()
+        }
+    }
+
     /// The values of an answer that was not encoded; throws the error that the answer is.
-    func values(_ index: Int) throws -> [any Sendable] { try PoolJob.values(of: self[index]) }
+    func values(_ index: Int) throws -> [any Sendable] { try answers.values(index) }
 }
 
 /// The state of a lazy map.
@@ -54,7 +57,8 @@ final class StreamState: @unchecked Sendable {
 
     /// What the consumer does next.
     enum Step {
-        case deliver(Ready)
+        /// These are ready, in this order.
+        case deliver([Ready])
         /// Read up to so many items.
         case feed(Int)
         case wait
@@ -119,7 +123,7 @@ final class StreamState: @unchecked Sendable {
         guard job.hasAnswers else { return }
         let taken = TakenAnswers(job.takeAnswers())
         var bytes = 0
-        for index in taken.indices {
+        for index in 0..<taken.count {
             let answer = taken[index]
             bytes += answer.size
             for piece in answer.pieces {
@@ -127,7 +131,7 @@ final class StreamState: @unchecked Sendable {
                 settled.insert((), at: piece)
             }
         }
-        ahead.answered(taken.indices.count, bytes: bytes)
+        ahead.answered(taken.count, bytes: bytes)
         while settled.popFirst() != nil {}
         itemsOfPieces.forget(before: settled.base)
         job.input.forget(before: settled.base)
@@ -149,7 +153,9 @@ final class StreamState: @unchecked Sendable {
             isFeeding = true
             return .feed(ahead.room)
         }
-        if let ready = isOrdered ? inOrder.popFirst() : asTheyCame.popFirst() {
+        let ready = takeReady()
+        if !ready.isEmpty {
+            // The first is on its way to the consumer; the others count when they are.
             ahead.consume(1)
             return .deliver(ready)
         }
@@ -157,6 +163,17 @@ final class StreamState: @unchecked Sendable {
         guard !hasEnded else { return .end(nil) }
         hasEnded = true
         return .end(failure ?? job.failure)
+    }
+
+    /// Takes results that can be delivered: so many together as are nothing against what is read ahead.
+    private func takeReady() -> [Ready] {
+        let most = min(256, max(1, ahead.window / 16))
+        var ready: [Ready] = []
+        while ready.count < most, let next = isOrdered ? inOrder.popFirst() : asTheyCame.popFirst() {
+            if ready.isEmpty { ready.reserveCapacity(most) }
+            ready.append(next)
+        }
+        return ready
     }
 
     /// The notice of a reader that waits for room, if there is enough now.

@@ -113,8 +113,8 @@ struct DirectMapping<T: Sendable, R: Sendable> {
 
     // MARK: - Results
 
-    private static func values(_ job: PoolJob, _ answer: PoolJob.Answer) throws -> [R] {
-        try PoolJob.values(of: answer).flatMap { value in
+    private static func values(_ job: PoolJob, _ answer: Int) throws -> [R] {
+        try job.answers.values(answer).flatMap { value in
             guard let results = value as? [R] else { throw PoolError(.engine, "a piece of a map has other results") }
             return results
         }
@@ -124,7 +124,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
     private static func results(of job: PoolJob, count: Int) throws -> [R] {
         var results: [R] = []
         results.reserveCapacity(count)
-        for answer in job.answers.sorted(by: { $0.pieces.lowerBound < $1.pieces.lowerBound }) {
+        for answer in job.answers.inOrder(pieces: job.input.count) {
             results += try values(job, answer)
         }
         guard results.count == count else {
@@ -136,14 +136,14 @@ struct DirectMapping<T: Sendable, R: Sendable> {
     /// The outcome of each item, in their order.
     private static func outcomes(of job: PoolJob, count: Int) throws -> [Result<R, any Error>] {
         var outcomes = [Result<R, any Error>?](repeating: nil, count: count)
-        for answer in job.answers {
+        for answer in 0..<job.answers.count {
             let outcome = Result { () throws -> R in
                 guard let result = try values(job, answer).first else {
                     throw PoolError(.engine, "an item has no result")
                 }
                 return result
             }
-            for piece in answer.pieces where piece < count { outcomes[piece] = outcome }
+            for piece in job.answers[answer].pieces where piece < count { outcomes[piece] = outcome }
         }
         return try outcomes.map { outcome in
             guard let outcome else { throw PoolError(.engine, "an item has no outcome") }

@@ -38,8 +38,11 @@ extension ThreadPool {
     /// Calls `function` with `arguments` on one of the pool's threads; the result is there later.
     ///
     /// - Parameters:
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the result on a thread of the pool's own; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the error instead.
+    ///   - function: Called on one of the threads.
+    ///   - arguments: What `function` is called with.
     public func applyAsync<each A: Sendable, R: Sendable>(
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
@@ -93,7 +96,7 @@ extension ThreadPool {
         block.append(())
         job.take(block)
         let result = AsyncResult(core, job) { job throws -> R in
-            guard let answer = job.answers.first, let value = try PoolJob.values(of: answer).first as? R else {
+            guard !job.answers.isEmpty, let value = try job.answers.values(0).first as? R else {
                 throw PoolError(.engine, "a call has ended without an answer")
             }
             return value

@@ -6,7 +6,10 @@ extension ThreadPool {
     /// Calls `function` for each of `items` on the pool's threads, blocks until all are done, and returns the results in the order of the items.
     ///
     /// - Parameters:
+    ///   - items: What `function` is called for.
     ///   - chunkSize: How many items a thread gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
+    ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
     /// - Throws: the first error that a call throws, without waiting for the others, of which no more are begun; `TimeoutError`; ``PoolError``.
     @available(*, noasync)
@@ -90,8 +93,12 @@ extension ThreadPool {
     /// Calls `function` for each of `items`; the results are there later.
     ///
     /// - Parameters:
+    ///   - items: What `function` is called for.
+    ///   - chunkSize: How many items a thread gets at a time; nil: as many as suit how long they take.
+    ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the results on a thread of the pool's own; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the error instead.
+    ///   - function: Called on one of the threads.
     public func mapAsync<T: Sendable, R: Sendable>(
         _ items: some Collection<T>,
         chunkSize: Int? = nil,

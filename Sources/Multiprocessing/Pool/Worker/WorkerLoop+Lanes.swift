@@ -80,6 +80,36 @@ extension WorkerLoop {
         resultDescriptors.forgetAttached()
     }
 
+    /// Lends the writer a segment, so that a large result is not copied into one later; nil when there is no memory for that.
+    func lend(_ size: Int) -> UnsafeMutableRawBufferPointer? {
+        dropLoan()
+        guard let loan = try? borrow(size) else { return nil }
+        self.loan = loan
+        return UnsafeMutableRawBufferPointer(start: loan.region.base, count: loan.region.size)
+    }
+
+    /// Finds a segment that the pool does not read.
+    private func borrow(_ size: Int) throws(SystemError) -> SegmentSender.Loan {
+        for slot in 0..<WorkerMemory.segmentCount where memory.takeUnreadable(slot) { resultSegments.forget(slot) }
+        return try resultSegments.borrow(size) { !memory.isRead($0) }
+    }
+
+    /// Takes the segment that the writer's bytes are in, if they are in one.
+    private func takeLoan() -> SegmentSender.Loan? {
+        guard writer.isLent else {
+            dropLoan()
+            return nil
+        }
+        defer { loan = nil }
+        return loan
+    }
+
+    /// Forgets a segment that was lent for nothing, unless the pool knows it.
+    private func dropLoan() {
+        if let loan, loan.isNew, loan.slot != SegmentSender.unkept { resultSegments.forget(loan.slot) }
+        loan = nil
+    }
+
     private func send(
         _ kind: UInt8,
         ticket: UInt64,
@@ -94,9 +124,13 @@ extension WorkerLoop {
         let isInline = length <= WorkerRecord.largestInline
         var region: MemoryRegion?
         if !isInline {
-            for slot in 0..<WorkerMemory.segmentCount where memory.takeUnreadable(slot) { resultSegments.forget(slot) }
-            let loan = try resultSegments.borrow(length) { !memory.isRead($0) }
-            copyWritten(to: loan.region.base)
+            let loan: SegmentSender.Loan
+            if let filled = takeLoan() {
+                loan = filled
+            } else {
+                loan = try borrow(length)
+                copyWritten(to: loan.region.base)
+            }
             flags.insert(.inSegment)
             if loan.isNew {
                 flags.insert(.newSegment)

@@ -26,6 +26,8 @@ final class WorkerLoop: @unchecked Sendable {
     var writer = WireWriter(capacity: 4096)
     var segments = SegmentReceiver()
     var resultSegments = SegmentSender()
+    /// The segment that the writer writes into, or has given up.
+    var loan: SegmentSender.Loan?
     /// Whether the pool wants to know after each task how much memory this process has.
     let reportsMemory: Bool
     var lastMemoryReport: Int64 = 0
@@ -55,6 +57,8 @@ final class WorkerLoop: @unchecked Sendable {
         socket = DescriptorSocket(arrived.socket.number)
         ownedSocket = arrived.socket
         resultInfo = [CarriedDescriptors.userInfoKey: resultDescriptors]
+        // Safe without a reference to this object, which lasts as long as its process.
+        writer.lender = { [unowned self] size in lend(size) }
     }
 
     /// The body of a worker's process.

@@ -10,13 +10,13 @@ private struct SimulatedPool {
     private static let overhead: Int64 = 3000
 
     private struct Worker {
-        var lane: [PoolStateMachine<Int>.Assignment] = []
+        var lane: [PoolStateMachine.Assignment] = []
         var readingAhead = ReadingAhead()
         /// When it is done with the first in its lane.
         var end: Int64?
     }
 
-    private var machine = PoolStateMachine<Int>()
+    private var machine = PoolStateMachine()
     private var workers: [Worker]
     private let pieces: [Int64]
     private var now: Int64 = 0
@@ -27,7 +27,7 @@ private struct SimulatedPool {
             items[start..<min(start + size, items.count)].reduce(0, +)
         }
         workers = Array(repeating: Worker(), count: count)
-        let job = machine.add(0, PoolStateMachine<Int>.Rules())
+        let job = machine.add(PoolStateMachine.Rules())
         _ = machine.addPieces(pieces.count, to: job, isLast: true)
     }
 
@@ -53,7 +53,7 @@ private struct SimulatedPool {
         begin(index)
     }
 
-    private func time(of task: PoolStateMachine<Int>.Assignment) -> Int64 {
+    private func time(of task: PoolStateMachine.Assignment) -> Int64 {
         pieces[task.pieces].reduce(Self.overhead, +)
     }
 

@@ -119,7 +119,7 @@ struct PoolStateMachineTests {
 
     @Test func `short pieces are handed out together, and fewer of them towards the end`() throws {
         var machine = Machine()
-        let job = machine.add(0, Rules())
+        let job = machine.add(Rules())
         _ = machine.addPieces(1000, to: job, isLast: true)
         var sizes: [Int] = []
         while let next = machine.next(parallelism: 4) {
@@ -139,7 +139,7 @@ struct PoolStateMachineTests {
 
     @Test func `what the first pieces took does not make many others go to one worker`() throws {
         var machine = Machine()
-        let job = machine.add(0, Rules())
+        let job = machine.add(Rules())
         _ = machine.addPieces(1000, to: job, isLast: true)
         let next = machine.next(parallelism: 2)
         let first = try #require(next)
@@ -149,7 +149,7 @@ struct PoolStateMachineTests {
 
     @Test func `pieces that take long are handed out one by one`() throws {
         var machine = Machine()
-        let job = machine.add(0, Rules())
+        let job = machine.add(Rules())
         _ = machine.addPieces(100, to: job, isLast: true)
         while let next = machine.next(parallelism: 2) {
             #expect(next.pieces.count == 1)
@@ -160,7 +160,7 @@ struct PoolStateMachineTests {
     @Test func `an infinite time for a piece, or none at all, does no harm`() throws {
         for nanoseconds in [Int64.min, -1, 0, 1, .max] {
             var machine = Machine()
-            let job = machine.add(0, Rules())
+            let job = machine.add(Rules())
             _ = machine.addPieces(100, to: job, isLast: true)
             var count = 0
             while let next = machine.next(parallelism: 0) {
@@ -173,7 +173,7 @@ struct PoolStateMachineTests {
 
     @Test func `jobs of one priority take their turn in the order they came, and what came back goes first`() throws {
         var machine = Machine()
-        let jobs = (0..<3).map { machine.add($0, Rules()) }
+        let jobs = (0..<3).map { _ in machine.add(Rules()) }
         for job in jobs { _ = machine.addPieces(1, to: job, isLast: true) }
         let assignment = machine.next(parallelism: 1)
         let first = try #require(assignment)
@@ -186,12 +186,12 @@ struct PoolStateMachineTests {
 
     @Test func `a piece that is next in line at worker after worker that dies is failed in the end`() throws {
         var machine = Machine()
-        let job = machine.add(0, Rules())
+        let job = machine.add(Rules())
         _ = machine.addPieces(1, to: job, isLast: true)
         var tries = 0
         while let next = machine.next(parallelism: 1) {
             tries += 1
-            guard case .deliver(0, 0..<1, jobEnded: true) = machine.lost(next.attempt, .suspected) else { continue }
+            guard case .deliver(job, 0..<1, jobEnded: true) = machine.lost(next.attempt, .suspected) else { continue }
         }
         #expect(tries == Machine.mostSuspicions + 1)
         #expect(machine.jobs.count == 0)

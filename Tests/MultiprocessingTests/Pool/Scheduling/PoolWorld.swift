@@ -4,7 +4,7 @@
 
 /// A pool's state machine together with a model that knows the fate of every single piece, and that complains as soon as the two disagree.
 struct PoolWorld {
-    typealias Machine = PoolStateMachine<Int>
+    typealias Machine = PoolStateMachine
 
     /// Where a piece is.
     enum Piece: Hashable {
@@ -58,7 +58,7 @@ struct PoolWorld {
     init(_ rules: [Machine.Rules]) {
         self.rules = rules
         for index in rules.indices {
-            jobIDs.append(machine.add(index, rules[index]))
+            jobIDs.append(machine.add(rules[index]))
             jobs.append(Job(rules: index))
         }
     }
@@ -136,7 +136,7 @@ struct PoolWorld {
             return try expect(resolution, .retried)
         }
         settle(piece, of: attempt.job)
-        try expect(resolution, .deliver(attempt.job, piece, jobEnded: false))
+        try expect(resolution, .deliver(jobIDs[attempt.job], piece, jobEnded: false))
     }
 
     private mutating func finished(_ index: Int, _ threw: Bool) throws {
@@ -218,7 +218,7 @@ struct PoolWorld {
         settle(pieces, of: attempt.job)
         let ends = mayEnd(attempt.job)
         if ends { jobs[attempt.job].isOver = true }
-        try expect(resolution, .deliver(attempt.job, pieces, jobEnded: ends))
+        try expect(resolution, .deliver(jobIDs[attempt.job], pieces, jobEnded: ends))
     }
 
     private func expect(_ resolution: Machine.Resolution, _ expected: Machine.Resolution) throws {

@@ -21,7 +21,7 @@ struct SlabTests {
                 try checkEqual(slab.remove(key), model.removeValue(forKey: key))
                 removed = removed.suffix(50) + [key]
             } else if let key = model.keys.max(by: { $0.number < $1.number }) {
-                slab[key] = step
+                slab[existing: key] = step
                 model[key] = step
             }
             try checkEqual(slab.count, model.count)

@@ -79,10 +79,10 @@ import Testing
     }
 
     @Test func `a job is busy until the end of its last attempt was heard of`() {
-        var machine = PoolStateMachine<Int>()
-        var rules = PoolStateMachine<Int>.Rules()
+        var machine = PoolStateMachine()
+        var rules = PoolStateMachine.Rules()
         rules.isElementwise = true
-        let job = machine.add(1, rules)
+        let job = machine.add(rules)
         #expect(!machine.isBusy)
         _ = machine.addPieces(1, to: job, isLast: true)
         #expect(machine.isBusy)
