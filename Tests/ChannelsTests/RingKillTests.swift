@@ -198,7 +198,7 @@ private final class Massacre {
 }
 
 extension RingTests {
-    @Test(.timeLimit(.minutes(5)), arguments: [(UInt64(1), 16), (2, 16), (3, 1), (4, 10_000)])
+    @Test(.timeLimit(.minutes(10)), arguments: [(UInt64(1), 16), (2, 16), (3, 1), (4, 10_000)])
     func `four producers and four consumers survive 250 kills, and no message is lost, doubled, torn or out of order`(
         seed: UInt64,
         capacity: Int
@@ -209,7 +209,7 @@ extension RingTests {
     }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct RingTests {
     @Test func `a backlog of many sizes comes out as it went in, and its memory is given back`() throws {
         let ring = try TestRing(capacity: nil).ring

@@ -5,7 +5,7 @@ import MultiprocessingWireCoding
 import Testing
 
 /// Damaged functions: an error each time, never a jump.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct CorruptionTests {
     /// Functions of several shapes, as bytes.
     private static func samples() throws -> [[UInt8]] {

@@ -4,7 +4,7 @@ import MultiprocessingFunctions
 import MultiprocessingWireCoding
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct PortableFunctionTests {
     // MARK: - Functions
 

@@ -5,7 +5,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(1))) struct EventStateTests {
+    @Suite(.timeLimit(.minutes(10))) struct EventStateTests {
         @Test func `setting releases all who sleep, also when the event is cleared before they run`() async throws {
             try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")

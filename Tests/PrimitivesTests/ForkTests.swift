@@ -14,7 +14,7 @@ private final class Guarded: Sendable {
 
 extension PrimitivesTests {
     /// What a forked process may rely on.
-    @Suite(.timeLimit(.minutes(1))) struct ForkTests {
+    @Suite(.timeLimit(.minutes(10))) struct ForkTests {
         @Test func `a forked process's threads contend for the standard library's locks`() async throws {
             try await Laboratory.run {
                 // The runtime remembers this thread's number from here on.

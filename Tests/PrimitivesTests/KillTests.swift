@@ -11,7 +11,7 @@ extension PrimitivesTests {
     @Suite struct KillTests {
         static let kills = 1000
 
-        @Test(.timeLimit(.minutes(5)))
+        @Test(.timeLimit(.minutes(10)))
         func `a lock survives the kill of its holders and waiters, and each death with it is learnt once`() async throws
         {
             try await Laboratory.run {
@@ -48,7 +48,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)))
+        @Test(.timeLimit(.minutes(10)))
         func `a lock survives the kill of those who wait for it`() async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: 11)
@@ -64,7 +64,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)))
+        @Test(.timeLimit(.minutes(10)))
         func `a lock that tasks hold survives the kill of their process`() async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: 12)
@@ -79,7 +79,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)))
+        @Test(.timeLimit(.minutes(10)))
         func `a semaphore survives the kill of its givers and takers, and every permit is accounted for`() async throws
         {
             try await Laboratory.run {
@@ -109,7 +109,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)), arguments: [true, false])
+        @Test(.timeLimit(.minutes(10)), arguments: [true, false])
         func `an event survives the kill of its setters and of its waiters`(killsSetter: Bool) async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: killsSetter ? 31 : 32)
@@ -128,7 +128,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)), arguments: [true, false])
+        @Test(.timeLimit(.minutes(10)), arguments: [true, false])
         func `a condition survives the kill of its notifiers and of its waiters`(killsNotifier: Bool) async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: killsNotifier ? 41 : 42)
@@ -150,7 +150,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(5)))
+        @Test(.timeLimit(.minutes(10)))
         func `a barrier survives the kill of its parties, while they wait, arrive, run the action and break it`()
             async throws
         {

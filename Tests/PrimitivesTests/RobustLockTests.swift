@@ -7,7 +7,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(1))) struct RobustLockTests {
+    @Suite(.timeLimit(.minutes(10))) struct RobustLockTests {
         private func makeLock() throws -> (MemoryRegion, RobustLock) {
             let region = try MemoryRegion(size: 4096, name: "mp-test")
             return (region, RobustLock(region.base))

@@ -6,7 +6,7 @@ internal import Foundation
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct `Hostile bytes` {
     /// A type to be decoded from whatever there is, and a value of it.
     private struct Target {

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Queues and connections in copies of a process (`StartMethod.fork`), which have one thread and whatever the parent's other threads were in the middle of.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ForkedChannelTests {
     @Test func `a forked copy talks through handles it did not have to be sent`() async throws {
         try await isolated {
@@ -75,7 +75,7 @@ struct ForkedChannelTests {
 
     @Test func `a copy that closes a handle does not wake the tasks of its parent`() async throws {
         // Not `isolated`: tasks leave threads and descriptors of the runtime behind.
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let (near, far) = try Connection.pipe()
             let queue = try Queue<Int>()
             let tasks = [

@@ -4,10 +4,10 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct IdleHandleTests {
     @Test func `hundreds of idle queues and connections wake no thread`() async throws {
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let count = 150
             let queues = try (0..<count).map { _ in try Queue<Int>() }
             let pipes = try (0..<count).map { _ in try Connection.pipe() }

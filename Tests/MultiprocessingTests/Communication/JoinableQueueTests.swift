@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct JoinableQueueTests {
     @Test func `join waits until every element was dealt with, in whatever process`() async throws {
         try await isolated {
@@ -82,7 +82,7 @@ struct JoinableQueueTests {
     @Test func `tasks and threads that join are told by another process, and a killed worker's element stays undone`()
         async throws
     {
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let work = try JoinableQueue<Int>()
             let started = try Event()
             let lost = ChildProcess {
@@ -108,7 +108,7 @@ struct JoinableQueueTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct SimpleQueueTests {
     @Test func `elements pass between processes and stay after their producer`() async throws {
         try await isolated {

@@ -20,7 +20,7 @@ struct TooMany: Error, Codable, Equatable {
     var count: Int
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ManagerTests {
     @Test func `a list is shared with a child`() async throws {
         try await isolated {
@@ -71,7 +71,7 @@ struct ManagerTests {
     }
 
     @Test func `tasks have many calls under way, in order`() async throws {
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let manager = try Manager()
             let list = try await manager.list(of: Int.self)
             for number in 0..<100 { try await list.append(number) }

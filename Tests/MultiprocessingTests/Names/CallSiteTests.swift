@@ -24,11 +24,11 @@ private func describe(_ text: String, _ limits: Limits) throws {
 
 private func nothing(_ number: Int) {}
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct CallSiteTests {
     @Test func `calls from asynchronous code suspend and need no annotation`() async throws {
         let sum = try await ChildProcess.run { 40 + 2 }
-        let waited = try await ChildProcess.run(timeout: .seconds(20)) { try await later(sum) }
+        let waited = try await ChildProcess.run(timeout: .seconds(60)) { try await later(sum) }
         let several = try await ChildProcess.run {
             let factor = 2
             return waited * factor

@@ -33,7 +33,7 @@ private func misbehave(_ n: Int) throws -> Int {
 }
 
 @Suite struct MapFamilyTests {
-    @Test(.timeLimit(.minutes(2))) func `starmap calls a function with each tuple of arguments`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `starmap calls a function with each tuple of arguments`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 try checkEqual(try pool.starmap([(2, 5), (3, 2), (10, 3)], power), [32, 9, 1000])
@@ -53,8 +53,8 @@ private func misbehave(_ n: Int) throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `the asynchronous forms work in tasks`() async throws {
-        try await ChildProcess.run(timeout: .seconds(60)) {
+    @Test(.timeLimit(.minutes(10))) func `the asynchronous forms work in tasks`() async throws {
+        try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
                 let pairs = (0..<100).map { ($0, 2) }
                 try checkEqual(try await pool.starmap(pairs, power), (0..<100).map(square))
@@ -67,7 +67,7 @@ private func misbehave(_ n: Int) throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `mapAsync calls back with the results or the error, once`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `mapAsync calls back with the results or the error, once`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let (results, errors) = (try SimpleQueue<[Int]>(), try SimpleQueue<Odd>())
@@ -88,7 +88,7 @@ private func misbehave(_ n: Int) throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `mapResults gives each item its own outcome, also inside a chunk`()
+    @Test(.timeLimit(.minutes(10))) func `mapResults gives each item its own outcome, also inside a chunk`()
         async throws
     {
         try await isolated {
@@ -108,7 +108,7 @@ private func misbehave(_ n: Int) throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `a crash, a hang and an error cost one item of a chunk each`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `a crash, a hang and an error cost one item of a chunk each`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let options = TaskOptions(timeout: .milliseconds(500))
@@ -126,7 +126,7 @@ private func misbehave(_ n: Int) throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `chunk sizes below one are refused`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `chunk sizes below one are refused`() async throws {
         try await isolated {
             try withPool(processes: 1) { pool in
                 do {

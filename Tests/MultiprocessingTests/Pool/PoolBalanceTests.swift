@@ -47,7 +47,7 @@ private struct Book: Codable, Sendable {
 
 /// How work and what it needs get to the workers.
 @Suite struct PoolBalanceTests {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `long items at the end of a map are shared out`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -64,7 +64,7 @@ private struct Book: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [1, 3])
+    @Test(.timeLimit(.minutes(10)), arguments: [1, 3])
     func `a value that ten thousand calls get crosses once to each worker`(_ processes: Int) async throws {
         try await isolated {
             let decoded = try SharedAtomic(0)
@@ -89,7 +89,7 @@ private struct Book: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [100, 20_000])
+    @Test(.timeLimit(.minutes(10)), arguments: [100, 20_000])
     func `what the function of many calls captures crosses once to each worker, also when it is large`(
         _ words: Int
     ) async throws {

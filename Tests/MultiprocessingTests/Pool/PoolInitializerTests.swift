@@ -14,7 +14,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
 
 /// Initializers, and the limits at which workers are replaced.
 @Suite struct PoolInitializerTests {
-    @Test(.timeLimit(.minutes(2)), arguments: [0, 1, 2])
+    @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
     func `an initializer that fails is an error at the first call, after a few tries`(_ way: Int) async throws {
         try await isolated {
             let tries = try SharedAtomic(0)
@@ -48,7 +48,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool whose initializer fails now and then goes on`() async throws {
         try await isolated {
             let tries = try SharedAtomic(0)
@@ -65,7 +65,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool whose initializer hangs can be terminated, and its calls say so`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2) { while true { pause() } }
@@ -80,7 +80,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `the initializer runs in every replacement before its first task`() async throws {
         try await isolated {
             let runs = try SharedAtomic(0)
@@ -100,7 +100,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `workers are replaced after so many tasks and with so much memory`() async throws {
         try await isolated {
             let counted = try Pool(processes: 1, maxTasksPerChild: 2)
@@ -130,7 +130,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool can be made larger and smaller while it works`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -153,7 +153,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `statistics tell of each worker what it did, what it has, and how many were lost in its place`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -189,7 +189,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `workers that are replaced as planned do not count as restarts`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2, maxTasksPerChild: 2)

@@ -15,7 +15,7 @@ private func work(_ n: Int) -> Int {
 
 /// Workers that are killed at random moments.
 @Suite(.serialized) struct PoolKillTests {
-    @Test(.timeLimit(.minutes(3)), arguments: [1, 2])
+    @Test(.timeLimit(.minutes(10)), arguments: [1, 2])
     func `a thousand kills in running maps do not change the results when tasks are tried again`(
         _ seed: UInt64
     )
@@ -47,7 +47,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(3)))
+    @Test(.timeLimit(.minutes(10)))
     func `without another try exactly the tasks of the killed workers fail`() async throws {
         try await isolated {
             let count = 4000
@@ -88,7 +88,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `nobody notices the death of idle workers`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -107,7 +107,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a closed pool whose workers are killed does what is left all the same`() async throws {
         try await isolated {
             for seed in 0..<10 {
@@ -125,7 +125,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool goes on when its fork server is killed`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)

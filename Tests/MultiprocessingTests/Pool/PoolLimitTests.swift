@@ -9,7 +9,7 @@ private func square(_ n: Int) -> Int { n * n }
 private func count(_ bytes: [UInt8]) -> Int { bytes.count }
 
 @Suite struct PoolLimitTests {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `trySubmit returns nil when the queue is full, and a result when there is room`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 10))
@@ -31,7 +31,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `the bytes of arguments count as well`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `the bytes of arguments count as well`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(bytes: 1 << 20))
             let gate = try Event()
@@ -49,7 +49,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `who submits to a full queue waits, blocking or suspended, and all is done`()
+    @Test(.timeLimit(.minutes(10))) func `who submits to a full queue waits, blocking or suspended, and all is done`()
         async throws
     {
         try await isolated {
@@ -61,7 +61,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
             pool.terminate()
             try pool.join()
         }
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 4))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for n in 0..<200 { group.addTask { try checkEqual(try await pool.apply(square, n), n * n) } }
@@ -75,7 +75,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `who waits for room is told when the pool is terminated`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `who waits for room is told when the pool is terminated`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
             let held = try pool.applyAsync { while true { pause() } }
@@ -92,7 +92,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `limits below one are refused`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `limits below one are refused`() async throws {
         try await isolated {
             for limit in [QueueLimit(tasks: 0), QueueLimit(bytes: 0)] {
                 let error = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, queueLimit: limit) }
@@ -101,7 +101,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `a function can take either pool`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `a function can take either pool`() async throws {
         try await isolated {
             func sums(_ pool: some WorkerPool) throws -> [Int] {
                 var sums = [try pool.map(0..<10, square).reduce(0, +)]

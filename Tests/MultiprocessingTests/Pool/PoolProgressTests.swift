@@ -11,7 +11,7 @@ private func refuse(_ n: Int) throws -> Int { throw Refused(number: n) }
 private struct Refused: Error, Codable { let number: Int }
 
 @Suite struct PoolProgressTests {
-    @Test(.timeLimit(.minutes(2))) func `progress rises to the number of items, and ends before the call returns`()
+    @Test(.timeLimit(.minutes(10))) func `progress rises to the number of items, and ends before the call returns`()
         async throws
     {
         try await isolated {
@@ -85,7 +85,7 @@ private struct Refused: Error, Codable { let number: Int }
         #expect(PoolProgress.State(completed: 5, total: nil, elapsed: .seconds(1), isLast: false).remaining == nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func `without a terminal there are lines, the last at the end`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `without a terminal there are lines, the last at the end`() async throws {
         var ends: [Int32] = [0, 0]
         #expect(Glibc.pipe(&ends) == 0)
         let terminal = ProgressTerminal(descriptor: ends[1])

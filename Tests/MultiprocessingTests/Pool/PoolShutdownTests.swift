@@ -19,7 +19,7 @@ private func processorTime() -> Duration {
 
 /// How pools end.
 @Suite struct PoolShutdownTests {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `terminate returns at once, however much is queued`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -42,7 +42,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `join before close is an error, and calls after it are refused`() async throws {
         try await isolated {
             for ends in [{ (pool: Pool) in pool.close() }, { (pool: Pool) in pool.terminate() }] {
@@ -59,7 +59,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a dropped pool ends, but not before the results that are waited for`() async throws {
         try await isolated {
             for _ in 0..<10 {
@@ -74,7 +74,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool can be ended by its callbacks, which cannot wait for it`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -93,7 +93,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `every state of a pool can be ended at any moment`() async throws {
         try await isolated {
             var random = Seeded(seed: 5)
@@ -120,7 +120,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `many threads and tasks can use a pool at once`() async throws {
         try await isolated {
             let pool = try Pool(processes: 3)
@@ -140,7 +140,7 @@ private func processorTime() -> Duration {
             pool.close()
             try pool.join()
         }
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             let pool = try Pool(processes: 2)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for n in 0..<500 {
@@ -156,7 +156,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `pools can be used inside workers, and end with them`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -183,7 +183,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a pool belongs to the process that made it`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -215,7 +215,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [StartMethod.forkServer, .spawn, .fork])
+    @Test(.timeLimit(.minutes(10)), arguments: [StartMethod.forkServer, .spawn, .fork])
     func `workers can be started by each method`(_ method: StartMethod) async throws {
         try await isolated {
             let pool = try Pool(processes: 2, startMethod: method)
@@ -227,7 +227,7 @@ private func processorTime() -> Duration {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `64 idle workers use no processor time`() async throws {
         try await isolated {
             let pool = try Pool(processes: 64)

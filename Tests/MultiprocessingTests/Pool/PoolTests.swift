@@ -17,7 +17,7 @@ private func slowly(_ n: Int) async throws -> Int {
 }
 
 @Suite struct PoolTests {
-    @Test(.timeLimit(.minutes(2))) func `map returns results in the order of the items`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `map returns results in the order of the items`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 try checkEqual(try pool.map([1, 2, 3, 4, 5], square), [1, 4, 9, 16, 25])
@@ -29,7 +29,7 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `apply calls a function with any arguments and returns its result`()
+    @Test(.timeLimit(.minutes(10))) func `apply calls a function with any arguments and returns its result`()
         async throws
     {
         try await isolated {
@@ -44,7 +44,7 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `an error comes back as its own type and fails a map`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `an error comes back as its own type and fails a map`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 do {
@@ -58,7 +58,7 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `a worker that dies fails its task alone and is replaced`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `a worker that dies fails its task alone and is replaced`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let doomed = try pool.applyAsync { () -> Int in fatalError("no more") }
@@ -75,14 +75,14 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `asynchronous functions and callers work without blocking`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `asynchronous functions and callers work without blocking`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let done = try pool.applyAsync(slowly, 3)
                 try checkEqual(try done.get(), 4)
             }
         }
-        try await ChildProcess.run(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
                 try checkEqual(try await pool.map(0..<100, slowly), Array(1...100))
                 try checkEqual(try await pool.apply(square, 4), 16)
@@ -92,7 +92,7 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `large arguments and results come through whole`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `large arguments and results come through whole`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 for size in [1000, 20_000, 100_000, 1_000_000] {
@@ -104,7 +104,7 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func `close lets calls end, and refuses further ones`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `close lets calls end, and refuses further ones`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
             let results = try (0..<100).map { try pool.applyAsync(square, $0) }

@@ -49,7 +49,7 @@ private func transferred() -> Int {
 @Suite struct PoolRowsTests {
     // MARK: - Workers that die
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a map whose worker dies ends with an error that names the worker and its end`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -67,7 +67,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `whichever idle workers are killed, the next map is done`() async throws {
         try await isolated {
             let pool = try Pool(processes: 3)
@@ -80,7 +80,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `one dead worker leaves the others, the pool and every other call as they are`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -109,7 +109,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a task that needs more memory than its process may have is lost alone`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -135,7 +135,7 @@ private func transferred() -> Int {
 
     // MARK: - Errors
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `errors that cannot be written or read are told in words, and cost nobody else a result`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -163,7 +163,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a function that cannot be carried is refused in the caller, before anything is begun`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -186,7 +186,7 @@ private func transferred() -> Int {
 
     // MARK: - Ends
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a running task can be cancelled, and a task behind it is not begun`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -212,7 +212,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a call that is over says whether it succeeded, one that is not says that it is not`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -237,7 +237,7 @@ private func transferred() -> Int {
 
     // MARK: - What it costs
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `large arguments and results are not carried through pipes`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -253,7 +253,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `workers come from a process that is there, and run no program anew`() async throws {
         try await isolated {
             let pool = try Pool(processes: 3)
@@ -269,9 +269,9 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a thousand calls are awaited without a thread for each`() async throws {
-        try await ChildProcess.run(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(100)) {
             let pool = try Pool(processes: 2)
             let most = try await withThrowingTaskGroup(of: Int.self) { group in
                 for n in 0..<1000 {
@@ -290,7 +290,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a worker may have workers of its own, three deep`() async throws {
         try await isolated {
             let sums = try withPool(processes: 2) { pool in try pool.map(1..<4, outer) }
@@ -298,7 +298,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `arguments and results are let go of once they are read`() throws {
         final class Object: Sendable {}
         let pool = try ThreadPool(threads: 1)

@@ -16,7 +16,7 @@ private struct Node: BitwiseCopyable, @unchecked Sendable {
     var next: UnsafeMutablePointer<Int>?
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct SharedValueTests {
     @Test func `a value is seen and changed by other processes`() throws {
         let value = try SharedValue(Point())

@@ -27,7 +27,7 @@ func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) thr
 ///
 /// Tests run side by side in one process; what they leave can be told only where nobody else is. `body` sees a program that has not started any process yet.
 func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
-    try await ChildProcess.run(timeout: .seconds(100)) {
+    try await apart(timeout: .seconds(100)) {
         // A test run in the background of a script has these ignored, and would pass that on.
         for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
         try ForkServer.setSpares(0)
@@ -42,6 +42,56 @@ func isolated(_ body: @escaping @Sendable () throws -> Void) async throws {
         try body()
         try ForkServer.setSpares(0)
         try Belongings.waitUntil(notMoreThan: before)
+    }
+}
+
+/// Runs `body` in a process of its own, which has so much time once it is its turn.
+func apart(timeout: Duration, _ body: @escaping @Sendable () throws -> Void) async throws {
+    await Turns.shared.take()
+    do {
+        try await ChildProcess.run(timeout: timeout, body)
+        await Turns.shared.give()
+    } catch {
+        await Turns.shared.give()
+        throw error
+    }
+}
+
+/// Runs the asynchronous `body` in a process of its own, which has so much time once it is its turn.
+func apart(timeout: Duration, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    await Turns.shared.take()
+    do {
+        try await ChildProcess.run(timeout: timeout, body)
+        await Turns.shared.give()
+    } catch {
+        await Turns.shared.give()
+        throw error
+    }
+}
+
+/// Lets a few tests at a time have processes. All tests begin at once; if they all went on at once, each would take as long as all of them together, and none would be done in time.
+private actor Turns {
+    static let shared = Turns()
+
+    private var free = max(4, 2 * availableCPUCount)
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    /// Waits for a turn.
+    func take() async {
+        if free > 0 {
+            free -= 1
+            return
+        }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    /// Gives a turn back, to the one who waits longest.
+    func give() {
+        if waiting.isEmpty {
+            free += 1
+        } else {
+            waiting.removeFirst().resume()
+        }
     }
 }
 

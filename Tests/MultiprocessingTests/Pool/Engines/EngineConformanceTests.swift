@@ -24,7 +24,7 @@ private struct Secret: Error {}
 private let isInitialized = Atomic<Bool>(false)
 
 /// What a pool promises, wherever its tasks run.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct EngineConformanceTests {
     @Test(arguments: PoolSubject.all) func `map returns results in the order of the items`(
         subject: PoolSubject
@@ -72,7 +72,7 @@ struct EngineConformanceTests {
 
     @Test(arguments: PoolSubject.all) func `asynchronous functions are awaited`(subject: PoolSubject) async throws {
         // Not `isolated`: where they run in this process, Swift's own threads stay.
-        try await ChildProcess.run(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(100)) {
             try subject.withPool { pool in
                 let options = subject.options
                 try checkEqual(try pool.applyAsync(options: options, slowly, 4).get(), 5)
