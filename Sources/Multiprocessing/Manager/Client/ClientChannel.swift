@@ -149,9 +149,10 @@ final class ClientChannel: Sendable {
         for value in values { release(value) }
     }
 
-    /// Ends the channel; the manager forgets this process.
+    /// Ends the channel; the manager forgets this process. Who still waits is told: a call under way holds the channel, and the channel the call.
     func close() {
         link.close()
+        for waiter in calls.withLock({ $0.end() }) { Self.answer(waiter, .lost) }
     }
 
     // MARK: - Parts of a call
