@@ -8,7 +8,7 @@ public struct Sampling: Sendable {
     /// Fewer samples than this are no measurement, however long they take.
     private static let minimumCount = 5
     /// More samples than this tell nothing new.
-    private static let maximumCount = 5_000
+    private static let maximumCount = 50_000
     /// How many operations are done before the first that counts.
     private static let warmUpCount = 3
 

@@ -11,9 +11,8 @@ internal import MultiprocessingPrimitives
 internal import Synchronization
 
 extension Ring {
-    /// The most pauses before the first look, and between looks, and how many looks come one after another before that.
+    /// The most pauses before the first look, and how many looks come one after another before pauses grow.
     private static var longestPace: UInt32 { 16 }
-    private static var longestPause: UInt32 { 8 }
     private static var quickLooks: UInt32 { 32 }
 
     /// Sleeps on `word` until `isOver`, the deadline or the cancellation; with the lock of the own side, so that nobody else sleeps there.
@@ -44,19 +43,19 @@ extension Ring {
         }
         pace.store(before / 2, ordering: .relaxed)
         // In all as many pauses as if every look had the longest.
-        var left = looks * Self.longestPause
+        var left = looks * Spinning.longestPause
         var pauses: UInt32 = 1
         var quick = Self.quickLooks
         while left > 0 {
             for _ in 0..<pauses { mp_pause() }
             if isOver() {
-                Spinning.learn(success: true)
+                Spinning.learn(looks, success: true)
                 return true
             }
             left -= min(left, pauses)
-            if quick > 0 { quick -= 1 } else if pauses < Self.longestPause { pauses += 1 }
+            if quick > 0 { quick -= 1 } else if pauses < Spinning.longestPause { pauses += 1 }
         }
-        Spinning.learn(success: false)
+        Spinning.learn(looks, success: false)
         return false
     }
 
