@@ -14,12 +14,13 @@ internal import Synchronization
 /// than the slowest wake-up (a probe): it meets the answer, the next question meets the other one watching, and so on. Probes that find nothing become rarer, down to one wait in 64, which costs each
 /// wait a microsecond or two.
 package enum Spinning {
-    /// The most and the fewest looks that are learnt, and those of a probe: 25, 1 and 120 microseconds.
-    private static var longest: UInt32 { 25 * looksPerMicrosecond }
+    /// The most and the fewest looks that are learnt, and those of a probe: 50, 1 and 120 microseconds.
+    private static var longest: UInt32 { 50 * looksPerMicrosecond }
     private static var shortest: UInt32 { looksPerMicrosecond }
     private static var probe: UInt32 { 120 * looksPerMicrosecond }
 
     /// The most pauses between two looks.
+    @inline(__always)
     package static var longestPause: UInt32 { 8 }
 
     /// How many looks with the longest pause make a microsecond, at least one: a pause takes 40 to 140 cycles, whichever processor it is.
@@ -85,7 +86,7 @@ package enum Spinning {
         }
         waits.store(sinceProbe, ordering: .relaxed)
         let learnt = looks.load(ordering: .relaxed)
-        return learnt > 0 ? learnt : longest / 3
+        return learnt > 0 ? learnt : longest / 6
     }
 
     /// Moves the number of looks a quarter of the way up or down.
@@ -99,6 +100,7 @@ package enum Spinning {
             probeInterval.store(min(2 * probeInterval.load(ordering: .relaxed), 64), ordering: .relaxed)
         }
         let seen = max(looks.load(ordering: .relaxed), shortest)
-        looks.store(success ? seen + (max(longest, seen) - seen + 3) / 4 : max(shortest, seen - seen / 4), ordering: .relaxed)
+        let next = success ? seen + (max(longest, seen) - seen + 3) / 4 : max(shortest, seen - seen / 4)
+        looks.store(next, ordering: .relaxed)
     }
 }
