@@ -24,46 +24,71 @@ struct FunctionShape: OptionSet {
 }
 
 /// A list of types, as a type.
-struct TypeList<each Element: Portable> {}
+struct TypeList<each Element: Portable>: TypeSequence {
+    static var types: [any Any.Type] {
+        var types: [any Any.Type] = []
+        repeat types.append((each Element).self)
+        return types
+    }
+}
+
+/// The list without a type, which cannot be written as such without a space between its brackets.
+enum NoTypes: TypeSequence {
+    static var types: [any Any.Type] { [] }
+}
+
+/// A list of types whose types are not known to the compiler.
+protocol TypeSequence {
+    /// The types.
+    static var types: [any Any.Type] { get }
+}
+
+/// What stores a function and nothing else, at the function's natural type.
+protocol FunctionHolder {}
+
+extension FunctionHolder {
+    /// The words of the function.
+    var words: FunctionWords { FunctionWords(of: self) }
+}
 
 // A holder for each shape whose stored function has exactly the type that callers pass: any other would make the compiler wrap the function in a conversion.
 
 /// A synchronous function with arguments and a result.
-struct SyncFunction<each Argument, Result> {
+struct SyncFunction<each Argument, Result>: FunctionHolder {
     var body: @Sendable (repeat each Argument) throws -> Result
 }
 
 /// An asynchronous function with arguments and a result.
-struct AsyncFunction<each Argument, Result> {
+struct AsyncFunction<each Argument, Result>: FunctionHolder {
     var body: @Sendable @concurrent (repeat each Argument) async throws -> Result
 }
 
 /// A synchronous function with arguments and no result.
-struct SyncProcedure<each Argument> {
+struct SyncProcedure<each Argument>: FunctionHolder {
     var body: @Sendable (repeat each Argument) throws -> Void
 }
 
 /// An asynchronous function with arguments and no result.
-struct AsyncProcedure<each Argument> {
+struct AsyncProcedure<each Argument>: FunctionHolder {
     var body: @Sendable @concurrent (repeat each Argument) async throws -> Void
 }
 
 /// A synchronous function without arguments that returns a result.
-struct SyncClosure<Result> {
+struct SyncClosure<Result>: FunctionHolder {
     var body: @Sendable () throws -> Result
 }
 
 /// An asynchronous function without arguments that returns a result.
-struct AsyncClosure<Result> {
+struct AsyncClosure<Result>: FunctionHolder {
     var body: @Sendable () async throws -> Result
 }
 
 /// A synchronous function without arguments or result.
-struct SyncAction {
+struct SyncAction: FunctionHolder {
     var body: @Sendable () throws -> Void
 }
 
 /// An asynchronous function without arguments or result.
-struct AsyncAction {
+struct AsyncAction: FunctionHolder {
     var body: @Sendable () async throws -> Void
 }

@@ -17,7 +17,7 @@ package enum BoundCall {
 package struct ReceivedFunction {
     /// Whether it has to be awaited.
     package let isAsync: Bool
-    private let bindArguments: (inout WireReader, [CodingUserInfoKey: Any]) throws -> BoundCall
+    private let made: Made
 
     /// Reads a function that `PortableFunction` wrote.
     ///
@@ -27,19 +27,41 @@ package struct ReceivedFunction {
         isAsync = parts.shape.contains(.isAsync)
         // Without the space the brackets are an operator, and the formatter takes the space away.
         // swift-format-ignore
-        bindArguments = Self.build(TypeList< >(), parts.arguments[...], parts.result, parts.shape, parts.words)
+        made = Self.build(TypeList< >(), parts.arguments[...], parts.result, parts.shape, parts.words)
     }
 
     /// Decodes the arguments of one call.
     ///
     /// - Throws: what decoding throws.
     package func bind(argumentsFrom reader: inout WireReader, userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
-        try bindArguments(&reader, userInfo)
+        try made.bind(&reader, userInfo)
+    }
+
+    /// Decodes the arguments of one call, makes it on the current thread, and writes the result, if there is one; without anything in between that would have to be allocated.
+    ///
+    /// - Precondition: The function is synchronous.
+    /// - Throws: what the function throws, and what decoding and encoding throw.
+    package func call(
+        argumentsFrom reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any],
+        resultTo writer: inout WireWriter,
+        _ resultInfo: [CodingUserInfoKey: Any]
+    ) throws {
+        guard let call = made.call else { preconditionFailure("an asynchronous function was called without waiting") }
+        try call(&reader, userInfo, &writer, resultInfo)
     }
 
     // MARK: - From types as values to types
 
-    private typealias Bind = (inout WireReader, [CodingUserInfoKey: Any]) throws -> BoundCall
+    private typealias UserInfo = [CodingUserInfoKey: Any]
+
+    /// A function whose types are known.
+    private struct Made {
+        /// Decodes the arguments.
+        let bind: (inout WireReader, UserInfo) throws -> BoundCall
+        /// Does everything; nil for asynchronous functions.
+        var call: ((inout WireReader, UserInfo, inout WireWriter, UserInfo) throws -> Void)?
+    }
 
     /// Moves the types in `rest` one by one into the list of types known to the compiler, then makes the function with them.
     private static func build<each K: Portable>(
@@ -48,12 +70,12 @@ package struct ReceivedFunction {
         _ result: (any Portable.Type)?,
         _ shape: FunctionShape,
         _ words: FunctionWords
-    ) -> Bind {
-        func append<N: Portable>(_: N.Type) -> Bind {
+    ) -> Made {
+        func append<N: Portable>(_: N.Type) -> Made {
             build(TypeList<repeat each K, N>(), rest.dropFirst(), result, shape, words)
         }
         if let next = rest.first { return append(next) }
-        func finish<R: Portable>(_: R.Type) -> Bind { makeFunction(known, R.self, shape, words) }
+        func finish<R: Portable>(_: R.Type) -> Made { makeFunction(known, R.self, shape, words) }
         if let result { return finish(result) }
         return makeProcedure(known, shape, words)
     }
@@ -63,29 +85,36 @@ package struct ReceivedFunction {
         _: R.Type,
         _ shape: FunctionShape,
         _ words: FunctionWords
-    ) -> Bind {
+    ) -> Made {
         let encoder: @Sendable (R) -> ResultEncoder = { value in
             { writer, userInfo in try WireCoding.encode(value, into: &writer, userInfo: userInfo) }
         }
         if shape.contains(.isClosure) {
             if shape.contains(.isAsync) {
                 let body = words.intoHolder(AsyncClosure<R>.self).body
-                return { _, _ in .async { encoder(try await body()) } }
+                return Made { _, _ in .async { encoder(try await body()) } }
             }
             let body = words.intoHolder(SyncClosure<R>.self).body
-            return { _, _ in .sync { encoder(try body()) } }
+            return Made { _, _ in
+                .sync { encoder(try body()) }
+            } call: { _, _, writer, resultInfo in
+                try WireCoding.encode(try body(), into: &writer, userInfo: resultInfo)
+            }
         }
         if shape.contains(.isAsync) {
             let body = words.intoHolder(AsyncFunction<repeat each A, R>.self).body
-            return { reader, userInfo in
+            return Made { reader, userInfo in
                 let arguments = (repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
                 return .async { encoder(try await body(repeat each arguments)) }
             }
         }
         let body = words.intoHolder(SyncFunction<repeat each A, R>.self).body
-        return { reader, userInfo in
+        return Made { reader, userInfo in
             let arguments = (repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
             return .sync { encoder(try body(repeat each arguments)) }
+        } call: { reader, userInfo, writer, resultInfo in
+            let result = try body(repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
+            try WireCoding.encode(result, into: &writer, userInfo: resultInfo)
         }
     }
 
@@ -93,11 +122,11 @@ package struct ReceivedFunction {
         _: TypeList<repeat each A>,
         _ shape: FunctionShape,
         _ words: FunctionWords
-    ) -> Bind {
+    ) -> Made {
         if shape.contains(.isClosure) {
             if shape.contains(.isAsync) {
                 let body = words.intoHolder(AsyncAction.self).body
-                return { _, _ in
+                return Made { _, _ in
                     .async {
                         try await body()
                         return nil
@@ -105,16 +134,18 @@ package struct ReceivedFunction {
                 }
             }
             let body = words.intoHolder(SyncAction.self).body
-            return { _, _ in
+            return Made { _, _ in
                 .sync {
                     try body()
                     return nil
                 }
+            } call: { _, _, _, _ in
+                try body()
             }
         }
         if shape.contains(.isAsync) {
             let body = words.intoHolder(AsyncProcedure<repeat each A>.self).body
-            return { reader, userInfo in
+            return Made { reader, userInfo in
                 let arguments = (repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
                 return .async {
                     try await body(repeat each arguments)
@@ -123,12 +154,14 @@ package struct ReceivedFunction {
             }
         }
         let body = words.intoHolder(SyncProcedure<repeat each A>.self).body
-        return { reader, userInfo in
+        return Made { reader, userInfo in
             let arguments = (repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
             return .sync {
                 try body(repeat each arguments)
                 return nil
             }
+        } call: { reader, userInfo, _, _ in
+            try body(repeat try WireCoding.decode((each A).self, from: &reader, userInfo: userInfo))
         }
     }
 }

@@ -82,7 +82,9 @@ package struct ReceivedMapping {
     }
 
     private static func sync<T: Portable, R: Portable>(_ body: @escaping @Sendable (T) throws -> R) -> Body {
-        .sync { reader, userInfo, writer, resultInfo, progress in
+        let few = FewElements<T, R>()
+        return .sync { reader, userInfo, writer, resultInfo, progress in
+            if let few, try few.map(&reader, &writer, progress, body) { return }
             let elements = try WireCoding.decode([T].self, from: &reader, userInfo: userInfo)
             // Straight into the array's memory: an append that does not know its type costs more than many a function.
             let results = try [R](unsafeUninitializedCapacity: elements.count) { memory, count in

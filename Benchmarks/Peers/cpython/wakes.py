@@ -93,4 +93,3 @@ METRICS = {
     "wake.condition": ("ns", condition),
     "wake.barrier": ("ns", barrier),
 }
-METRICS |= {name + ".pinned": metric for name, metric in METRICS.items()}

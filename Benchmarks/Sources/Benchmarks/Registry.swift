@@ -12,8 +12,5 @@ enum Registry {
         + ChannelMetrics.all
         + ArrayMetrics.all
         + PoolMetrics.all
-        + ParentMetrics.all
-        + ScalingMetrics.all
-        + ThreadMetrics.all
         + MemoryMetrics.all
 }

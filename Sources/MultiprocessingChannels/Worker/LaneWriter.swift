@@ -82,6 +82,12 @@ package struct LaneWriter {
     /// How many bytes the reader has given back so far; changes with every record it is done with.
     package var released: UInt64 { lane.head.pointee.load(ordering: .relaxed) }
 
+    /// Whether the reader sleeps, or is about to.
+    package var readerIsAsleep: Bool {
+        // Relaxed: a guess, for choosing among readers.
+        lane.readerSleeps.load(.relaxed) != 0
+    }
+
     /// The place behind the record that was reserved last.
     package var position: UInt64 { tail }
 

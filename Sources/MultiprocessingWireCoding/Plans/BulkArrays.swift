@@ -25,6 +25,18 @@ package struct BulkArrays: Sendable {
         writer.writePacked(kind, bytes, elementSize: stride)
     }
 
+    /// Reads one array and returns its elements where they lie, which may be at any alignment; nil, with the reader where it was, when something else comes.
+    package func read(from reader: inout WireReader) -> UnsafeRawBufferPointer? {
+        var attempt = reader
+        guard let tag = try? attempt.peekTag(), tag == WireTag.packed, let head = try? attempt.readPacked(),
+            head.kind == kind, head.elementSize == stride,
+            // Any byte but 0 and 1 is undefined behaviour as a Boolean.
+            kind != .bool || Bool.areValid(head.bytes)
+        else { return nil }
+        reader = attempt
+        return head.bytes
+    }
+
     /// Reads the arrays that `message` consists of into `target`, one behind the other, and returns how many bytes they have; nil when something else is in it, or more than `room` bytes.
     package func readAll(
         _ message: UnsafeRawBufferPointer,

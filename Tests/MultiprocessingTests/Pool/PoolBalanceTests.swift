@@ -45,8 +45,49 @@ private struct Book: Codable, Sendable {
     }
 }
 
+private struct Refusal: Error, Codable { let number: Int }
+private func identity(_ n: Int) -> Int { n }
+
 /// How work and what it needs get to the workers.
 @Suite struct PoolBalanceTests {
+    @Test(.timeLimit(.minutes(10)))
+    func `short calls behind one that takes unexpectedly long are done by others`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            // So that the pool takes all calls for short, and thinks it not worth while to wake a second worker for them.
+            for n in 0..<500 { try checkEqual(try pool.apply(identity, n), n) }
+            let gate = try Event()
+            let long = try pool.applyAsync { try gate.wait() }
+            let short = try (0..<10).map { try pool.applyAsync(identity, $0) }
+            for (n, result) in short.enumerated() { try checkEqual(try result.get(timeout: .seconds(60)), n) }
+            try check(!long.isReady)
+            try gate.set()
+            _ = try long.get()
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `vectors are mapped one at a time, at their alignment, and an error leaves the others right`() async throws {
+        try await isolated {
+            try withPool(processes: 2) { pool in
+                let vectors = (0..<100).map { SIMD8<Double>(repeating: Double($0)) }
+                try checkEqual(try pool.map(vectors, chunkSize: 1) { $0 + 1 }, vectors.map { $0 + 1 })
+                let outcomes = try pool.mapResults(0..<10, chunkSize: 5) { (n: Int) throws -> Int in
+                    guard n != 3 else { throw Refusal(number: n) }
+                    return -n
+                }
+                for (n, outcome) in outcomes.enumerated() {
+                    switch outcome {
+                    case .success(let result): try checkEqual(result, -n)
+                    case .failure(let error): try checkEqual((error as? Refusal)?.number, 3)
+                    }
+                }
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(10)))
     func `long items at the end of a map are shared out`() async throws {
         try await isolated {

@@ -9,7 +9,22 @@ internal import MultiprocessingWireCoding
 public final class AsyncResult<R: Sendable>: Sendable {
     let core: PoolCore
     let job: PoolJob
-    private let decode: @Sendable (PoolJob) throws -> R
+    private let reading: Reading
+
+    /// How the result is made of what came back.
+    private enum Reading {
+        /// For a single call.
+        case call(@Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R)
+        /// For anything else.
+        case job(@Sendable (PoolJob) throws -> R)
+
+        func callAsFunction(_ job: PoolJob) throws -> R {
+            switch self {
+            case .call(let decode): try job.readCall(decode)
+            case .job(let decode): try decode(job)
+            }
+        }
+    }
 
     /// What must not end before this is dropped. A pool's last use may be the call whose result is waited for.
     private let owner: (any AnyObject & Sendable)?
@@ -23,7 +38,20 @@ public final class AsyncResult<R: Sendable>: Sendable {
         self.owner = owner
         self.core = core
         self.job = job
-        self.decode = decode
+        reading = .job(decode)
+    }
+
+    /// The result of a call that `decode` reads.
+    init(
+        _ core: PoolCore,
+        _ job: PoolJob,
+        keeping owner: any AnyObject & Sendable,
+        call decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) {
+        self.owner = owner
+        self.core = core
+        self.job = job
+        reading = .call(decode)
     }
 
     /// Blocks until the outcome is there, and returns the result.
@@ -99,17 +127,17 @@ public final class AsyncResult<R: Sendable>: Sendable {
     private func outcome() throws -> R {
         job.meter?.finish()
         try job.check()
-        return try decode(job)
+        return try reading(job)
     }
 
     /// Has the pool's thread call one of these when the outcome is there. Before the job is submitted.
     func call(_ callbacks: Callbacks<R>) {
         guard callbacks.onSuccess != nil || callbacks.onFailure != nil else { return }
-        let (job, decode) = (job, decode)
+        let (job, reading) = (job, reading)
         job.onEnd = {
             do {
                 try job.check()
-                let result = try decode(job)
+                let result = try reading(job)
                 callbacks.onSuccess?(result)
             } catch {
                 callbacks.onFailure?(error)

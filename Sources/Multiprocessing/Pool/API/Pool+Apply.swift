@@ -161,7 +161,7 @@ extension Pool {
         _ callbacks: Callbacks<R>,
         arguments: repeat each A
     ) throws -> AsyncResult<R> {
-        try submit(function, options, callbacks, Self.block(repeat each arguments)) { reader, userInfo in
+        try submit(function, options, callbacks, Self.input(repeat each arguments)) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
     }
@@ -172,7 +172,7 @@ extension Pool {
         _ callbacks: Callbacks<Void>,
         arguments: repeat each A
     ) throws -> AsyncResult<Void> {
-        try submit(function, options, callbacks, Self.block(repeat each arguments)) { _, _ in }
+        try submit(function, options, callbacks, Self.input(repeat each arguments)) { _, _ in }
     }
 
     private func result<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -184,7 +184,7 @@ extension Pool {
             function,
             options,
             Callbacks(),
-            Self.block(repeat each arguments)
+            Self.input(repeat each arguments)
         ) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
@@ -197,29 +197,27 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) async throws -> AsyncResult<Void> {
-        let block = try Self.block(repeat each arguments)
-        let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), block) { _, _ in }
+        let input = try Self.input(repeat each arguments)
+        let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), input) { _, _ in }
         try await core.submit(result.job, isComplete: true)
         return result
     }
 
     /// Encodes the arguments of one call.
-    static func block<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> TaskInput.Block {
-        let block = TaskInput.Block()
-        try block.append(isPrefixed: false) { writer, userInfo in
+    static func input<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> CallInput {
+        try CallInput { writer, userInfo in
             repeat try WireCoding.encode(each arguments, into: &writer, userInfo: userInfo)
         }
-        return block
     }
 
     private func submit<R: Sendable>(
         _ function: PortableFunction,
         _ options: TaskOptions,
         _ callbacks: Callbacks<R>,
-        _ block: TaskInput.Block,
+        _ input: CallInput,
         decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> AsyncResult<R> {
-        let result = try prepare(function, options, callbacks, block, decode: decode)
+        let result = try prepare(function, options, callbacks, input, decode: decode)
         try core.submit(result.job, isComplete: true)
         return result
     }
@@ -229,7 +227,7 @@ extension Pool {
         _ function: PortableFunction,
         _ options: TaskOptions,
         _ callbacks: Callbacks<R>,
-        _ block: TaskInput.Block,
+        _ input: CallInput,
         decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> AsyncResult<R> {
         try options.check()
@@ -238,13 +236,11 @@ extension Pool {
             try core.functions.function(function, isMapping: false),
             options,
             failsFast: true,
-            isElementwise: false
+            isElementwise: false,
+            isCall: true
         )
-        job.take(block)
-        let result = AsyncResult(core, job, keeping: self) { job in
-            guard !job.answers.isEmpty else { throw PoolError(.engine, "a call has ended without an answer") }
-            return try job.answers.read(0, decode)
-        }
+        job.take(input)
+        let result = AsyncResult(core, job, keeping: self, call: decode)
         result.call(callbacks)
         return result
     }

@@ -36,7 +36,7 @@ extension Pool {
             function,
             options,
             Callbacks(),
-            Self.block(repeat each arguments)
+            Self.input(repeat each arguments)
         ) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }

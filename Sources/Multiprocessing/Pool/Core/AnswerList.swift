@@ -66,7 +66,7 @@ struct AnswerList: ~Copyable {
     /// Keeps what came back.
     mutating func store(_ pieces: Range<Int>, _ result: ResultEnvelope) {
         let start = bytes.count
-        if !result.threw, result.lease == nil, result.outcome == nil, result.descriptors.isEmpty {
+        if result.isPlain {
             bytes.writeBytes(result.bytes)
             return answers.append(Answer(pieces, start: start, size: result.bytes.count, extra: -1))
         }
@@ -137,7 +137,7 @@ struct AnswerList: ~Copyable {
     }
 
     /// What answers without descriptors are decoded with, on any thread: nothing in it changes, since there is nothing to be taken out of it.
-    private static let withoutDescriptors = SendableBox<[CodingUserInfoKey: Any]>(
+    static let withoutDescriptors = SendableBox<[CodingUserInfoKey: Any]>(
         [CarriedDescriptors.userInfoKey: CarriedDescriptors(received: [])]
     )
 

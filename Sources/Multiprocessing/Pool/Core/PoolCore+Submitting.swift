@@ -29,7 +29,7 @@ extension PoolCore {
             // After the news, which may be that there will be no workers any more.
             try checkRunning()
             guard hasRoom else { return false }
-            submissions &+= 1
+            noteSubmission()
             add(job)
             waitingBytes += job.waitingBytes
             addPieces(of: job, job.input.count, isLast: isComplete)

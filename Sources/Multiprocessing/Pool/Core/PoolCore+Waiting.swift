@@ -15,7 +15,7 @@ extension PoolCore {
                 guard needsSuccessor else { return isReady }
                 if comesBack {
                     // Something new, as the thread sees it: it watches a while.
-                    withLock { submissions &+= 1 }
+                    withLock { noteSubmission() }
                     thread.wakeSoon()
                 } else {
                     thread.wake()

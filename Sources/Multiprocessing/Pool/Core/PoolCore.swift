@@ -24,24 +24,30 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     private let lock = Mutex<Void>(())
     private let madeIn = mp_fork_generation()
-    // Unchecked is safe here: the machine calls nothing outside itself, so that no access to it can begin during another.
+    // Unchecked is safe, here and below: what is used under the lock calls nothing outside itself, so that no access to it can begin during another.
     @exclusivity(unchecked) var machine = PoolStateMachine()
     /// The jobs, at the place that the machine's number for each names.
     @exclusivity(unchecked) private var jobs: [PoolJob?] = []
     private var openedSession: (any EngineSession)?
-    var phase = Phase.running
+    @exclusivity(unchecked) var phase = Phase.running
     /// Why there are no workers any more.
     var breakdown: (any Error)?
     /// Bytes of arguments that wait to be handed out.
-    var waitingBytes = 0
+    @exclusivity(unchecked) var waitingBytes = 0
     /// Threads and tasks that wait for room in the queue.
-    var roomWaiters: [Notice] = []
-    /// Whether a thread waits for results.
-    var isLed = false
+    @exclusivity(unchecked) var roomWaiters: [Notice] = []
+    /// Whether a thread waits for results. Changed under the lock.
+    var isLed: Bool {
+        // Relaxed: the lock orders it. Without the lock it is as new as the reader's last turn with it.
+        get { led.load(ordering: .relaxed) }
+        set { led.store(newValue, ordering: .relaxed) }
+    }
+
+    private let led = Atomic<Bool>(false)
     /// Threads that wait for their own result while another leads.
-    var followers: [Notice] = []
+    @exclusivity(unchecked) var followers: [Notice] = []
     /// To be posted once the lock is released.
-    var notices: [Notice] = []
+    @exclusivity(unchecked) var notices: [Notice] = []
     /// To be called by the pool's thread.
     var callbacks: [@Sendable () -> Void] = []
     let thread = PoolThread()
@@ -154,10 +160,17 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         dispatch()
     }
 
-    /// How many jobs were submitted.
-    var submissions: UInt64 = 0
+    /// How many jobs were submitted. Changed under the lock.
+    let submissions = Atomic<UInt64>(0)
+
+    /// Notes that somebody was here and will probably be again soon; under the lock.
+    func noteSubmission() {
+        // Relaxed, here and where it is looked at: only that it changes counts.
+        submissions.add(1, ordering: .relaxed)
+    }
+
     /// Whether somebody waits who cannot lead.
-    var needsLeader = false
+    @exclusivity(unchecked) var needsLeader = false
 
     /// Lets the pool's thread lead, for a caller that waits without a thread.
     func leaveToThread() {
@@ -173,7 +186,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Sees to it that the pool's thread looks soon, for a caller that does not wait.
     func leaveToThreadSoon() {
         if capabilities.runsOnCallers { return runTasks(for: .passing) }
-        if withLock({ !isLed }) { thread.wakeSoon() }
+        // Without the lock: who leads steps down under it, and sees then what was submitted before this look.
+        if !isLed { thread.wakeSoon() }
     }
 
     /// Carries out tasks on the thread of the caller, where they run there.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 internal import Synchronization
 
 /// One call of a pool's user: what was submitted, what has come back, and who waits.
@@ -11,23 +12,28 @@ final class PoolJob: @unchecked Sendable {
     let options: TaskOptions
     let rules: PoolStateMachine.Rules
     let input = TaskInput()
+    /// Whether it is a single call.
+    private let isCall: Bool
+    /// The result of a call, if it is short and without handles.
+    @exclusivity(unchecked) private var shortResult: ShortBytes?
+    // Unchecked is safe for what is used under the pool's lock only: no access calls anything outside.
     /// Set once, when the job is added.
-    var id = PoolStateMachine.JobID(number: 0)
+    @exclusivity(unchecked) var id = PoolStateMachine.JobID(number: 0)
     /// What came back, in the order it came.
-    private(set) var answers = AnswerList()
+    @exclusivity(unchecked) private(set) var answers = AnswerList()
     /// The answer that failed the whole job, or why it was given up.
-    private(set) var failedAnswer: Int?
-    private(set) var failure: (any Error)?
+    @exclusivity(unchecked) private(set) var failedAnswer: Int?
+    @exclusivity(unchecked) private(set) var failure: (any Error)?
     /// The bytes of its pieces that were not handed out.
-    var waitingBytes = 0
+    @exclusivity(unchecked) var waitingBytes = 0
     /// Who is to be told of each answer, or of the end.
-    var waiters: [Notice] = []
+    @exclusivity(unchecked) var waiters: [Notice] = []
     /// Whether answers are read before the end, as they come.
-    var isReadAsItGoes = false
+    @exclusivity(unchecked) var isReadAsItGoes = false
     /// Who is told how far it has come.
-    var meter: ProgressMeter?
+    @exclusivity(unchecked) var meter: ProgressMeter?
     /// Called once, by the pool's thread, when it has ended.
-    var onEnd: (@Sendable () -> Void)?
+    @exclusivity(unchecked) var onEnd: (@Sendable () -> Void)?
     private let ended = Atomic<Bool>(false)
 
     init(
@@ -35,11 +41,13 @@ final class PoolJob: @unchecked Sendable {
         _ options: TaskOptions,
         failsFast: Bool,
         isElementwise: Bool,
+        isCall: Bool = false,
         mostPieces: Int = .max,
         isExact: Bool = false
     ) {
         self.function = function
         self.options = options
+        self.isCall = isCall
         rules = PoolStateMachine.Rules(
             priority: options.priority,
             retries: options.retries,
@@ -60,10 +68,20 @@ final class PoolJob: @unchecked Sendable {
         input.append(block)
     }
 
+    /// Adds the arguments of a call.
+    func take(_ call: CallInput) {
+        waitingBytes += call.size
+        switch call {
+        case .short(let bytes): input.append(bytes)
+        case .block(let block): input.append(block)
+        }
+    }
+
     // MARK: - Under the pool's lock
 
     /// Keeps what came back.
     func store(_ pieces: Range<Int>, _ result: ResultEnvelope) {
+        if isCall, result.isPlain, let short = ShortBytes(result.bytes) { return shortResult = short }
         if result.threw, rules.failsFast, failedAnswer == nil { failedAnswer = answers.count }
         answers.store(pieces, result)
     }
@@ -98,6 +116,18 @@ final class PoolJob: @unchecked Sendable {
     }
 
     // MARK: - Once it has ended
+
+    /// Calls `decode` with a reader of a call's result; throws the error that it is.
+    func readCall<R>(_ decode: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
+        if let shortResult {
+            return try shortResult.withBytes { bytes in
+                var reader = WireReader(bytes)
+                return try decode(&reader, AnswerList.withoutDescriptors.value)
+            }
+        }
+        guard !answers.isEmpty else { throw PoolError(.engine, "a call has ended without an answer") }
+        return try answers.read(0, decode)
+    }
 
     /// Throws if the job failed as a whole.
     func check() throws {

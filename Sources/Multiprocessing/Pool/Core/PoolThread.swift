@@ -51,9 +51,9 @@ final class PoolThread: @unchecked Sendable {
     }
 
     /// Sleeps for a moment, while others are busy submitting.
-    func watch(_ ticket: UInt32) {
+    func watch(_ ticket: UInt32, microseconds: Int64) {
         isWatching.store(true, ordering: .sequentiallyConsistent)
-        sleep(ticket, until: Deadline(timeout: .microseconds(100)))
+        sleep(ticket, until: Deadline(timeout: .microseconds(microseconds)))
         isWatching.store(false, ordering: .sequentiallyConsistent)
     }
 
@@ -88,7 +88,7 @@ extension PoolCore {
     /// Replaces workers, calls callbacks, and leads where nobody else does, until nothing is left of the pool.
     private func runThread() {
         thread.becomeCurrent()
-        var seen = withLock { submissions }
+        var seen = submissions.load(ordering: .relaxed)
         while true {
             let ticket = thread.ticket
             let (isOver, called) = withLock {
@@ -111,11 +111,24 @@ extension PoolCore {
                     isLed = false
                     advance()
                 }
-            case .watch: thread.watch(ticket)
+            case .watch: watch(ticket, &seen)
             case .sleep: thread.sleep(ticket, until: withLock { session.maintenanceDeadline })
             }
         }
         gone.post()
+    }
+
+    /// Sleeps as long as somebody submits one call after the other, and nobody wakes the thread.
+    private func watch(_ ticket: UInt32, _ seen: inout UInt64) {
+        var microseconds: Int64 = 100
+        while true {
+            thread.watch(ticket, microseconds: microseconds)
+            let now = submissions.load(ordering: .relaxed)
+            guard now != seen, thread.ticket == ticket else { return }
+            seen = now
+            // Each look takes a processor away from somebody; who has submitted for long will go on for a while.
+            microseconds = min(2 * microseconds, 1000)
+        }
     }
 
     private enum Role {
@@ -134,8 +147,9 @@ extension PoolCore {
             isLed = true
             return .lead
         }
-        if submissions != seen, !needsLeader {
-            seen = submissions
+        let now = submissions.load(ordering: .relaxed)
+        if now != seen, !needsLeader {
+            seen = now
             return .watch
         }
         needsLeader = false

@@ -208,6 +208,10 @@ struct ResultEnvelope {
     let worker: String
     /// What came back, where nothing is encoded.
     var outcome: DirectOutcome?
+
+    /// Whether it is a result, encoded, and there is nothing to it but its bytes, which have to be copied.
+    @inline(__always)
+    var isPlain: Bool { !threw && lease == nil && outcome == nil && descriptors.isEmpty }
 }
 
 /// How an attempt was lost.

@@ -23,6 +23,17 @@ final class TaskInput: @unchecked Sendable {
         /// What keeps the descriptors open.
         private var carried: CarriedDescriptors?
 
+        /// Creates a block without pieces.
+        init() {}
+
+        /// Creates a block of one piece, which is all that `writer` has, and takes its memory.
+        init(taking writer: inout WireWriter, _ carried: CarriedDescriptors?) {
+            swap(&self.writer, &writer)
+            count = 1
+            self.carried = carried
+            descriptors = carried?.numbers ?? []
+        }
+
         /// Whether there are handles in the pieces.
         var carriesDescriptors: Bool { !descriptors.isEmpty }
 
@@ -116,11 +127,21 @@ final class TaskInput: @unchecked Sendable {
     @exclusivity(unchecked) private var blocks: [(first: Int, block: Block)] = []
     /// The only block, while there is only one.
     @exclusivity(unchecked) private var only: Block?
+    /// The only piece there is and will be, if it is short.
+    @exclusivity(unchecked) private(set) var short: ShortBytes?
     /// How many pieces were added.
     @exclusivity(unchecked) private(set) var count = 0
 
+    /// Makes a short piece the only one.
+    func append(_ piece: ShortBytes) {
+        precondition(count == 0, "a short piece is the only one of its input")
+        short = piece
+        count = 1
+    }
+
     /// Adds the pieces of a block.
     func append(_ block: Block) {
+        precondition(short == nil, "a short piece is the only one of its input")
         if block.carriesDescriptors { carriesDescriptors = true }
         if count == 0 {
             only = block
@@ -177,6 +198,7 @@ final class TaskInput: @unchecked Sendable {
 
     /// The bytes of `pieces`.
     func size(of pieces: Range<Int>) -> Int {
+        if let short { return pieces.isEmpty ? 0 : short.count }
         if let only { return only.bytes(of: pieces).count }
         var sum = 0
         forEach(pieces) { block, range in sum += range.count }
@@ -206,6 +228,12 @@ final class TaskInput: @unchecked Sendable {
 
     /// Copies the bytes of `pieces` to `target`.
     func copy(_ pieces: Range<Int>, to target: UnsafeMutableRawPointer) {
+        if let short {
+            return short.withBytes { bytes in
+                guard !pieces.isEmpty, let base = bytes.baseAddress else { return }
+                target.copyMemory(from: base, byteCount: bytes.count)
+            }
+        }
         if let only { return Self.copy(only, only.bytes(of: pieces), to: target) }
         var target = target
         forEach(pieces) { block, range in
@@ -250,6 +278,8 @@ final class TaskInput: @unchecked Sendable {
 final class EncodingContext: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var carried = CarriedDescriptors()
     @exclusivity(unchecked) private(set) var userInfo: [CodingUserInfoKey: Any]
+    /// Memory to encode into.
+    @exclusivity(unchecked) var writer = WireWriter(capacity: 512)
 
     private init() {
         userInfo = [CarriedDescriptors.userInfoKey: carried]
@@ -264,6 +294,7 @@ final class EncodingContext: @unchecked Sendable {
         let context = spare.exchange(nil, ordering: .acquiringAndReleasing)?.takeRetainedValue() ?? EncodingContext()
         defer {
             _ = context.takeIfUsed()
+            context.writer.removeAll(keepingCapacity: context.writer.capacity <= 1 << 16)
             spare.exchange(.passRetained(context), ordering: .acquiringAndReleasing)?.release()
         }
         return try body(context)

@@ -23,6 +23,9 @@ final class Doorbell: Sendable {
 
     private var word: SharedWord { SharedWord(region.base, offset: 0) }
 
+    /// Whether somebody waits for a ring.
+    var isAsleep: Bool { word.load(.relaxed) != 0 }
+
     /// Blocks until somebody rings, `isOver` holds, or the deadline has come. One thread at a time.
     func wait(until deadline: Deadline, isOver: () -> Bool) {
         if Spinning.wait(until: isOver) { return }

@@ -192,6 +192,7 @@ extension LocalSession {
         worker.phase = .ended
         workers.removeAll { $0 === worker }
         idle.removeAll { $0 === worker }
+        if last === worker { last = nil }
         workersChanged()
         disarm(worker)
         let lost = lostError(worker)

@@ -18,20 +18,23 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     let specification: WorkerSpecification
     unowned let host: any EngineHost
     let doorbell: Doorbell
+    // Unchecked is safe for the plain values and lists below: they are changed under the pool's lock, by code that calls nothing back meanwhile.
     /// How many workers there are to be.
-    var target: Int
+    @exclusivity(unchecked) var target: Int
     /// All that have not ended, and those that have and were not dealt with.
-    var workers: [LocalWorker] = []
+    @exclusivity(unchecked) var workers: [LocalWorker] = []
     /// Workers without a task, the one that finished last at the end; its caches are warm.
-    var idle: [LocalWorker] = []
+    @exclusivity(unchecked) var idle: [LocalWorker] = []
     /// The worker that gets the next task.
-    private var candidate: LocalWorker?
+    @exclusivity(unchecked) private var candidate: LocalWorker?
+    /// The worker that got the last task.
+    @exclusivity(unchecked) var last: LocalWorker?
     /// Where in the list the search for one begins.
-    private var cursor = 0
+    @exclusivity(unchecked) private var cursor = 0
     /// Workers that may have to be woken for what they were given.
-    private var unwoken: [LocalWorker] = []
+    @exclusivity(unchecked) private var unwoken: [LocalWorker] = []
     /// Workers whose process has ended.
-    var ended: [LocalWorker] = []
+    @exclusivity(unchecked) var ended: [LocalWorker] = []
     /// The numbers of workers given out.
     var lastNumber = 0
     /// Starts in a row that failed, and why.
@@ -40,7 +43,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var nextStart = Deadline.passed
     var isClosing = false
     var isDraining = false
-    var isBroken = false
+    @exclusivity(unchecked) var isBroken = false
     var restarts = 0
     /// For each worker that goes and has no successor yet, how many were lost in its place.
     var vacancies: [Int] = []
@@ -48,7 +51,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var timers: Reactor.Token?
     var timerDeadline = Deadline.never
     /// Tasks that were not written, for want of memory or descriptors, or of room where there is no error; and those that were taken back.
-    var unwritten: [(ticket: UInt64, error: SystemError?)] = []
+    @exclusivity(unchecked) var unwritten: [(ticket: UInt64, error: SystemError?)] = []
 
     /// The workers whose lanes the one who waits looks at; replaced as a whole.
     private let watched = Mutex<[LocalWorker]>([])
@@ -109,12 +112,23 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
     }
 
+    /// Nanoseconds until a sleeper is awake: short tasks are done before that by a worker who is.
+    private static var wakeTime: Double { 20_000 }
+
     /// The worker for the next task: one that is idle, or else one of those that read ahead, each in its turn.
+    ///
+    /// As long as what the last one has is done sooner than a sleeper wakes, it gets the next one too. Should it turn out to take longer, `rebalance` gives it to others.
     private func choose() -> LocalWorker? {
         while let worker = idle.last, mayBegin {
-            if worker.canTakeFirst { return worker }
-            idle.removeLast()
-            worker.isListedIdle = false
+            guard worker.canTakeFirst else {
+                idle.removeLast()
+                worker.isListedIdle = false
+                continue
+            }
+            if worker.isAsleep, let last, canTakeMore(last), last.backlog < Self.wakeTime, !last.outstanding.isEmpty {
+                return last
+            }
+            return worker
         }
         for _ in workers.indices {
             cursor += 1
@@ -134,7 +148,9 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         if task.timeout != nil { flags.insert(.timed) }
         let last = UInt64(task.function.number) | UInt64(task.pieces.count) << 32
         guard let (record, segment) = try write(task, flags, last, to: worker) else { return false }
+        self.last = worker
         if worker.outstanding.isEmpty {
+            worker.noteBegin()
             worker.tasks.publishAndWake()
         } else {
             // It has been woken for another one, or is at it. Should it be asleep all the same, `flush` finds out.
@@ -166,6 +182,11 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         _ last: UInt64,
         to worker: LocalWorker
     ) throws(SystemError) -> (WorkerRecord, Int?)? {
+        if let short = task.input.short {
+            return short.withBytes { bytes in
+                worker.writeInline(WorkerRecordKind.task, flags, ticket: task.ticket, payload: bytes, last: last)
+            }.map { ($0, nil) }
+        }
         if let bytes = task.input.bytes(of: task.pieces), bytes.count <= WorkerRecord.largestInline,
             !task.input.carriesDescriptors
         {
@@ -221,6 +242,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         }
         guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
         else { return }
+        if free.isAsleep, isQuick(laden) { return lookSoon() }
         // The newer half of what waits there; what the worker takes meanwhile it keeps.
         var rest = laden.outstanding.count / 2
         for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
@@ -230,9 +252,29 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         }
     }
 
+    /// Whether a worker is likely to be done with what it has before another one is awake.
+    private func isQuick(_ worker: LocalWorker) -> Bool {
+        worker.backlog < 2 * Self.wakeTime && worker.stillness(at: mp_now()) < Self.longestStillness
+    }
+
+    /// Nanoseconds after which a worker that takes nothing is at a longer task than was to be expected.
+    private static var longestStillness: Int64 { 500_000 }
+
     // MARK: - Waiting
 
+    /// When to look again whether work has to be shared out anew, in nanoseconds; `.max`: no need to.
+    private let nextLook = Atomic<Int64>(.max)
+
+    /// Sees to it that somebody looks again soon, if the one who waits does not do so in any case.
+    private func lookSoon() {
+        // Relaxed: it is set under the pool's lock; the bell below orders it before the look of one who sleeps without.
+        guard nextLook.load(ordering: .relaxed) == .max else { return }
+        nextLook.store(mp_now() + 2 * Self.longestStillness, ordering: .relaxed)
+        if doorbell.isAsleep { wake() }
+    }
+
     func wait(until deadline: Deadline) {
+        let deadline = min(deadline, Deadline(nanoseconds: nextLook.exchange(.max, ordering: .relaxed)))
         let watched = watched.withLock { $0 }
         doorbell.wait(until: deadline) { watched.contains(where: \.hasResults) || changed.load(ordering: .acquiring) }
         changed.store(false, ordering: .releasing)

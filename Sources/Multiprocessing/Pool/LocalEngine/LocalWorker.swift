@@ -45,20 +45,21 @@ final class LocalWorker: @unchecked Sendable {
     @exclusivity(unchecked) var tasks: LaneWriter
     @exclusivity(unchecked) var results: LaneReader
     @exclusivity(unchecked) var outstanding = FIFO<Outstanding>()
+    // And for the plain values below, which are changed under the pool's lock.
     /// How the tasks are lost whose end somebody has asked for, by their tickets.
-    var losses: [UInt64: Loss] = [:]
+    @exclusivity(unchecked) var losses: [UInt64: Loss] = [:]
     /// Whether it may have to be woken for what was published in its lane.
-    var isWakeDue = false
+    @exclusivity(unchecked) var isWakeDue = false
     var segments = SegmentSender()
     var lentSegments: Set<Int> = []
     var resultSegments = SegmentReceiver()
-    private var known: Set<UInt32> = []
+    @exclusivity(unchecked) private var known: Set<UInt32> = []
     /// The function of the last task, which it knows; 0: none.
-    private var lastFunction: UInt32 = 0
-    private var order = FIFO<UInt32>()
+    @exclusivity(unchecked) private var lastFunction: UInt32 = 0
+    @exclusivity(unchecked) private var order = FIFO<UInt32>()
     /// Segments with functions, free once the worker has passed the place in its lane.
-    private var definitionSegments: [(segment: Int, end: UInt64)] = []
-    var phase = Phase.starting
+    @exclusivity(unchecked) private var definitionSegments: [(segment: Int, end: UInt64)] = []
+    @exclusivity(unchecked) var phase = Phase.starting
     /// The worker's end of the socket, until it has it.
     var theirSocket: SharedDescriptor?
     var process: LaunchedProcess?
@@ -66,16 +67,16 @@ final class LocalWorker: @unchecked Sendable {
     /// When it was started, in nanoseconds.
     var started: Int64?
     /// Attempts it was given.
-    var given = 0
+    @exclusivity(unchecked) var given = 0
     /// How many tasks it should have.
-    var readingAhead = ReadingAhead()
-    var stopIsPending = false
+    @exclusivity(unchecked) var readingAhead = ReadingAhead()
+    @exclusivity(unchecked) var stopIsPending = false
     /// Whether the last task did not fit into its lane; it has to take something first.
-    private(set) var isFull = false
+    @exclusivity(unchecked) private(set) var isFull = false
     /// What the worker had taken when the lane was full.
-    private var releasedWhenFull: UInt64 = 0
+    @exclusivity(unchecked) private var releasedWhenFull: UInt64 = 0
     /// Whether its task was asked to cancel itself, and nothing is begun behind it.
-    var isInterrupted = false
+    @exclusivity(unchecked) var isInterrupted = false
     /// How many workers were lost in its place before.
     var restarts = 0
     /// Whether anything has come from it: it was started in good order.
@@ -83,7 +84,7 @@ final class LocalWorker: @unchecked Sendable {
     /// Ends it if it does not end by itself.
     var insistence: Reactor.Token?
     /// Whether it may have been idle since the last task, for the list of those.
-    var isListedIdle = false
+    @exclusivity(unchecked) var isListedIdle = false
 
     init(number: Int, name: String, socket: consuming OwnedDescriptor) throws(SystemError) {
         self.number = number
@@ -105,6 +106,25 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Whether it can be given one more to read ahead.
     var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
+
+    /// Whether it has to be woken for a task.
+    var isAsleep: Bool { tasks.readerIsAsleep }
+
+    /// How many nanoseconds it is likely to need for what it has.
+    var backlog: Double { Double(outstanding.count) * (readingAhead.expected ?? .infinity) }
+
+    /// How much it had taken when that was looked at last, and since when it was so.
+    @exclusivity(unchecked) private var progress: (released: UInt64, since: Int64) = (.max, 0)
+
+    /// Begins to count anew how long it has taken nothing: it is given something to do.
+    func noteBegin() { progress.released = .max }
+
+    /// For how many nanoseconds it has taken nothing, as far as was looked.
+    func stillness(at now: Int64) -> Int64 {
+        let released = tasks.released
+        if released != progress.released { progress = (released, now) }
+        return now - progress.since
+    }
 
     /// Whether results are there.
     @inline(__always)

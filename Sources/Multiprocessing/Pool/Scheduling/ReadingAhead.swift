@@ -10,6 +10,9 @@ struct ReadingAhead {
     /// Nanoseconds a task takes, as far as is known.
     private var taskTime: Double?
 
+    /// How many nanoseconds a task is likely to take; nil while nothing is known.
+    var expected: Double? { taskTime }
+
     /// How many tasks to have, the one at work included: many short ones; a single long one, since others may be free sooner.
     private(set) var depth = 1
 

@@ -63,6 +63,7 @@ extension WorkerLoop {
     ///
     /// A result for which there is no memory or descriptor becomes an error that says so.
     func answer(_ kind: UInt8, ticket: UInt64, _ flags: WorkerRecordFlags, index: Int, last: UInt64) {
+        if sendPlain(kind, ticket, flags, index, last) { return }
         do {
             try send(kind, ticket: ticket, flags, index: index, last: last)
         } catch {
@@ -78,6 +79,26 @@ extension WorkerLoop {
             }
         }
         resultDescriptors.forgetAttached()
+    }
+
+    /// Sends what is in `writer` if it is short, without handles, and there is room in the lane; false otherwise.
+    @inline(__always)
+    private func sendPlain(
+        _ kind: UInt8,
+        _ ticket: UInt64,
+        _ flags: WorkerRecordFlags,
+        _ index: Int,
+        _ last: UInt64
+    ) -> Bool {
+        let length = writer.count
+        guard length <= WorkerRecord.largestInline, resultDescriptors.numbers.isEmpty, loan == nil,
+            let start = results.reserve(Lane.recordSize(WorkerRecord.headSize + length), kind: kind)
+        else { return false }
+        let head = WorkerRecord(start: start)
+        head.write(flags, descriptorCount: 0, ticket: ticket, length: length, index: index, last: last)
+        copyWritten(to: head.payload)
+        publish()
+        return true
     }
 
     /// Lends the writer a segment, so that a large result is not copied into one later; nil when there is no memory for that.

@@ -22,6 +22,24 @@ extension WorkerLoop {
         } catch {
             functions[number] = .failed(error)
         }
+        lastFunction = nil
+    }
+
+    /// Forgets a function.
+    func forget(_ head: WorkerRecord) {
+        functions[UInt32(truncatingIfNeeded: head.ticket)] = nil
+        lastFunction = nil
+    }
+
+    /// The function of a task. As a rule it is that of the last one, which is found without a look at the table.
+    @inline(__always)
+    private func function(_ number: UInt32) -> WorkerFunction {
+        if let lastFunction, lastNumber == number { return lastFunction }
+        guard let function = functions[number] else {
+            preconditionFailure("a pool sent this worker a task without its function")
+        }
+        (lastNumber, lastFunction) = (number, function)
+        return function
     }
 
     /// Calls the pool's initializer, and says how that went.
@@ -75,9 +93,8 @@ extension WorkerLoop {
         memory.setStatus(.since, UInt64(bitPattern: head.flags.contains(.timed) ? mp_now() : clock))
         memory.setStatus(.task, head.ticket)
         writer.removeAll(keepingCapacity: writer.capacity <= 1 << 20)
-        guard let function = functions[head.function] else {
-            preconditionFailure("a pool sent this worker a task without its function")
-        }
+        let function = function(head.function)
+        if head.isPlain, !function.isAsync { return performPlain(head, function) }
         let task: WorkerTask
         do {
             task = WorkerTask(head, function, try takePayload(head))
@@ -95,21 +112,44 @@ extension WorkerLoop {
         }
     }
 
+    /// Carries out a task whose pieces lie in the lane with nothing beside them and are answered together, by a synchronous function.
+    private func performPlain(_ head: WorkerRecord, _ function: WorkerFunction) {
+        var reader = WireReader(UnsafeRawBufferPointer(start: head.payload, count: head.length))
+        let pieces = head.pieces
+        var index = 0
+        do {
+            while index < pieces {
+                try call(function, &reader, withoutDescriptors)
+                index += 1
+            }
+            finish(head.ticket, index: index, nil)
+        } catch {
+            finish(head.ticket, index: index, error)
+        }
+    }
+
+    /// Calls a synchronous function for the piece that comes next.
+    @inline(__always)
+    private func call(
+        _ function: WorkerFunction,
+        _ reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any]
+    ) throws {
+        switch function {
+        case .call(let function):
+            try function.call(argumentsFrom: &reader, userInfo, resultTo: &writer, resultInfo)
+        case .mapping(let mapping):
+            if case .sync(let body) = mapping.body { try body(&reader, userInfo, &writer, resultInfo, nil) }
+        case .failed(let error): throw error
+        }
+    }
+
     /// Calls a synchronous function for each piece.
     private func run(_ task: WorkerTask) {
         while task.index < task.pieces {
             begin(task)
             do {
-                switch task.function {
-                case .call(let function):
-                    let call = try function.bind(argumentsFrom: &task.reader, userInfo: task.payload.userInfo)
-                    if case .sync(let body) = call { try body()?(&writer, resultInfo) }
-                case .mapping(let mapping):
-                    if case .sync(let body) = mapping.body {
-                        try body(&task.reader, task.payload.userInfo, &writer, resultInfo, nil)
-                    }
-                case .failed(let error): throw error
-                }
+                try call(task.function, &task.reader, task.payload.userInfo)
             } catch {
                 task.error = error
             }

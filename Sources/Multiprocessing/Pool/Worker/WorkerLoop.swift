@@ -20,17 +20,21 @@ final class WorkerLoop: @unchecked Sendable {
 
     let memory: WorkerMemory
     let socket: DescriptorSocket
-    var tasks: LaneReader
-    var results: LaneWriter
+    // Unchecked is safe, here and below: the loop's thread alone uses what is so marked, and what runs meanwhile (a user's function and coders) cannot reach the loop.
+    @exclusivity(unchecked) var tasks: LaneReader
+    @exclusivity(unchecked) var results: LaneWriter
     var functions: [UInt32: WorkerFunction] = [:]
-    var writer = WireWriter(capacity: 4096)
+    /// The function of the last task, and its number.
+    @exclusivity(unchecked) var lastFunction: WorkerFunction?
+    @exclusivity(unchecked) var lastNumber: UInt32 = 0
+    @exclusivity(unchecked) var writer = WireWriter(capacity: 4096)
     var segments = SegmentReceiver()
     var resultSegments = SegmentSender()
     /// The segment that the writer writes into, or has given up.
-    var loan: SegmentSender.Loan?
+    @exclusivity(unchecked) var loan: SegmentSender.Loan?
     /// Whether the pool wants to know after each task how much memory this process has.
     let reportsMemory: Bool
-    var lastMemoryReport: Int64 = 0
+    @exclusivity(unchecked) var lastMemoryReport: Int64 = 0
     /// The descriptors of handles in results, and how results find them.
     let resultDescriptors = CarriedDescriptors()
     let resultInfo: [CodingUserInfoKey: Any]
@@ -39,9 +43,9 @@ final class WorkerLoop: @unchecked Sendable {
         CarriedDescriptors.userInfoKey: CarriedDescriptors(received: [])
     ]
     /// When the last thing ended, in nanoseconds.
-    var clock: Int64 = 0
-    var finished: UInt64 = 0
-    var busy: UInt64 = 0
+    @exclusivity(unchecked) var clock: Int64 = 0
+    @exclusivity(unchecked) var finished: UInt64 = 0
+    @exclusivity(unchecked) var busy: UInt64 = 0
     private let doorbell: MemoryRegion
     private let ownedSocket: OwnedDescriptor
     private var isOnMainThread = true
@@ -87,7 +91,7 @@ final class WorkerLoop: @unchecked Sendable {
             switch record.kind {
             case WorkerRecordKind.task: perform(head)
             case WorkerRecordKind.definition: define(head)
-            case WorkerRecordKind.forget: functions[UInt32(truncatingIfNeeded: head.ticket)] = nil
+            case WorkerRecordKind.forget: forget(head)
             case WorkerRecordKind.initializer: initialize(head)
             case WorkerRecordKind.stop: return
             default: preconditionFailure("a pool sent this worker a record of kind \(record.kind)")

@@ -78,6 +78,10 @@ struct WorkerRecord {
     var duration: Int64 { start.load(fromByteOffset: 32, as: Int64.self) }
     var payload: UnsafeMutableRawPointer { start + Self.headSize }
 
+    /// Whether everything there is to it lies here, and its pieces are answered together.
+    @inline(__always)
+    var isPlain: Bool { flags.isDisjoint(with: [.inSegment, .elementwise]) && descriptorCount == 0 }
+
     /// The state of a task.
     private var state: SharedWord { SharedWord(start, offset: 28) }
 

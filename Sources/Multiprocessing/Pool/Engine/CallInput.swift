@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingWireCoding
+
+/// The encoded arguments of one call.
+enum CallInput {
+    /// Few bytes, and no handles.
+    case short(ShortBytes)
+    /// Anything else.
+    case block(TaskInput.Block)
+
+    /// Encodes arguments.
+    ///
+    /// - Throws: what `encode` throws.
+    init(_ encode: (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void) throws {
+        self = try EncodingContext.with { context in
+            try encode(&context.writer, context.userInfo)
+            let carried = context.takeIfUsed()
+            if carried == nil, let short = context.writer.withUnsafeBytes({ ShortBytes($0) }) { return .short(short) }
+            return .block(TaskInput.Block(taking: &context.writer, carried))
+        }
+    }
+
+    /// How many bytes they are.
+    var size: Int {
+        switch self {
+        case .short(let bytes): bytes.count
+        case .block(let block): block.writer.count
+        }
+    }
+}
