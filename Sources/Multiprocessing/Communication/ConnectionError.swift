@@ -11,7 +11,9 @@ public struct ConnectionError: Error, Hashable, Sendable, CustomStringConvertibl
             case notWritable
             case messageTooLong
             case bufferTooSmall
+            case invalidLength
             case invalidMessage
+            case messageUnderWay
             case authenticationFailed
             case handshakeFailed
             case invalidAddress
@@ -32,8 +34,12 @@ public struct ConnectionError: Error, Hashable, Sendable, CustomStringConvertibl
         public static let messageTooLong = Code(value: .messageTooLong)
         /// A message does not fit into the buffer it was to be received into.
         public static let bufferTooSmall = Code(value: .bufferTooSmall)
-        /// What came from the other end is no message; the connection cannot be used any more.
+        /// A message cannot have the length that was asked for.
+        public static let invalidLength = Code(value: .invalidLength)
+        /// What came from the other end is no message, or a part of one and then the end; the connection cannot be used any more.
         public static let invalidMessage = Code(value: .invalidMessage)
+        /// A part of a message has been sent or received, so that the connection cannot go to another process now.
+        public static let messageUnderWay = Code(value: .messageUnderWay)
         /// The other end does not have the same key.
         public static let authenticationFailed = Code(value: .authenticationFailed)
         /// The other end did not do its part of the handshake, or not in time.

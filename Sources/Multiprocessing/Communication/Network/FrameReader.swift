@@ -56,7 +56,7 @@ final class FrameReader: @unchecked Sendable {
         case message
         /// There is no more at present.
         case nothing
-        /// The other end is closed, or gone.
+        /// The other end is closed, or gone, and everything it had sent was whole.
         case endOfFile
         /// What came is no frame.
         case invalid(String)
@@ -69,7 +69,7 @@ final class FrameReader: @unchecked Sendable {
             let count = try withUnsafeMutableBytes(of: &headWord) { word throws(SystemError) in
                 try receive(link, UnsafeMutableRawBufferPointer(rebasing: word[offset...]))
             }
-            guard count > 0 else { return count == 0 ? .endOfFile : .nothing }
+            guard count > 0 else { return count == 0 ? end : .nothing }
             headCount += count
         }
         guard let head = head ?? FrameHead(word: headWord) else { return .invalid("what came is no message") }
@@ -83,13 +83,19 @@ final class FrameReader: @unchecked Sendable {
             if body.free.isEmpty { try body.reserve(min(head.length, body.count * 2)) }
             let room = UnsafeMutableRawBufferPointer(rebasing: body.free.prefix(head.length - body.count))
             let count = try receive(link, room)
-            guard count > 0 else { return count == 0 ? .endOfFile : .nothing }
+            guard count > 0 else { return count == 0 ? end : .nothing }
             body.count += count
         }
         message.take(&body, descriptors: descriptors)
         descriptors = []
         (self.head, headWord, headCount) = (nil, 0, 0)
         return .message
+    }
+
+    /// What the end of the stream is here.
+    private var end: Outcome {
+        isInsideFrame
+            ? .invalid("the stream ended in the middle of a message: the other end was killed, or cut off") : .endOfFile
     }
 
     private func refusal(of head: FrameHead, _ terms: StreamLink.Terms) -> String? {

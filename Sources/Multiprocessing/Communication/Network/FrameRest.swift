@@ -7,11 +7,15 @@ internal import Synchronization
 
 /// The rest of a frame whose sender's time was up when a part of it was sent already. It is sent by the reactor as the receiver reads; until then nothing else can be, so there is at most one for a connection.
 ///
-/// It has its own descriptor: closing the connection does not cut the frame. A process that ends does.
+/// It has its own descriptor: closing the connection does not cut the frame, unless the receiver takes nothing for a while then. A process that ends does.
 final class FrameRest: Sendable {
     private let socket: OwnedDescriptor
     private let bytes: [UInt8]
     private let sent = Atomic<Int>(0)
+    private let timer = PlainMutex<Reactor.Token?>(nil)
+
+    /// How long the receiver has after the connection was closed.
+    static let timeAfterClose = Duration.seconds(5)
     private let reactor: Reactor
     private let completion: @Sendable () -> Void
 
@@ -31,8 +35,28 @@ final class FrameRest: Sendable {
         self.completion = completion
     }
 
+    /// Begins to send.
+    ///
+    /// - Throws: `SystemError` when there can be no wait for the socket; the frame is cut then.
+    func begin() throws {
+        try proceed()
+    }
+
+    /// Gives the receiver some more time, and cuts the frame if it has not come to its end then.
+    func endSoon() {
+        let token = reactor.waitUntil(Deadline(timeout: Self.timeAfterClose)) { [self] _ in
+            // Ends the wait for room, with an error.
+            shutdown(socket.number, Int32(SHUT_RDWR))
+        }
+        let before = timer.withLock { timer in
+            defer { timer = token }
+            return timer
+        }
+        if let before { reactor.cancel(before) }
+    }
+
     /// Sends what the socket takes, and waits for it to take more.
-    func proceed() {
+    private func proceed() throws {
         // Relaxed, here and below: one call at a time, each begun by the one before.
         while case let start = sent.load(ordering: .relaxed), start < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -47,20 +71,26 @@ final class FrameRest: Sendable {
                     Int32(MSG_DONTWAIT)
                 )
             }
-            if count < 0, errno == EAGAIN { return wait() }
+            if count < 0, errno == EAGAIN { return try wait() }
             guard count > 0 else { break }
             sent.store(start + count, ordering: .relaxed)
         }
-        completion()
+        complete()
     }
 
-    private func wait() {
+    private func wait() throws {
         do {
-            _ = try reactor.waitOnce(socket.number, for: .writable, until: .never) { [self] _ in proceed() }
+            _ = try reactor.waitOnce(socket.number, for: .writable, until: .never) { [self] _ in try? proceed() }
         } catch {
             // Cut off: the other end sees the end of the stream in the middle of a message.
             shutdown(socket.number, Int32(SHUT_RDWR))
-            completion()
+            complete()
+            throw error
         }
+    }
+
+    private func complete() {
+        if let token = timer.withLock({ $0 }) { reactor.cancel(token) }
+        completion()
     }
 }

@@ -45,12 +45,17 @@ extension StreamLink: ConnectionLink {
     private func take(into message: IncomingMessage, _ reader: FrameReader) throws -> RingOutcome? {
         if isClosed { return .shut }
         try checkUsable()
+        try checkOwner(of: receiving)
         do {
-            switch try reader.read(self, into: message) {
+            let outcome = try reader.read(self, into: message)
+            note(reader.isInsideFrame, in: receiving)
+            switch outcome {
             case .message: return .done
             case .nothing: return nil
             case .endOfFile: return isClosed ? .shut : .abandoned
-            case .invalid(let reason): throw breakOff(reason)
+            case .invalid(let reason):
+                if isClosed { return .shut }
+                throw breakOff(reason)
             }
         } catch let error as SystemError {
             if isClosed { return .shut }

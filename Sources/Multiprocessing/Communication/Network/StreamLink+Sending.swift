@@ -18,11 +18,11 @@ extension StreamLink {
             do {
                 if try waitBlocking(for: POLLOUT, until: deadline) { continue }
             } catch {
-                hasTurn = !finishInBackground(frame)
+                if frame.isBegun { try finishInBackground(frame, &hasTurn) }
                 throw error
             }
             guard frame.isBegun else { return .timedOut }
-            hasTurn = !finishInBackground(frame)
+            try finishInBackground(frame, &hasTurn)
             return .done
         }
     }
@@ -45,7 +45,7 @@ extension StreamLink {
                 guard frame.isBegun else { throw error }
             }
             guard frame.isBegun else { return .timedOut }
-            hasTurn = !finishInBackground(frame)
+            try finishInBackground(frame, &hasTurn)
             return .done
         }
     }
@@ -66,8 +66,11 @@ extension StreamLink {
     private func put(_ frame: inout OutgoingFrame) throws -> RingOutcome? {
         if isClosed { return .shut }
         try checkUsable()
+        try checkOwner(of: sending)
         do throws(SystemError) {
-            return try frame.send(to: socket.number) ? .done : nil
+            let isDone = try frame.send(to: socket.number)
+            note(!isDone && frame.isBegun, in: sending)
+            return isDone ? .done : nil
         } catch {
             if isClosed { return .shut }
             if error.isOfLostPeer { return .abandoned }
@@ -86,17 +89,24 @@ extension StreamLink {
         return try await notice.wait(until: deadline, on: reactor)
     }
 
-    /// Lets the reactor send the rest of a frame of which a part is sent, and end the senders' turn then. False if that cannot be: the stream is over then.
-    private func finishInBackground(_ frame: OutgoingFrame) -> Bool {
-        guard frame.isBegun else { return false }
-        let turn = users.value.senders
+    /// Lets the reactor send the rest of a frame of which a part is sent, and end the senders' turn then, which is not the caller's any more.
+    ///
+    /// - Throws: `ConnectionError` when that cannot be: the frame is cut, and the stream over.
+    private func finishInBackground(_ frame: OutgoingFrame, _ hasTurn: inout Bool) throws {
+        let users = users.value
         do {
-            let rest = try FrameRest(frame, socket.number, on: Runtime.shared().reactor) { turn.end() }
-            rest.proceed()
-            return true
+            let rest = try FrameRest(frame, socket.number, on: Runtime.shared().reactor) { [self] in
+                users.rest.withLock { $0 = nil }
+                note(false, in: sending)
+                users.senders.end()
+            }
+            users.rest.withLock { $0 = rest }
+            hasTurn = false
+            // Closed at this moment, it could not know of the rest.
+            if isClosed { rest.endSoon() }
+            try rest.begin()
         } catch {
-            _ = breakOff("a message could not be sent to its end: \(error)")
-            return false
+            throw breakOff("a message could not be sent to its end: \(error)")
         }
     }
 }

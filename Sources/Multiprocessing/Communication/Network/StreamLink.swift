@@ -9,7 +9,9 @@
 //        8      …   the message
 //
 // Exactly one frame is read at a time, so that whatever is not received yet is with the kernel: poll(2) on the socket tells the truth, and between frames the socket can go to another process.
-// A frame that came in part when a receiver's time was up is kept for the next; one that was sent in part is sent to its end in the background.
+// A frame that came in part when a receiver's time was up is kept for the next; one that was sent in part is sent to its end in the background. In the middle of a frame the socket cannot go elsewhere.
+//
+// The threads and tasks of one process take turns. Processes do not: two that send, or receive, at the same time would mix their frames.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -39,6 +41,15 @@ final class StreamLink: Sendable {
     let users: ForkLocal<StreamUsers>
     private let closed = Atomic<Bool>(false)
     private let broken = Atomic<Bool>(false)
+
+    /// Which process (its number by forks, plus 1) has a part of a frame in hand, and the other part is still to be sent or received; 0: none.
+    let sending = Underway()
+    let receiving = Underway()
+
+    /// A word of its own.
+    final class Underway: Sendable {
+        let process = Atomic<UInt32>(0)
+    }
 
     /// Takes over a connected socket after the handshake.
     ///
@@ -78,6 +89,7 @@ final class StreamLink: Sendable {
         } else {
             shutdown(socket.number, Int32(SHUT_RDWR))
         }
+        users.rest.withLock { $0 }?.endSoon()
         users.wakeAll()
     }
 
@@ -99,6 +111,22 @@ final class StreamLink: Sendable {
         }
     }
 
+    /// Notes whether a part of a frame is in this process's hand.
+    func note(_ isUnderway: Bool, in direction: Underway) {
+        // Relaxed, here and below: changed by whoever has the turn; a forked copy sees what was before the fork.
+        let process = isUnderway ? mp_fork_generation() &+ 1 : 0
+        if direction.process.load(ordering: .relaxed) != process {
+            direction.process.store(process, ordering: .relaxed)
+        }
+    }
+
+    /// Throws when the process that this one was forked from has a part of a frame in its hand.
+    func checkOwner(of direction: Underway) throws(ConnectionError) {
+        let process = direction.process.load(ordering: .relaxed)
+        guard process != 0, process != mp_fork_generation() &+ 1 else { return }
+        throw ConnectionError(.messageUnderWay, "the process this one was forked from is in the middle of a message")
+    }
+
     /// Waits on this thread until the socket is ready, the deadline has come or the link was closed here.
     ///
     /// - Parameter events: POLLIN or POLLOUT.
@@ -117,8 +145,16 @@ final class StreamLink: Sendable {
     // MARK: - Sending the link
 
     /// Encodes the socket, for a process of this program.
+    ///
+    /// - Throws: `ConnectionError` (`messageUnderWay`) in the middle of a message, whose other part would go to the wrong process.
     func encode(type: Any.Type, to encoder: any Encoder) throws {
         try checkUsable()
+        for direction in [sending, receiving] where direction.process.load(ordering: .relaxed) != 0 {
+            throw ConnectionError(
+                .messageUnderWay,
+                "a part of a message has been sent or received: the connection cannot go to another process now"
+            )
+        }
         let flags = Self.flag | (terms.carriesDescriptors ? 1 : 0) | (terms.isSameProgram ? 2 : 0)
         let limits = [terms.sendLimit, terms.receiveLimit].flatMap { limit in
             [UInt32(truncatingIfNeeded: limit), UInt32(truncatingIfNeeded: limit >> 32)]
@@ -153,6 +189,8 @@ final class StreamUsers: Sendable {
     let watch = LazyWatch()
     /// Used by whoever has the receivers' turn.
     let reader = FrameReader()
+    /// A frame that is sent to its end in the background.
+    let rest = PlainMutex<FrameRest?>(nil)
 
     init() {
         wake = mp_eventfd(0)
