@@ -45,6 +45,19 @@ extension Connection {
         try sent(try await link.send(message, until: Deadline(timeout: timeout)), timeout)
     }
 
+    /// Sends bytes as one message; the task is suspended while the receiver has too much to receive already. They are copied before that.
+    ///
+    /// - Parameters:
+    ///   - bytes: What is sent.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) async throws {
+        let message = link.buffers.takeOutgoing()
+        defer { link.buffers.giveBack(message) }
+        message.append(bytes)
+        try sent(try await link.send(message, until: Deadline(timeout: timeout)), timeout)
+    }
+
     // MARK: - Receiving
 
     /// Receives the bytes of one message; the thread is blocked until there is one.
@@ -52,10 +65,18 @@ extension Connection {
     /// - Parameters:
     ///   - maxLength: The longest message to accept in bytes; nil for any.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As `receive(_:timeout:)`; `ConnectionError` (`messageTooLong`) for a longer message, which has been received then.
+    /// - Throws: As `receive(_:timeout:)`; `ConnectionError` (`messageTooLong`) for a longer message, which has been received then, and (`invalidLength`) for a length below 0, with nothing received.
     @available(*, noasync)
     public func receiveBytes(maxLength: Int? = nil, timeout: Duration? = nil) throws -> [UInt8] {
-        try link.buffers.withIncoming { message in
+        try Self.checkLength(maxLength)
+        var found = FoundMessage()
+        if let outcome = try withRingLink({ try $0.find(&found, until: Deadline(timeout: timeout)) }) {
+            try received(outcome, timeout)
+            let message = try withRingLink { try $0.finishBytes(found, most: maxLength ?? .max) }
+            guard let bytes = message?.bytes else { throw Self.tooLong(message?.count ?? 0, maxLength) }
+            return bytes
+        }
+        return try link.buffers.withIncoming { message in
             try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
             return try Self.bytes(of: message, maxLength)
         }
@@ -68,6 +89,7 @@ extension Connection {
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Throws: As the blocking `receiveBytes`; `CancellationError`.
     public func receiveBytes(maxLength: Int? = nil, timeout: Duration? = nil) async throws -> [UInt8] {
+        try Self.checkLength(maxLength)
         let message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }
         try received(try await link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
@@ -100,18 +122,41 @@ extension Connection {
         }
     }
 
+    /// Receives the bytes of one message into `buffer` and returns how many; the task is suspended until there is one.
+    ///
+    /// The memory is the caller's to keep until the call returns, by success, error or cancellation; afterwards nothing is written to it. It cannot be that of an array, which is an array's only
+    /// within a call of `withUnsafeMutableBytes`.
+    ///
+    /// - Parameters:
+    ///   - buffer: Where the message goes.
+    ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
+    /// - Throws: As the blocking `receiveBytes(into:timeout:)`; `CancellationError` when the task is cancelled while it waits: nothing is received then.
+    public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) async throws -> Int {
+        let message = link.buffers.takeIncoming()
+        defer { link.buffers.giveBack(message) }
+        message.target = buffer
+        try received(try await link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+        guard message.isInTarget else { throw tooSmall(buffer, Array(message.bytes)) }
+        return message.count
+    }
+
     private func tooSmall(_ buffer: UnsafeMutableRawBufferPointer, _ bytes: [UInt8]) -> ConnectionError {
         let text = "a message of \(bytes.count) bytes does not fit into a buffer of \(buffer.count)"
         return ConnectionError(.bufferTooSmall, text, receivedBytes: bytes)
     }
 
     private static func bytes(of message: IncomingMessage, _ maxLength: Int?) throws -> [UInt8] {
-        if let maxLength, message.count > maxLength {
-            throw ConnectionError(
-                .messageTooLong,
-                "a message of \(message.count) bytes came where \(maxLength) were allowed"
-            )
-        }
+        if let maxLength, message.count > maxLength { throw tooLong(message.count, maxLength) }
         return Array(message.bytes)
+    }
+
+    private static func tooLong(_ count: Int, _ maxLength: Int?) -> ConnectionError {
+        ConnectionError(.messageTooLong, "a message of \(count) bytes came where \(maxLength ?? 0) were allowed")
+    }
+
+    /// Throws for a length that no message can have, before one is received.
+    private static func checkLength(_ maxLength: Int?) throws {
+        guard let maxLength, maxLength < 0 else { return }
+        throw ConnectionError(.invalidLength, "no message is as short as \(maxLength) bytes")
     }
 }

@@ -13,7 +13,8 @@ internal import MultiprocessingWireCoding
 /// let words: [String] = try parent.receive()
 /// ```
 ///
-/// Any number of threads, tasks and processes may use one end; each message is received by one of them. When all handles on the other end are closed or their processes have ended, by
+/// Any number of threads, tasks and processes may use one end of a pipe; each message is received by one of them. A connection to or from a ``Listener`` may be used by any number of threads and tasks, but
+/// by several processes only in turn: two that send at the same time, or receive at the same time, would mix up their messages, and the connection would be lost. When all handles on the other end are closed or their processes have ended, by
 /// whatever death, receiving throws `ConnectionError` (`endOfFile`) after everything that had been sent, and sending at once. Note that a handle on the other end that this process
 /// keeps counts as well: close it once a child has it.
 ///
@@ -53,7 +54,8 @@ public final class Connection: Codable, Sendable {
     /// - Parameters:
     ///   - value: What is sent.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: `ConnectionError`: `endOfFile` when nobody has the other end, `closed`, `notWritable`, `messageTooLong`. `TimeoutError`; nothing is sent then. What encoding throws. `SystemError`.
+    /// - Throws: `ConnectionError`: `endOfFile` when nobody has the other end, `closed`, `notWritable`, `messageTooLong`. `TimeoutError`; nothing is sent then. What encoding throws. `SystemError`, ETOOMANYREFS
+    ///   when this user has more descriptors of handles on their way than a process may have open.
     @available(*, noasync)
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) throws {
         if let flat = FlatCoding(Value.self),
@@ -85,7 +87,7 @@ public final class Connection: Codable, Sendable {
     /// - Parameters:
     ///   - type: Of what type it is.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: `ConnectionError`: `endOfFile`, `closed`, `notReadable`. `TimeoutError`. `WireCodingError` or `DecodingError` when the message is something else; it has been received then.
+    /// - Throws: `ConnectionError`: `endOfFile`, `closed`, `notReadable`, and from another program `invalidMessage`. `TimeoutError`. `WireCodingError` or `DecodingError` when the message is something else; it has been received then.
     @available(*, noasync)
     public func receive<Value: Codable & Sendable>(
         _ type: Value.Type = Value.self,
@@ -100,7 +102,15 @@ public final class Connection: Codable, Sendable {
             return try ringLink._withUnsafeGuaranteedRef { try $0.finish(message, type, flat) }
         }
         return try link.buffers.withIncoming { message in
-            try received(try link.receive(into: message, until: Deadline(timeout: timeout)), timeout)
+            let deadline = Deadline(timeout: timeout)
+            if let ringLink {
+                var found = FoundMessage()
+                try received(try ringLink._withUnsafeGuaranteedRef { try $0.find(&found, until: deadline) }, timeout)
+                return try ringLink._withUnsafeGuaranteedRef {
+                    try $0.finish(found, through: message) { try message.decode(type) }
+                }
+            }
+            try received(try link.receive(into: message, until: deadline), timeout)
             return try message.decode(type)
         }
     }
@@ -178,7 +188,8 @@ public final class Connection: Codable, Sendable {
 
     /// Encodes this end for a process of this program, which then has it too.
     ///
-    /// - Throws: ``HandleNotPortable`` for any other encoder, and for a connection between machines.
+    /// - Throws: ``HandleNotPortable`` for any other encoder, and for a connection between machines. `ConnectionError` (`messageUnderWay`) for a connection to or from a ``Listener`` of which a message
+    ///   has been sent or received in part, because the time of a call was up: send or receive to its end before.
     public func encode(to encoder: any Encoder) throws {
         try link.encode(type: Self.self, to: encoder)
     }

@@ -3,7 +3,7 @@
 internal import Glibc
 internal import MultiprocessingWireCoding
 
-/// A message that came in, copied out of the ring.
+/// A message that came in, copied out of the ring; or, for as long as it is decoded, a large one where it lies.
 ///
 /// `@unchecked` is safe because only one call at a time uses a buffer.
 final class IncomingMessage: @unchecked Sendable {
@@ -17,6 +17,9 @@ final class IncomingMessage: @unchecked Sendable {
     @exclusivity(unchecked) var target: UnsafeMutableRawBufferPointer?
     /// Whether they went there.
     @exclusivity(unchecked) private(set) var isInTarget = false
+
+    /// Bytes that are not this object's; for one message.
+    @exclusivity(unchecked) private var borrowed: UnsafeRawBufferPointer?
 
     /// What a message without descriptors is decoded with.
     private let withoutDescriptors: [CodingUserInfoKey: Any] = [
@@ -61,8 +64,14 @@ final class IncomingMessage: @unchecked Sendable {
         buffer.exchange(&memory, &capacity)
     }
 
+    /// Stands for `bytes`, which the caller keeps until `reset`, without a copy.
+    func borrow(_ bytes: UnsafeRawBufferPointer) {
+        borrowed = bytes
+        count = bytes.count
+    }
+
     /// The bytes.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
+    var bytes: UnsafeRawBufferPointer { borrowed ?? UnsafeRawBufferPointer(start: memory, count: count) }
 
     /// Decodes the message, all of it.
     func decode<T: Decodable>(_ type: T.Type) throws -> T {
@@ -89,6 +98,7 @@ final class IncomingMessage: @unchecked Sendable {
         descriptors = []
         target = nil
         isInTarget = false
+        borrowed = nil
         count = 0
         guard capacity > OutgoingMessage.keptCapacity else { return }
         free(memory)

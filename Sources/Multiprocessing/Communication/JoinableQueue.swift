@@ -49,7 +49,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     @discardableResult
     public func join(timeout: Duration? = nil) throws -> Bool {
         try core.checkOpen()
-        return core.ring.waitUntilFinished(until: Deadline(timeout: timeout)) == .done
+        return try core.ring.waitUntilFinished(until: Deadline(timeout: timeout)) == .done
     }
 
     /// Waits until every element that was put has been dealt with; the task is suspended.
@@ -139,14 +139,15 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
 
     // MARK: - Ending
 
-    /// Ends the use of this handle: every further call throws `QueueError` (`closed`). Other handles, and what is in the queue, are not concerned.
+    /// Ends the use of this handle: every further call that puts, takes or waits throws `QueueError` (`closed`), and a `Connection.wait` under way for it returns. Questions and `shutDown` still
+    /// work; other handles, and what is in the queue, are not concerned.
     public func close() {
         core.close()
     }
 
     /// Ends the queue for all processes: nothing can be put any more, and what is in it can still be taken; after that `get` throws `QueueError` (`shutDown`) and iterations end.
     ///
-    /// - Parameter immediate: Whether what is in it can be taken no more either.
+    /// - Parameter immediate: Whether what is in it can be taken no more either. It counts as dealt with then: `join` waits only for what had been taken.
     public func shutDown(immediate: Bool = false) {
         core.ring.shutDown(now: immediate)
         core.tasks.wake()

@@ -72,9 +72,10 @@ final class QueueCore: Sendable {
         isClosedHere.load(ordering: .relaxed)
     }
 
-    /// Ends the use of this handle.
+    /// Ends the use of this handle, and the waits for several things that are under way with it.
     func close() {
         isClosedHere.store(true, ordering: .relaxed)
+        tasks.wake()
     }
 
     /// Throws when this handle is closed.
@@ -149,11 +150,10 @@ final class QueueCore: Sendable {
     @inline(never)
     private func getThroughBuffer<Element: Decodable>(_ type: Element.Type, _ timeout: Duration?) throws -> Element {
         try buffers.withIncoming { message in
-            let outcome = try ring.take(until: Deadline(timeout: timeout), descriptors: &message.descriptors) {
-                message.fill($0)
-            }
+            var found = FoundMessage()
+            let outcome = try ring.find(&found, until: Deadline(timeout: timeout))
             guard case .done = outcome else { throw try late(outcome, timeout) }
-            return try message.decode(type)
+            return try ring.finish(found, through: message) { try message.decode(type) }
         }
     }
 
@@ -168,8 +168,9 @@ final class QueueCore: Sendable {
         try checkOpen()
         guard let flat = FlatCoding(type) else {
             return try buffers.withIncoming { message in
-                let outcome = try ring.take(until: .passed, descriptors: &message.descriptors) { message.fill($0) }
-                return try result(outcome) ? try message.decode(type) : nil
+                var found = FoundMessage()
+                guard try result(try ring.find(&found, until: .passed)) else { return nil }
+                return try ring.finish(found, through: message) { try message.decode(type) }
             }
         }
         var message = FoundMessage()

@@ -22,7 +22,7 @@ public struct QueueError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let tooManyTasksDone = Code(value: .tooManyTasksDone)
         /// A queue cannot have that capacity.
         public static let invalidCapacity = Code(value: .invalidCapacity)
-        /// The encoded element is larger than any queue can hold (32 GiB).
+        /// The encoded element is larger than any queue can hold (16 GiB).
         public static let elementTooLarge = Code(value: .elementTooLarge)
 
         /// The code's name.

@@ -57,6 +57,31 @@ extension Ring {
         return try copy.decode(type)
     }
 
+    /// Takes the message that was found, and calls `body` with the bytes in `message`: a copy, or a large one where it lies.
+    ///
+    /// - Parameter message: Empty, and of no use after the call.
+    func finish<R>(_ found: FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
+        guard found.isTaken else {
+            message.fill(found.bytes)
+            try finish(found, descriptors: &message.descriptors)
+            return try body()
+        }
+        message.borrow(found.bytes)
+        let result = Result { try body() }
+        try finish(found, descriptors: &message.descriptors)
+        return try result.get()
+    }
+
+    /// Takes the message that was found and returns its bytes.
+    ///
+    /// - Parameter most: The longest one that is returned; a longer one is taken all the same, and its length returned.
+    func finishBytes(_ found: FoundMessage, most: Int) throws(SystemError) -> (bytes: [UInt8]?, count: Int) {
+        let count = found.bytes.count
+        let bytes = count <= most ? Array(found.bytes) : nil
+        try dropDescriptors(found)
+        return (bytes, count)
+    }
+
     /// Takes the message, and closes the descriptors that came with it: those of handles that nobody wants.
     @inline(__always)
     func dropDescriptors(_ message: FoundMessage) throws(SystemError) {

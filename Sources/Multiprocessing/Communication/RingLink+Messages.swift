@@ -65,6 +65,20 @@ extension RingLink: ConnectionLink {
         return try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(message, type, flat, buffers) }
     }
 
+    /// Takes the message that was found, and calls `body` with its bytes in `message`.
+    func finish<R>(_ found: FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
+        guard let inbound else { throw Self.notReadable }
+        defer { refreshReadiness() }
+        return try inbound.finish(found, through: message, body)
+    }
+
+    /// Takes the message that was found and returns its bytes, if it is not longer than `most`, and its length.
+    func finishBytes(_ found: FoundMessage, most: Int) throws -> (bytes: [UInt8]?, count: Int) {
+        guard let inbound else { throw Self.notReadable }
+        defer { refreshReadiness() }
+        return try inbound.finishBytes(found, most: most)
+    }
+
     /// Receives a message into `buffer`, blocking the thread, and returns its length, which may be more than went there: the bytes are in `rest` then.
     @inline(__always)
     func receive(

@@ -107,7 +107,7 @@ final class RingTasks: Sendable {
         try await run(joiners, until: deadline) { [ring] in
             ring.markWaitingUntilFinished()
         } attempt: { [ring] _, _ in
-            ring.waitUntilFinished(until: .passed)
+            try ring.waitUntilFinished(until: .passed)
         }
     }
 

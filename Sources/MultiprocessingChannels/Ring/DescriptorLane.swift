@@ -4,8 +4,8 @@
 //
 //    0  8 bytes   ticket of the message
 //
-// Tickets grow and are never used twice. A producer killed before its message existed, or a consumer killed before it had received everything, leaves packets behind; the next consumer that expects
-// descriptors drops what has a lower ticket than its own.
+// Tickets grow and are never used twice. A producer killed before its message existed, or a consumer killed before it had received everything, leaves packets behind, and so does a message of several
+// packets for which there was not enough room; the next consumer that expects descriptors drops what has a lower ticket than its own.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -25,19 +25,35 @@ package struct DescriptorLane: Sendable {
         self.receiver = receiver
     }
 
-    /// Sends descriptors; false when the socket takes no more at present.
-    func send(_ descriptors: [Int32], ticket: UInt64) throws(SystemError) -> Bool {
+    /// Whether what is sent here is received here: both ends are this process's. If not, what can be received comes from the other direction.
+    var isLoop: Bool { sender != receiver }
+
+    /// How an attempt to send ended.
+    enum Outcome {
+        /// Everything is on its way.
+        case sent
+        /// The socket takes no more before something is received.
+        case full
+        /// This user has too many descriptors on their way, in all sockets together (ETOOMANYREFS in unix(7)).
+        case tooMany
+    }
+
+    /// Sends descriptors, without waiting.
+    func send(_ descriptors: [Int32], ticket: UInt64) throws(SystemError) -> Outcome {
         var rest = descriptors[...]
         while !rest.isEmpty {
             let part = Array(rest.prefix(Self.perPacket))
             var ticket = ticket
             guard mp_send(sender, &ticket, 8, nil, 0, part, part.count, Int32(MSG_DONTWAIT)) >= 0 else {
-                if errno == EAGAIN || errno == EWOULDBLOCK { return false }
-                throw SystemError("sending descriptors")
+                switch errno {
+                case EAGAIN: return .full
+                case ETOOMANYREFS: return .tooMany
+                default: throw SystemError("sending descriptors")
+                }
             }
             rest = rest.dropFirst(part.count)
         }
-        return true
+        return .sent
     }
 
     /// Receives the `count` descriptors of the message with `ticket`, and drops those of earlier ones.
@@ -63,52 +79,18 @@ package struct DescriptorLane: Sendable {
         descriptors += received
     }
 
-    /// Drops whatever is there.
-    func drain() {
+    /// Drops the packets in front whose tickets are not above `last`.
+    func drain(upTo last: UInt64 = .max) {
         var numbers = [Int32](repeating: -1, count: Self.perPacket)
         var tag: UInt64 = 0
         while true {
             var room = numbers.count
+            // A look at the ticket alone leaves packet and descriptors where they are.
+            let isNext =
+                last == .max || recv(receiver, &tag, 8, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 8 && tag <= last
+            guard isNext else { return }
             guard mp_receive(receiver, &tag, 8, &numbers, &room, Int32(MSG_DONTWAIT)) > 0 else { return }
             for number in numbers.prefix(room) { close(number) }
         }
-    }
-}
-
-extension Ring {
-    /// Sends the descriptors of the next message and returns their ticket, 0 without descriptors; nil when the socket takes no more before others are received. With the producers' lock.
-    @inline(__always)
-    func send(_ descriptors: [Int32], isEmpty: Bool) throws(SystemError) -> UInt64? {
-        descriptors.isEmpty ? 0 : try sendTicketed(descriptors, isEmpty: isEmpty)
-    }
-
-    private func sendTicketed(_ descriptors: [Int32], isEmpty: Bool) throws(SystemError) -> UInt64? {
-        let ticket = base.load(fromByteOffset: 152, as: UInt64.self) &+ 1
-        base.storeBytes(of: ticket, toByteOffset: 152, as: UInt64.self)
-        if try lane.send(descriptors, ticket: ticket) { return ticket }
-        // Full without a message in the ring: of what the dead left.
-        guard isEmpty, try dropLeftovers() else { return nil }
-        return try lane.send(descriptors, ticket: ticket) ? ticket : nil
-    }
-
-    /// Drops the packets that nobody will receive; with the producers' lock and an empty ring. False when a consumer would not let go.
-    ///
-    /// A consumer that took the last message may still be receiving its descriptors: it has the lock then, and does not sleep.
-    private func dropLeftovers() throws(SystemError) -> Bool {
-        for _ in 0..<100 {
-            if items.load() == Self.waiting {
-                lane.drain()
-                return true
-            }
-            switch try consumers.acquire(until: Deadline(timeout: .milliseconds(1))) {
-            case .acquired, .ownerDied:
-                lane.drain()
-                _ = consumers.releaseIfHeldByThread()
-                return true
-            default:
-                continue
-            }
-        }
-        return false
     }
 }

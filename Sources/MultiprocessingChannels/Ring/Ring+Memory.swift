@@ -71,6 +71,7 @@ extension Ring {
     @inline(never)
     func awaitWarmMemory(
         _ units: Int,
+        _ record: Record,
         tail: RingPosition,
         head: RingPosition,
         found: RingStateMachine.Placement
@@ -97,15 +98,15 @@ extension Ring {
             }
             looksInVain = 0
             head = RingPosition(word: now)
-            placement = place(units, tail: tail, head: head)
-            if !isCold(place(roomy, tail: tail, head: head), roomy, tail: tail) { break }
+            placement = place(units, record, tail: tail, head: head)
+            if !isCold(place(roomy, record, tail: tail, head: head), roomy, tail: tail) { break }
         }
         var isWorthIt = !isCold(placement, units, tail: tail)
         if !isWorthIt {
             // Perhaps the consumer has no processor to run on but this one.
             let isShort = letOthersRun()
             head = RingPosition(word: self.head.pointee.load(ordering: .acquiring))
-            placement = place(units, tail: tail, head: head)
+            placement = place(units, record, tail: tail, head: head)
             isWorthIt = isShort && !isCold(placement, units, tail: tail)
         }
         cachedHead = head.word

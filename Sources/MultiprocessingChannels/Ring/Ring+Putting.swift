@@ -12,6 +12,8 @@ enum RecordKind {
     static let skip: UInt64 = 2
     /// Like `message`; ticket and number of descriptors come before the bytes.
     static let messageWithDescriptors: UInt64 = 3
+    /// The bytes are in a slot, the length tells how many; ticket, number of descriptors and the number of the slot follow.
+    static let largeMessage: UInt64 = 4
 
     static let lengthMask: UInt64 = 1 << 56 - 1
 }
@@ -51,21 +53,47 @@ extension Ring {
         waitsForOthers: Bool = true,
         _ fill: (UnsafeMutableRawPointer) -> Int
     ) throws(SystemError) -> RingOutcome {
+        if most >= RingSlots.threshold,
+            let outcome = try putLarge(most, descriptors, until: deadline, cancellation, waitsForOthers, fill)
+        {
+            return outcome
+        }
         let record = Record(most: most, descriptors: descriptors, isPatient: deadline.nanoseconds != 0)
         guard record.units <= rules.largestRecord else { return .tooLarge }
+        return try put(record, until: deadline, cancellation, waitsForOthers, fill)
+    }
+
+    /// Puts a record, waiting for room.
+    @inline(__always)
+    func put(
+        _ record: Record,
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?,
+        _ waitsForOthers: Bool,
+        _ fill: (UnsafeMutableRawPointer) -> Int
+    ) throws(SystemError) -> RingOutcome {
         if !mp_robust_acquire_if_free(base + Offset.producers) {
-            let outcome = try enter(producers, until: deadline, cancellation, waitsForOthers)
+            let outcome = try enter(producers, until: deadline, cancellation, waitsForOthers) {
+                // Asleep for lack of room, or dead.
+                space.load() != 0 && producers.isLocked ? isShut ? .shut : .timedOut : nil
+            }
             guard outcome == .done else { return outcome }
         }
         defer { leave(Offset.producers) }
         while true {
-            if isShut { return .shut }
+            if isShut {
+                finishShutDown()
+                return .shut
+            }
             if isAbandoned { return .abandoned }
+            // Before the attempt to send descriptors, so that none is missed.
+            let receipts = record.descriptors.isEmpty ? 0 : self.receipts.load()
             if try write(record, fill) { return .done }
             let seen = cachedHead
             let result = sleep(on: space, pace: spacePace, until: deadline, cancellation) {
                 // Relaxed: `write` looks again.
                 head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
+                    || !record.descriptors.isEmpty && self.receipts.load() != receipts
             }
             switch result {
             case .lookAgain: continue
@@ -82,19 +110,40 @@ extension Ring {
     }
 
     /// Takes the lock of one side, which somebody else has.
+    ///
+    /// - Parameter outlook: How a call that does not wait ends, because whoever has the lock waits with it; nil while that may give it up in a moment.
     @inline(never)
     func enter(
         _ lock: RobustLock,
         until deadline: Deadline,
         _ cancellation: WaitCancellation?,
-        _ waitsForOthers: Bool
+        _ waitsForOthers: Bool,
+        outlook: () -> RingOutcome?
     ) throws(SystemError) -> RingOutcome {
-        // Without waiting means without waiting for messages or room; whoever has the lock for long waits for the same.
-        let patience = deadline.hasPassed ? Deadline(timeout: .milliseconds(waitsForOthers ? 50 : 0)) : deadline
-        switch try lock.acquire(until: waitsForOthers ? patience : .passed, cancellation: cancellation) {
+        guard waitsForOthers, deadline.hasPassed else {
+            return try enter(lock, until: waitsForOthers ? deadline : .passed, cancellation)
+                ?? (waitsForOthers ? .timedOut : .busy)
+        }
+        // Without waiting means without waiting for messages or room: what others do with the lock takes a moment only.
+        let patience = Deadline(timeout: .milliseconds(50))
+        while true {
+            if let outcome = outlook() { return outcome }
+            let moment = Deadline(timeout: .milliseconds(1))
+            if let outcome = try enter(lock, until: min(moment, patience), cancellation) { return outcome }
+            if patience.hasPassed { return .timedOut }
+        }
+    }
+
+    /// Takes the lock of one side; nil when the deadline came before.
+    private func enter(
+        _ lock: RobustLock,
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?
+    ) throws(SystemError) -> RingOutcome? {
+        switch try lock.acquire(until: deadline, cancellation: cancellation) {
         // A dead holder left nothing half-done.
         case .acquired, .ownerDied: return .done
-        case .timedOut: return waitsForOthers ? .timedOut : .busy
+        case .timedOut: return nil
         case .cancelled: return .cancelled
         case .heldByCaller: throw SystemError(code: EDEADLK, operation: "using a channel inside an operation on it")
         }

@@ -24,6 +24,10 @@ extension Ring {
         word(Offset.state).pointee.load(ordering: .acquiring) & Self.shut != 0
     }
 
+    /// Whether consumers have been told that no more messages come: later than producers.
+    @inline(__always)
+    package var hasEnded: Bool { word(Offset.state).pointee.load(ordering: .acquiring) & Self.ended != 0 }
+
     /// Whether no more messages are given out.
     @inline(__always)
     package var isClosed: Bool { word(Offset.state).pointee.load(ordering: .acquiring) & Self.closed != 0 }

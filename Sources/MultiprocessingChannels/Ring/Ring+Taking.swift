@@ -37,20 +37,30 @@ extension Ring {
     ) throws(SystemError) -> RingOutcome {
         if isClosed { return .shut }
         // Whoever has the lock may be asleep in it for lack of messages.
-        if deadline.nanoseconds != .max, isEmpty, deadline.hasPassed { return ending ?? .timedOut }
+        if deadline.nanoseconds != .max, let outcome = outlook, deadline.hasPassed { return outcome }
         if !mp_robust_acquire_if_free(base + Offset.consumers) {
-            let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
+            let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers) { outlook }
             guard case .done = outcome else { return outcome }
         }
         do throws(SystemError) {
             let outcome = try findWithLock(&message, until: deadline, cancellation)
-            if case .done = outcome { return .done }
+            if case .done = outcome {
+                if message.slot >= 0 { try openLarge(&message) }
+                return .done
+            }
             leave(Offset.consumers)
             return outcome
         } catch {
             leave(Offset.consumers)
             throw error
         }
+    }
+
+    /// How a look for a message that does not wait ends now; nil if there may be something to do.
+    private var outlook: RingOutcome? {
+        // Before the look at the tail: what was put before the end is seen then.
+        let end = ending
+        return isEmpty && !hasLeftovers ? end ?? .timedOut : nil
     }
 
     @inline(__always)
@@ -65,10 +75,11 @@ extension Ring {
             let end = ending
             if try read(&message) { return .done }
             if let end { return end }
+            if hasLeftovers { dropLeftoversBelow() }
             let seen = cachedTail
             let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
                 // Relaxed: `read` looks again.
-                tail.pointee.load(ordering: .relaxed) != seen || ending != nil
+                tail.pointee.load(ordering: .relaxed) != seen || ending != nil || hasLeftovers
             }
             switch result {
             case .lookAgain: continue
@@ -85,13 +96,12 @@ extension Ring {
     /// - Throws: `SystemError`, as `take`.
     @inline(__always)
     package func finish(_ message: FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
+        if message.slot >= 0 { return try finishLarge(message, descriptors: &descriptors) }
         defer { leave(Offset.consumers) }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
         // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
-        if message.descriptorCount > 0 {
-            try lane.receive(ticket: message.ticket, count: message.descriptorCount, into: &descriptors)
-        }
+        if message.descriptorCount > 0 { try receiveDescriptors(of: message, into: &descriptors) }
     }
 
     /// Waits until there is a message, without taking it; `done` then.
@@ -101,9 +111,9 @@ extension Ring {
         waitsForOthers: Bool = true
     ) throws(SystemError) -> RingOutcome {
         if !isEmpty { return .done }
-        if deadline.hasPassed { return ending ?? .timedOut }
+        if let outcome = outlook, deadline.hasPassed { return outcome }
         if !mp_robust_acquire_if_free(base + Offset.consumers) {
-            let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers)
+            let outcome = try enter(consumers, until: deadline, cancellation, waitsForOthers) { outlook }
             guard outcome == .done else { return outcome }
         }
         defer { leave(Offset.consumers) }
@@ -111,7 +121,11 @@ extension Ring {
             let end = ending
             if !isEmpty { return .done }
             if let end { return end }
-            switch sleep(on: items, pace: itemsPace, until: deadline, cancellation, { !isEmpty || ending != nil }) {
+            if hasLeftovers { dropLeftoversBelow() }
+            let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
+                !isEmpty || ending != nil || hasLeftovers
+            }
+            switch result {
             case .lookAgain: continue
             case .timedOut: return isEmpty ? .timedOut : .done
             case .cancelled: return .cancelled
@@ -122,7 +136,7 @@ extension Ring {
     /// Why no further message can come; nil while one can.
     @inline(__always)
     package var ending: RingOutcome? {
-        if isShut { return .shut }
+        if hasEnded { return .shut }
         return isAbandoned ? .abandoned : nil
     }
 
@@ -165,11 +179,16 @@ extension Ring {
                 message.bytes = UnsafeRawBufferPointer(start: address + 24, count: length)
                 message.next = position.after(bytes: 24 + length)
                 return true
+            case RecordKind.largeMessage:
+                guard available >= Record.largeSize else { throw Self.damage }
+                try readLarge(try memory.address(offset, upTo: offset + Record.largeSize), length, &message)
+                message.next = position.after(bytes: Record.largeSize)
+                return true
             default:
                 throw Self.damage
             }
         }
     }
 
-    private static var damage: SystemError { SystemError(code: EBADMSG, operation: "reading from a channel") }
+    static var damage: SystemError { SystemError(code: EBADMSG, operation: "reading from a channel") }
 }

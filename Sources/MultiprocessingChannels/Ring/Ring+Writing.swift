@@ -13,15 +13,21 @@ extension Ring {
 
     /// A message that is to be written.
     struct Record {
-        /// The most bytes.
+        /// The most bytes in the ring.
         let most: Int
         let descriptors: [Int32]
         /// Whether it may wait for a moment to find room in warm memory.
         let isPatient: Bool
+        /// The slot that the bytes are in, and how many; -1: they are in the ring.
+        var slot = -1
+        var slotBytes = 0
+
+        /// The size of the record of a message in a slot.
+        static var largeSize: Int { 32 }
 
         /// The bytes before the message's own.
         @inline(__always)
-        var headSize: Int { descriptors.isEmpty ? 8 : 24 }
+        var headSize: Int { slot >= 0 ? Self.largeSize : descriptors.isEmpty ? 8 : 24 }
 
         /// The units that it takes at most.
         @inline(__always)
@@ -43,21 +49,21 @@ extension Ring {
             mp_prefetch_to_write(base + tail.offset * RingPosition.unit)
         }
         var head = RingPosition(word: cachedHead)
-        var placement = place(units, tail: tail, head: head)
+        var placement = place(units, record, tail: tail, head: head)
         if placement != .here {
             // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
             let now = self.head.pointee.load(ordering: .acquiring)
             if now != head.word {
                 cachedHead = now
                 head = RingPosition(word: now)
-                placement = place(units, tail: tail, head: head)
+                placement = place(units, record, tail: tail, head: head)
             }
         }
         if record.isPatient, isCold(placement, units, tail: tail) {
-            (placement, head) = awaitWarmMemory(units, tail: tail, head: head, found: placement)
+            (placement, head) = awaitWarmMemory(units, record, tail: tail, head: head, found: placement)
         }
         guard placement != .nowhere else { return false }
-        guard let ticket = try send(record.descriptors, isEmpty: tail.count(since: head) == 0) else { return false }
+        guard let ticket = try send(record.descriptors, tail: tail) else { return false }
         var start = tail
         if case .elsewhere(let target) = placement {
             freeMemory(behind: tail, head: head, target: target)
@@ -65,19 +71,33 @@ extension Ring {
             start = RingPosition(offset: target, lap: tail.lap + 1, sequence: tail.sequence)
         }
         let used = try store(record, ticket: ticket, at: start.offset, fill)
+        if record.slot >= 0 { handOver(record, sequence: tail.sequence) }
         ringIfMarked(Offset.itemsBell)
         let end = RingPosition(offset: start.offset + used, lap: start.lap, sequence: tail.sequence + 1)
         publish(end, in: self.tail, waking: Offset.items)
         return true
     }
 
-    /// Decides where a record goes, with regard to the most messages and bytes.
+    /// Decides where a record of so many units goes, with regard to the most messages and bytes.
     @inline(__always)
-    func place(_ units: Int, tail: RingPosition, head: RingPosition) -> RingStateMachine.Placement {
+    func place(
+        _ units: Int,
+        _ record: Record,
+        tail: RingPosition,
+        head: RingPosition
+    ) -> RingStateMachine.Placement {
         let count = tail.count(since: head)
         guard count < capacity else { return .nowhere }
         let occupancy = occupancy(tail: tail, head: head)
-        if count > 0, limit < .max, occupancy.used + units > limit { return .nowhere }
+        if count > 0, limit < .max {
+            var used = occupancy.used + units + record.slotBytes / RingPosition.unit
+            if hasLargeMessages {
+                let large = unitsInSlots(head: head)
+                if large == 0 { hasLargeMessages = false }
+                used += large
+            }
+            if used > limit { return .nowhere }
+        }
         return rules.place(units, occupancy)
     }
 
@@ -130,7 +150,9 @@ extension Ring {
         let address = try memory.address(offset, upTo: end)
         let byteCount = fill(address + record.headSize)
         precondition(byteCount <= record.most, "a message wrote beyond its place in a channel")
-        if record.descriptors.isEmpty {
+        if record.slot >= 0 {
+            storeLarge(record, ticket: ticket, at: address)
+        } else if record.descriptors.isEmpty {
             address.storeBytes(of: RecordKind.message << 56 | UInt64(byteCount), as: UInt64.self)
         } else {
             address.storeBytes(of: RecordKind.messageWithDescriptors << 56 | UInt64(byteCount), as: UInt64.self)

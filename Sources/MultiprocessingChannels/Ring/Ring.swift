@@ -6,6 +6,7 @@
 //        0      4   "mprg"
 //        4      4   the most messages; 0: 2^28 - 1
 //        8      4   the most units of 16 bytes; 0: no limit (a single message may always be larger)
+//       12      4   not 0: large messages may be there that were not taken yet
 //       64     64   the producers' lock
 //      128      8   tail (`RingPosition`): what lies before it exists
 //      136      8   the head as a producer saw it last
@@ -14,15 +15,19 @@
 //      160     32   start and end of the last four laps, 4 bytes each
 //      192      4   WAITING (bit 31): a consumer sleeps on this word
 //      196      4   not 0: somebody waits for messages by the bell
-//      200      4   SHUT (bit 0): no more puts; CLOSED (bit 1): no more takes either
+//      200      4   SHUT (bit 0): no more puts; CLOSED (bit 1): no more takes either; ENDED (bit 2): consumers know that no more comes
 //      256     64   the consumers' lock
 //      320      8   head (`RingPosition`): what lies before it has been taken
 //      328      8   the tail as a consumer saw it last
 //      384      4   WAITING (bit 31): a producer sleeps on this word
 //      388      4   not 0: somebody waits for room by the bell
+//      392      4   how often descriptors were received, or dropped, beside the ring
 //      448     64   the lock of the tally (RingTally.swift)
 //      512     16   the tally
 //      576      4   departures: how many handles were closed
+//      584      8   packets of descriptors with this ticket and lower ones belong to nobody, and are in the way; 0: none
+//      640     64   the lock of those who end the ring
+//     1024   2048   16 slots for large messages (RingSlots.swift)
 //     4096      …   records, in units of 16 bytes
 //
 // A record is a header of 8 bytes (kind in the highest byte, length or target below) and the bytes. One store makes a message exist (tail) or taken (head); whoever is killed before it leaves
@@ -46,6 +51,7 @@ package final class Ring: @unchecked Sendable {
     static let waiting: UInt32 = 0x8000_0000
     static let shut: UInt32 = 1
     static let closed: UInt32 = 2
+    static let ended: UInt32 = 4
 
     let memory: RingMemory
     let base: UnsafeMutableRawPointer
@@ -55,6 +61,8 @@ package final class Ring: @unchecked Sendable {
     let bell: Int32
     /// Where descriptors are sent and received, beside the ring in the same order.
     let lane: DescriptorLane
+    /// Where large messages go.
+    let slots: RingSlots
 
     /// The most messages.
     package let capacity: Int
@@ -93,12 +101,15 @@ package final class Ring: @unchecked Sendable {
         capacity: Int? = nil,
         byteLimit: Int? = nil
     ) throws(SystemError) {
-        memory = try RingMemory(file, range)
+        // The upper half is for large messages.
+        let middle = range.lowerBound + range.count / 2
+        memory = try RingMemory(file, range.lowerBound..<middle)
         base = memory.base
+        slots = RingSlots(file, middle..<range.upperBound, base: base)
         self.bell = bell
         self.lane = lane
         self.peer = peer ?? -1
-        let end = min(range.count / RingPosition.unit, RingPosition.largestOffset)
+        let end = min(memory.size / RingPosition.unit, RingPosition.largestOffset)
         rules = RingStateMachine(first: Self.firstUnit, soft: Self.softUnit, end: end)
         if isNew {
             let committed = 4 * MemoryRegion.pageSize
@@ -125,6 +136,7 @@ package final class Ring: @unchecked Sendable {
 
     var producers: RobustLock { RobustLock(base + Offset.producers) }
     var consumers: RobustLock { RobustLock(base + Offset.consumers) }
+    var enders: RobustLock { RobustLock(base + Offset.enders) }
     var tail: UnsafeMutablePointer<Atomic<UInt64>> { (base + 128).assumingMemoryBound(to: Atomic<UInt64>.self) }
     var head: UnsafeMutablePointer<Atomic<UInt64>> { (base + 320).assumingMemoryBound(to: Atomic<UInt64>.self) }
 
@@ -132,7 +144,7 @@ package final class Ring: @unchecked Sendable {
     var items: SharedWord { SharedWord(base, offset: Offset.items) }
     /// Where a producer sleeps.
     var space: SharedWord { SharedWord(base, offset: Offset.space) }
-    /// SHUT and CLOSED.
+    /// SHUT, CLOSED and ENDED.
     var state: SharedWord { SharedWord(base, offset: Offset.state) }
     /// How many handles were closed.
     var departures: SharedWord { SharedWord(base, offset: Offset.departures) }
@@ -148,7 +160,14 @@ package final class Ring: @unchecked Sendable {
         static let space = 384
         /// Whether tasks wait for room.
         static let spaceBell = 388
+        /// How often descriptors were received.
+        static let receipts = 392
+        static let joiners = 520
+        static let joinersBell = 524
         static let departures = 576
+        /// The ticket of the last descriptors that are in the way.
+        static let leftovers = 584
+        static let enders = 640
     }
 
     /// The word at `offset`, for looks that are compiled in place: calls of another module's `SharedWord` are not.

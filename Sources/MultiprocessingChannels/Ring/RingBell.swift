@@ -25,11 +25,11 @@ extension Ring {
         mark(SharedWord(base, offset: Offset.spaceBell))
     }
 
-    /// Whether a producer may be about to finish without having seen a mark.
-    package var producersAreBusy: Bool { producers.isLocked }
+    /// Whether a producer, or somebody who ends the ring, may be about to finish without having seen a mark.
+    package var producersAreBusy: Bool { producers.isLocked || isBeingEnded }
 
-    /// Whether a consumer may be about to finish without having seen a mark.
-    package var consumersAreBusy: Bool { consumers.isLocked }
+    /// Whether a consumer, or somebody who ends the ring, may be about to finish without having seen a mark.
+    package var consumersAreBusy: Bool { consumers.isLocked || isBeingEnded }
 
     /// A new value each time, so that whoever rings takes back no later mark than it has seen.
     func mark(_ word: SharedWord) {

@@ -19,14 +19,18 @@ extension Ring {
     private var dealtWith: UnsafeMutablePointer<Atomic<UInt64>> {
         (base + 512).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
-    private var joiners: SharedWord { SharedWord(base, offset: 520) }
-    private static var joinersBell: Int { 524 }
+    private var joiners: SharedWord { SharedWord(base, offset: Offset.joiners) }
 
-    /// How many messages were put and not dealt with yet.
-    package var unfinished: Int {
-        // Acquiring: what was done before a message was counted as dealt with is seen.
+    /// How many messages were put and not dealt with yet. What can be taken no more, because the ring was closed, needs nobody to deal with it.
+    package var unfinished: Int { unfinished(isClosed: isClosed) }
+
+    private func unfinished(isClosed: Bool) -> Int {
+        // Acquiring: what was done before a message was counted as dealt with is seen. Before the positions, which never fall behind it then.
         let done = Int(truncatingIfNeeded: dealtWith.pointee.load(ordering: .acquiring))
-        return (RingPosition(word: tail.pointee.load(ordering: .acquiring)).sequence - done) & RingPosition.largestCount
+        let last = RingPosition(word: (isClosed ? head : tail).pointee.load(ordering: .acquiring))
+        let left = (last.sequence - done) & RingPosition.largestCount
+        // More may have been counted than was taken.
+        return isClosed && left > RingPosition.largestCount / 2 ? 0 : left
     }
 
     /// Counts one more message as dealt with; false when there is none.
@@ -37,8 +41,8 @@ extension Ring {
         let left = unfinished
         guard left > 0, let list = mp_this_thread().pointee.robust else { return false }
         // As in `RingBell`: the bell before the store, the sleeper after it, or by the kernel.
-        if left == 1 { ringIfMarked(Self.joinersBell) }
-        mp_robust_pending(list, base + 520)
+        if left == 1 { ringIfMarked(Offset.joinersBell) }
+        mp_robust_pending(list, base + Offset.joiners)
         // Relaxed: only changed under this lock.
         let next = (dealtWith.pointee.load(ordering: .relaxed) + 1) & UInt64(RingPosition.largestCount)
         dealtWith.pointee.store(next, ordering: .releasing)
@@ -55,12 +59,19 @@ extension Ring {
     }
 
     /// Waits until every message that was put has been dealt with.
-    package func waitUntilFinished(until deadline: Deadline) -> RingOutcome {
-        while unfinished > 0 {
+    package func waitUntilFinished(until deadline: Deadline) throws(SystemError) -> RingOutcome {
+        var takesAreOver = false
+        while true {
+            let isClosed = isClosed
+            if isClosed, !takesAreOver {
+                takesAreOver = try awaitTakes(until: deadline)
+                if !takesAreOver { return .timedOut }
+            }
+            if unfinished(isClosed: isClosed) == 0 { break }
             if deadline.hasPassed { return .timedOut }
             joiners.exchange(Self.waiting)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
-            if unfinished == 0 { break }
+            if self.isClosed != isClosed || unfinished(isClosed: isClosed) == 0 { continue }
             _ = joiners.wait(while: Self.waiting, until: deadline)
         }
         // If the waker died it woke only one: this one.
@@ -68,9 +79,20 @@ extension Ring {
         return .done
     }
 
-    /// Marks that a task waits until none is left; returns whether somebody may be about to count without having seen that.
+    /// Waits until a take is over that began before the ring was closed; false when the deadline came before.
+    private func awaitTakes(until deadline: Deadline) throws(SystemError) -> Bool {
+        switch try consumers.acquire(until: deadline) {
+        case .acquired, .ownerDied:
+            _ = consumers.releaseIfHeldByThread()
+            return true
+        default:
+            return false
+        }
+    }
+
+    /// Marks that a task waits until none is left; returns whether somebody may be about to count, or to end the ring, without having seen that.
     package func markWaitingUntilFinished() -> Bool {
-        mark(SharedWord(base, offset: Self.joinersBell))
-        return tally.isLocked
+        mark(SharedWord(base, offset: Offset.joinersBell))
+        return tally.isLocked || isBeingEnded || isClosed && consumers.isLocked
     }
 }

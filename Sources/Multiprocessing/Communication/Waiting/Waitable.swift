@@ -96,7 +96,7 @@ extension Acceptor: WaitTarget {
 extension QueueCore: WaitTarget {
     func checkWaitable() throws { try checkOpen() }
 
-    var isReady: Bool { isClosed || !ring.isEmpty || ring.isShut }
+    var isReady: Bool { isClosed || !ring.isEmpty || ring.hasEnded }
 
     func add(_ notice: Notice) throws { try tasks.add(notice) }
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CMultiprocessing
+import Glibc
+import Laboratory
+import MultiprocessingPrimitives
+import Synchronization
+import Testing
+
+@testable import MultiprocessingChannels
+
+extension RingTests {
+    @Test func `who is told of the end has seen every message, also without waiting`() throws {
+        // Many rings in one file; each ends once.
+        let file = try RingFile()
+        var sockets: [Int32] = [-1, -1]
+        try require(mp_socketpair(&sockets) == 0, "no sockets")
+        let bell = mp_eventfd(0)
+        defer { for number in sockets + [bell] { close(number) } }
+        let lane = DescriptorLane(sender: sockets[0], receiver: sockets[1])
+        let rings = try (0..<3000).map { index in
+            try Ring(file, index << 21..<(index + 1) << 21, bell: bell, lane: lane, isNew: true, capacity: nil)
+        }
+        let shared = Shared()
+        try Thread.start(name: "mp-test") {
+            for (index, ring) in rings.enumerated() {
+                while shared.turn.load(ordering: .acquiring) != index { mp_pause() }
+                for _ in 0..<index % 64 { mp_pause() }
+                _ = try? ring.put(bytes: [1], until: .passed)
+                ring.abandonHere()
+            }
+            shared.isOver.store(true, ordering: .releasing)
+        }
+        var lost = 0
+        for (index, ring) in rings.enumerated() {
+            shared.turn.store(index, ordering: .releasing)
+            var descriptors: [Int32] = []
+            var outcome = RingOutcome.timedOut
+            while outcome == .timedOut { outcome = try ring.take(until: .passed, descriptors: &descriptors) { _ in } }
+            if outcome == .abandoned { lost += 1 }
+        }
+        while !shared.isOver.load(ordering: .acquiring) { sched_yield() }
+        #expect(lost == 0, "the end came before the message in \(lost) of \(rings.count) rings")
+    }
+
+    @Test func `a put under way when a ring is shut down is over before consumers are told`() async throws {
+        try await Laboratory.run {
+            for _ in 0..<200 {
+                let ring = try TestRing(capacity: nil).ring
+                let words = try SharedWords()
+                let producers = try (0..<2).map { _ in
+                    try ForkedProcess {
+                        words[0].add(1)
+                        while try ring.put(bytes: [1], until: .never) == .done { words[1].add(1) }
+                    }
+                }
+                let consumer = try ForkedProcess {
+                    while try ring.takeBytes(until: .never) != nil { words[2].add(1) }
+                }
+                try waitFor("producers") { words[0].load() == 2 && words[1].load() > 0 }
+                ring.shutDown()
+                for process in producers + [consumer] {
+                    let status = try process.join()
+                    try require(status == 0, "\(status)")
+                }
+                try require(words[1].load() == words[2].load(), "\(words[1].load()) put, \(words[2].load()) taken")
+            }
+        }
+    }
+
+    @Test(arguments: ["a message", "room", "the rest"])
+    func `whoever is killed between the mark of an end and the wake-up leaves nobody asleep`(what: String) async throws
+    {
+        try await Laboratory.run {
+            for _ in 0..<20 {
+                let ring = try TestRing(capacity: 1).ring
+                if what != "a message" { _ = try ring.put(bytes: [1]) }
+                let sleeper = try ForkedProcess {
+                    switch what {
+                    case "a message": try require(try ring.takeBytes(until: .never) == nil, "a message")
+                    case "room": try require(try ring.put(bytes: [2]) == .shut, "put")
+                    default: try require(try ring.waitUntilFinished(until: .never) == .done, "join")
+                    }
+                }
+                try waitFor("the sleeper") { isAsleep(sleeper.pid) }
+                let ender = try ForkedProcess {
+                    let (bits, word) =
+                        switch what {
+                        case "a message": (Ring.ended, Ring.Offset.items)
+                        case "room": (Ring.shut, Ring.Offset.space)
+                        default: (Ring.closed, Ring.Offset.joiners)
+                        }
+                    ring.raise(bits, waking: word) { kill(getpid(), SIGKILL) }
+                }
+                try require(try ender.join() == SIGKILL, "the end was not cut")
+                let status = try sleeper.join()
+                try require(status == 0, "the sleeper ended with \(status)")
+            }
+        }
+    }
+
+    @Test func `a shutdown whose caller is killed half-way is finished by the next put`() async throws {
+        try await Laboratory.run {
+            let ring = try TestRing(capacity: nil).ring
+            // While this process puts, the end has to wait.
+            let outcome = try ring.put(upTo: 1, until: .never) { memory in
+                let ender = try? ForkedProcess { ring.shutDown() }
+                try? waitFor("the mark") { ring.isShut }
+                try? ender?.destroy()
+                memory.storeBytes(of: 7, as: UInt8.self)
+                return 1
+            }
+            try require(outcome == .done && ring.isShut && !ring.hasEnded, "\(outcome)")
+            let consumer = try ForkedProcess {
+                try require(try ring.takeBytes(until: .never) == [7], "the message before the end")
+                try require(try ring.takeBytes(until: .never) == nil, "a message")
+            }
+            try waitFor("the consumer") { ring.isEmpty && isAsleep(consumer.pid) }
+            try require(try ring.put(bytes: [1], until: .passed) == .shut, "put")
+            let status = try consumer.join()
+            try require(status == 0, "the consumer ended with \(status)")
+        }
+    }
+
+    @Test func `a put without waiting does not wait behind one that waits for room`() throws {
+        let ring = try TestRing(capacity: 1).ring
+        _ = try ring.put(bytes: [1])
+        try Thread.start(name: "mp-test") { _ = try? ring.put(bytes: [2], until: .never) }
+        try waitFor("the other producer") { ring.producersAreBusy }
+        let clock = ContinuousClock()
+        let time = try clock.measure {
+            for _ in 0..<40 { try require(try ring.put(bytes: [3], until: .passed) == .timedOut, "there was room") }
+        }
+        // Behind the lock each would take 50 ms.
+        #expect(time < .seconds(1), "\(time)")
+        #expect(try ring.takeBytes() == [1])
+        #expect(try ring.takeBytes(until: .never) == [2])
+    }
+}
+
+/// What two threads share.
+private final class Shared: Sendable {
+    let turn = Atomic<Int>(-1)
+    let isOver = Atomic<Bool>(false)
+}
