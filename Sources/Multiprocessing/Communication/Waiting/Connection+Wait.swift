@@ -64,7 +64,12 @@ struct MultipleWait: Sendable {
 
     /// - Throws: What makes one of them impossible to wait for.
     init(_ objects: [any Waitable]) throws {
-        targets = try objects.map { try $0.waitSource.target }
+        try self.init(targets: objects.map { try $0.waitSource.target })
+    }
+
+    /// - Throws: What makes one of them impossible to wait for.
+    init(targets: [any WaitTarget]) throws {
+        self.targets = targets
         for target in targets { try target.checkWaitable() }
     }
 
@@ -75,7 +80,8 @@ struct MultipleWait: Sendable {
             if !ready.isEmpty || !targets.isEmpty && deadline.hasPassed { return ready }
             let round = try Round(targets)
             defer { round.end() }
-            if round.mustLookAgain(until: deadline) { return self.ready }
+            // Look again, and do not return at once: somebody else may have been faster.
+            if round.mustLookAgain { continue }
             if !round.notice.wait(until: round.limit(deadline)), deadline.hasPassed { return self.ready }
         }
     }
@@ -89,7 +95,8 @@ struct MultipleWait: Sendable {
             let reactor = try Runtime.shared().reactor
             let round = try Round(targets)
             defer { round.end() }
-            if round.mustLookAgain(until: deadline) { return self.ready }
+            // Look again, and do not return at once: somebody else may have been faster.
+            if round.mustLookAgain { continue }
             let isPosted = try await round.notice.wait(until: round.limit(deadline), on: reactor)
             if !isPosted, deadline.hasPassed { return self.ready }
         }
@@ -119,7 +126,7 @@ struct MultipleWait: Sendable {
         }
 
         /// Whether something was ready before all of it was registered.
-        func mustLookAgain(until deadline: Deadline) -> Bool { targets.contains { $0.isReady } }
+        var mustLookAgain: Bool { targets.contains { $0.isReady } }
 
         /// Until when to sleep at most.
         func limit(_ deadline: Deadline) -> Deadline {

@@ -25,6 +25,9 @@ final class ReadyDescriptor: Sendable {
     /// The number of the process, by forks, in which it was made, plus 1.
     private let madeIn = Atomic<UInt32>(0)
 
+    /// The same for the process in which it was prepared: without that it would never become readable.
+    private let preparedIn = Atomic<UInt32>(0)
+
     deinit {
         let number = state.withLock { $0.descriptor }
         if number >= 0 { close(number) }
@@ -37,7 +40,7 @@ final class ReadyDescriptor: Sendable {
         madeIn.load(ordering: .relaxed) == mp_fork_generation() &+ 1
     }
 
-    /// Its number; `prepare` is called when it is new.
+    /// Its number; `prepare` is called until it succeeds once.
     func number(prepare: () throws -> Void) throws -> Int32 {
         let generation = mp_fork_generation()
         if !isMade {
@@ -50,7 +53,11 @@ final class ReadyDescriptor: Sendable {
                 return state.descriptor
             }
             if superfluous >= 0 { close(superfluous) }
+        }
+        // Relaxed: at worst it is prepared twice.
+        if preparedIn.load(ordering: .relaxed) != generation &+ 1 {
             try prepare()
+            preparedIn.store(generation &+ 1, ordering: .relaxed)
         }
         return state.withLock { $0.descriptor }
     }
