@@ -146,6 +146,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     }
 
     /// Ends the queue for all processes: nothing can be put any more, and what is in it can still be taken; after that `get` throws `QueueError` (`shutDown`) and iterations end.
+    /// Waits for a `put` that is under way, a second at most.
     ///
     /// - Parameter immediate: Whether what is in it can be taken no more either. It counts as dealt with then: `join` waits only for what had been taken.
     public func shutDown(immediate: Bool = false) {

@@ -138,7 +138,7 @@ final class RingSlots: @unchecked Sendable {
         let before = committed(slot)
         if bytes > before {
             // Some more, so that messages of about the same size need it once.
-            let wanted = min((bytes + bytes / 8 + 0xffff) & ~0xffff, size)
+            let wanted = min((bytes + min(bytes / 8, 4 << 20) + 0xffff) & ~0xffff, size)
             try memory.allocate(before..<wanted)
             setCommitted(slot, wanted)
         }
