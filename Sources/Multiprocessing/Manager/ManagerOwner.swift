@@ -80,9 +80,10 @@ final class ManagerOwner: Sendable {
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let (here, there) = try RingLink.pair(duplex: true)
         let firstNumber = state.withLock { $0.restarts } << 40
+        let serversEnd = Connection(there)
         let job = ManagerJob(
             reception: reception,
-            owner: Connection(there),
+            owner: serversEnd,
             key: key,
             firstNumber: firstNumber,
             home: home
@@ -91,6 +92,8 @@ final class ManagerOwner: Sendable {
             wantsResult: false,
             until: .never
         )
+        // Open here as well, it would keep the end of the process from ending the channel, and whoever makes values anew would wait for a dead one for ever.
+        serversEnd.close()
         epitaph.begin(processIdentifier: process.processIdentifier)
         let deaths = epitaph.deaths
         let channel = ClientChannel(here) { [epitaph] in epitaph.read(after: deaths) }
