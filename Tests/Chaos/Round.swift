@@ -24,12 +24,14 @@ struct Round {
         let milliseconds = Int.random(in: 300...1500, using: &random)
         let isCut = random.once(in: 5)
         let mark = "\(Self.variable)=\(seed).\(number).\(getpid())"
+        guard let folder = Names.makeFolder() else { return .failed("no folder: \(String(cString: strerror(errno)))") }
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0, let process = spawn(milliseconds, mark, output: ends[1], other: ends[0]) else {
+        guard pipe(&ends) == 0, let process = spawn(milliseconds, mark, folder, output: ends[1], other: ends[0]) else {
             return .failed("round \(number): cannot be started: \(String(cString: strerror(errno)))")
         }
         close(ends[1])
         defer { close(ends[0]) }
+        defer { Names.remove(in: folder, of: process) }
         if isCut {
             usleep(UInt32(Int.random(in: 0...milliseconds, using: &random)) * 1000)
             kill(process, SIGKILL)
@@ -39,26 +41,35 @@ struct Round {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         if !isCut, status != 0 { return .failed("round \(number) ended with status \(status):\n\(text)") }
+        // Whoever is killed with the round is killed, and says nothing; what was said before counts.
+        if isCut, text.lowercased().contains("violation") {
+            return .failed("round \(number), which was killed, had told:\n\(text)")
+        }
         let left = Remnants.waitForEnd(mark)
         guard left.isEmpty else {
             return .failed("round \(number) left processes\(isCut ? " when it was killed" : ""): \(left)\n\(text)")
         }
+        let names = Names.left(in: folder, by: process)
+        // Names outlive who is killed with them; nobody else's may.
+        guard isCut || names.isEmpty else { return .failed("round \(number) left names: \(names)\n\(text)") }
         var figures = Figures(lines: text.split(separator: "\n"))
         if isCut { figures.add(Figures(["rounds killed": 1])) }
         return .passed(figures)
     }
 
     /// Starts this program again. Descriptors that are not named stay out of it.
-    private func spawn(_ milliseconds: Int, _ mark: String, output: Int32, other: Int32) -> pid_t? {
+    private func spawn(_ milliseconds: Int, _ mark: String, _ folder: String, output: Int32, other: Int32) -> pid_t? {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
+        // Actors tell there what must not be.
+        posix_spawn_file_actions_adddup2(&actions, output, 2)
         posix_spawn_file_actions_addclose(&actions, other)
-        if output != 1 { posix_spawn_file_actions_addclose(&actions, output) }
+        if output > 2 { posix_spawn_file_actions_addclose(&actions, output) }
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("Chaos"), nil]
         var variables: [UnsafeMutablePointer<CChar>?] = [
-            strdup(mark), strdup("CHAOS_PART=\(seed) \(number) \(milliseconds)"),
+            strdup(mark), strdup("CHAOS_FOLDER=\(folder)"), strdup("CHAOS_PART=\(seed) \(number) \(milliseconds)"),
         ]
         for name in ["PATH", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE"] {
             if let value = getenv(name) { variables.append(strdup("\(name)=\(String(cString: value))")) }

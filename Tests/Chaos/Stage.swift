@@ -25,6 +25,8 @@ struct Stage: Codable, Sendable {
     /// The most messages that a producer sends.
     static let most = 20_000
     static let producers = 3
+    /// How many may be in at once.
+    static let permits = 2
 
     /// 1 when everybody is to go home.
     let isOver: SharedAtomic<Int>
@@ -38,6 +40,9 @@ struct Stage: Codable, Sendable {
     let entries: SharedAtomic<Int>
     let deathsSeen: SharedAtomic<Int>
 
+    /// What the ledger said last, as a number and as a text, written under the lock as well.
+    let list: ShareableList
+
     // The queue, and of each message whether `put` returned, and how often it was taken.
     let queue: Queue<Message>
     let attempted: SharedArray<Int>
@@ -46,6 +51,7 @@ struct Stage: Codable, Sendable {
 
     // What can be waited for.
     let semaphore: Semaphore
+    let bounded: BoundedSemaphore
     let event: Event
     let condition: Condition
     let barrier: Barrier
@@ -63,7 +69,9 @@ struct Stage: Codable, Sendable {
         attempted = try SharedArray(count: Self.producers)
         returned = try SharedArray(count: Self.producers * Self.most)
         taken = try SharedArray(count: Self.producers * Self.most)
+        list = try ShareableList([.integer(0), .string("entry 0")], slotCapacity: 64)
         semaphore = try Semaphore(value: 2)
+        bounded = try BoundedSemaphore(value: Self.permits)
         event = try Event()
         condition = try Condition()
         barrier = try Barrier(parties: 2)

@@ -59,16 +59,22 @@ struct StageManager {
         let stage = try Stage()
         let cast = makeCast(stage, random)
         let (pools, managers, pipes) = (try PoolScene(), ManagerScene(), PipeScene())
+        let (queues, threads, networks) = (QueueScene(), ThreadScene(), NetworkScene())
         let scenes = Scenes()
         try scenes.start(stage) { try pools.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 2)) }
         try scenes.start(stage) { try managers.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 3)) }
         try scenes.start(stage) { try pipes.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 4)) }
+        try scenes.start(stage) { try queues.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 5)) }
+        try scenes.start(stage) { try threads.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 6)) }
+        try scenes.start(stage) { try networks.play(stage, Seeded(seed: part.seed, part: part.number &* 1000 &+ 7)) }
         let reaper = try Reaper(
             random,
             [
                 Reaper.Prey(name: "actors", weight: 12) { cast.processes },
                 Reaper.Prey(name: "workers", weight: 6) { pools.processes },
                 Reaper.Prey(name: "senders", weight: 2) { pipes.processes },
+                Reaper.Prey(name: "senders to sockets", weight: 2) { networks.processes },
+                Reaper.Prey(name: "workers of queues", weight: 2) { queues.processes },
                 Reaper.Prey(name: "managers", weight: 1) { managers.processes },
                 Reaper.Prey(name: "fork servers", weight: 1, pause: .milliseconds(400)) {
                     ForkServer.processIdentifier.map { [$0] } ?? []
@@ -97,7 +103,10 @@ struct StageManager {
             "messages": messages, "ledger entries": stage.entries.load(), "waits": stage.waits.load(),
             "locks of dead owners": stage.deathsSeen.load(),
         ])
-        for more in [cast.figures, reaper.figures, pools.figures, managers.figures, pipes.figures] { figures.add(more) }
+        for more in [
+            cast.figures, reaper.figures, pools.figures, managers.figures, pipes.figures, queues.figures,
+            threads.figures, networks.figures,
+        ] { figures.add(more) }
         return figures
     }
 

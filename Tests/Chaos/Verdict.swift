@@ -16,12 +16,14 @@ struct Verdict {
     /// Throws what must not be. Returns how many messages were put.
     func judge() throws -> Int {
         try judgeLedger()
+        try judgePermits()
         return try judgeQueue()
     }
 
     /// Both numbers are raised together, but by those that died in between.
     private func judgeLedger() throws {
-        do { try stage.lock.withLock {} } catch is OwnerDied {}
+        var isWhole = true
+        do { try stage.lock.withLock {} } catch is OwnerDied { isWhole = false }
         let (first, second) = (stage.ledger[0], stage.ledger[1])
         let deaths = cast.losses(of: "clerk")
         try check(
@@ -32,6 +34,20 @@ struct Verdict {
         try check(
             second >= entries && first <= entries + deaths,
             "\(entries) entries make \(first) after \(deaths) deaths"
+        )
+        // Whoever died last may have died while it wrote.
+        if isWhole {
+            let expected: [ShareableList.Element] = [.integer(Int64(second)), .string("entry \(second)")]
+            try check(Array(stage.list) == expected, "the list says \(stage.list), and the ledger \(second)")
+        }
+    }
+
+    /// A dead process takes a permit with it, and nobody gives one too many back.
+    private func judgePermits() throws {
+        let (value, deaths) = (stage.bounded.value, cast.losses(of: "waiter"))
+        try check(
+            value <= Stage.permits && value >= Stage.permits - deaths,
+            "\(value) permits are left after \(deaths) deaths"
         )
     }
 

@@ -19,7 +19,7 @@ func clerk(_ stage: Stage, _ random: Seeded) throws {
             stage.entries.add(1)
         } catch is OwnerDied {
             stage.deathsSeen.add(1)
-            try? stage.lock.recover {}
+            try? stage.lock.recover { try write(stage) }
         }
     }
 }
@@ -31,5 +31,13 @@ private func enter(_ stage: Stage) throws {
     try check(other == 0 || Remnants.hasEnded(pid_t(other)), "\(other) and \(getpid()) hold one lock")
     stage.ledger[0] += 1
     stage.ledger[1] += 1
+    try write(stage)
     _ = stage.inside.exchange(0)
+}
+
+/// Writes down what the ledger says now.
+private func write(_ stage: Stage) throws {
+    let entry = stage.ledger[1]
+    try stage.list.replaceElement(at: 0, with: .integer(Int64(entry)))
+    try stage.list.replaceElement(at: 1, with: .string("entry \(entry)"))
 }

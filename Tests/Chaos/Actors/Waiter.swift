@@ -7,9 +7,11 @@ func waiter(_ stage: Stage, _ random: Seeded) throws {
     var random = random
     while !stage.hasEnded {
         let timeout = Duration.milliseconds(Int.random(in: 0...20, using: &random))
-        switch Int.random(in: 0..<7, using: &random) {
+        switch Int.random(in: 0..<8, using: &random) {
         case 0:
             if try stage.semaphore.acquire(timeout: timeout) { try stage.semaphore.release() }
+        case 7:
+            if try stage.bounded.acquire(timeout: timeout) { try stage.bounded.release() }
         case 1: _ = try stage.event.wait(timeout: timeout)
         case 2: stage.event.set()
         case 3: stage.event.clear()

@@ -13,6 +13,17 @@ private func labour(_ n: Int) -> Int {
     return sum
 }
 
+/// Has hardly more memory than it uses, and asks for much: it does not get it, and what becomes of it then is its pool's to tell.
+private func starve(_ n: Int) throws -> Int {
+    let pages = Remnants.contents("/proc/self/statm").prefix { $0 != UInt8(ascii: " ") }
+    let size = (Int(String(decoding: pages, as: UTF8.self)) ?? 0) * 4096
+    var limit = rlimit(rlim_cur: rlim_t(size + n * 100_000), rlim_max: rlim_t(size + n * 100_000))
+    setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+    var bytes: [[UInt8]] = []
+    for _ in 0..<64 { bytes.append([UInt8](repeating: 1, count: 1 << 20)) }
+    return bytes.count
+}
+
 /// A pool in a worker of a pool.
 private func nested(_ n: Int) throws -> Int {
     try withPool(processes: 1) { pool in try pool.apply(options: TaskOptions(retries: 1000), square, n) }
@@ -23,6 +34,7 @@ final class PoolScene: Sendable {
     private let pool: Pool
     private let tasks = Atomic<Int>(0)
     private let lost = Atomic<Int>(0)
+    private let starved = Atomic<Int>(0)
 
     init() throws {
         pool = try Pool(processes: 3, maxTasksPerChild: 5000)
@@ -37,7 +49,7 @@ final class PoolScene: Sendable {
         while !stage.hasEnded {
             let count = Int.random(in: 1...400, using: &random)
             let chunk = [nil, 1, 7].randomElement(using: &random) ?? nil
-            switch Int.random(in: 0..<6, using: &random) {
+            switch Int.random(in: 0..<7, using: &random) {
             case 0:
                 let results = try pool.map(0..<count, chunkSize: chunk, options: again, labour)
                 try check(results == (0..<count).map(labour), "a map of \(count) is wrong")
@@ -61,6 +73,7 @@ final class PoolScene: Sendable {
                 for (n, result) in results.enumerated() {
                     try check(try result.get(timeout: .seconds(60)) == n * n, "call \(n) is wrong")
                 }
+            case 6: try starveOne(count)
             case 4:
                 try check(try pool.apply(options: again, nested, count) == count * count, "a pool in a pool is wrong")
             default:
@@ -72,12 +85,34 @@ final class PoolScene: Sendable {
         }
     }
 
+    /// Starves a worker that has no other task.
+    private func starveOne(_ count: Int) throws {
+        let pool = try Pool(processes: 1, isolation: .perTask)
+        defer { pool.terminate() }
+        do {
+            let result = try pool.apply(options: TaskOptions(timeout: .seconds(60)), starve, count)
+            try check(result == 64, "64 is \(result)")
+        } catch let error as TimeoutError {
+            throw Violation("a worker without memory hangs: \(error)")
+        } catch let error as Violation {
+            throw error
+        } catch {
+            // It was killed by hunger, or could say that it was hungry.
+            starved.add(1, ordering: .relaxed)
+        }
+        pool.terminate()
+        try pool.join()
+    }
+
     func end() throws {
         pool.terminate()
         try pool.join()
     }
 
     var figures: Figures {
-        Figures(["tasks": tasks.load(ordering: .relaxed), "tasks lost": lost.load(ordering: .relaxed)])
+        Figures([
+            "tasks": tasks.load(ordering: .relaxed), "tasks lost": lost.load(ordering: .relaxed),
+            "workers without memory": starved.load(ordering: .relaxed),
+        ])
     }
 }
