@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct IdleHandleTests {
     @Test func `hundreds of idle queues and connections wake no thread`() async throws {
         try await apart(timeout: .seconds(60)) {

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// `Connection.wait`, and descriptors for the user's own waits.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct WaitTests {
     @Test func `what is ready comes back in the order it was given`() async throws {
         let pairs = try (0..<5).map { _ in try Connection.pipe() }

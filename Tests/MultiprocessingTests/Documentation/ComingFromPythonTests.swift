@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Coming from Python".
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ComingFromPythonTests {
     @Test func `running multiple processes`() async throws {
         try await isolated {

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Connecting processes".
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ConnectingProcessesTests {
     @Test func `within a program`() async throws {
         try await isolated {

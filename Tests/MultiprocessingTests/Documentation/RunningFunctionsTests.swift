@@ -14,7 +14,7 @@ private enum Tables {
 }
 
 /// The code of "Running functions in other processes".
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct RunningFunctionsTests {
     @Test func `captures are carried along`() async throws {
         let settings = Settings()

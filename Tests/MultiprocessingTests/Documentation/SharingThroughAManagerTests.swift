@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Sharing values through a manager".
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SharingThroughAManagerTests {
     @Test func `overview`() async throws {
         try await isolated {

@@ -25,7 +25,7 @@ func makeWitness(_ manager: Manager) throws -> (Managed<Witness>, Connection) {
     return (witness, here)
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagedHandleTests {
     @Test func `a value goes with its last handle`() async throws {
         try await isolated {

@@ -18,7 +18,7 @@ private struct Unreadable: Codable, Sendable {
 }
 
 /// What breaks between a manager and clients that connected to it.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerBreakTests {
     @Test(arguments: Way.allCases)
     func `who connected learns why the manager ended`(way: Way) async throws {

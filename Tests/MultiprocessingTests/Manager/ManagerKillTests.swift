@@ -21,7 +21,7 @@ struct Account {
     var isWhole: Bool { paidIn == balance && entries.reduce(0, +) == balance }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerKillTests {
     @Test(arguments: [UInt64(1), 2])
     func `a thousand clients are killed in the middle of calls, and the value is whole`(seed: UInt64) async throws {

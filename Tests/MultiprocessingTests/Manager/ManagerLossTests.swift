@@ -14,7 +14,7 @@ func managerLost<R>(line: Int = #line, _ body: () throws -> R) throws -> Manager
     throw CheckFailed(description: "line \(line): ManagerLost was not thrown")
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerLossTests {
     @Test func `a function that traps ends the manager, and everybody learns why`() async throws {
         try await isolated {

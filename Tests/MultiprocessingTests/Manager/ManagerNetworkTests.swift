@@ -42,7 +42,7 @@ func finish(_ process: ChildProcess, line: Int = #line) throws {
     try process.close()
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerNetworkTests {
     @Test(arguments: Way.allCases)
     func `who connects can do what a child can`(way: Way) async throws {

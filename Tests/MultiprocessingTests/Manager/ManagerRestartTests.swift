@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerRestartTests {
     @Test func `a manager comes back with fresh values, and all handles stand for these`() async throws {
         try await isolated {

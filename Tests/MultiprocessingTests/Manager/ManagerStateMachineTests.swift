@@ -8,7 +8,7 @@ private func expect(_ condition: Bool, sourceLocation: SourceLocation = #_source
     #expect(condition, sourceLocation: sourceLocation)
 }
 
-@Suite
+@Suite(.leavesNothing)
 struct ManagerStateMachineTests {
     @Test func `one thread reads, the next takes over, then the pump`() {
         var calls = PendingCalls<String>()

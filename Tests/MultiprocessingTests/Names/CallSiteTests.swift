@@ -24,7 +24,7 @@ private func describe(_ text: String, _ limits: Limits) throws {
 
 private func nothing(_ number: Int) {}
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct CallSiteTests {
     @Test func `calls from asynchronous code suspend and need no annotation`() async throws {
         let sum = try await ChildProcess.run { 40 + 2 }

@@ -7,7 +7,7 @@ import Testing
 // Swift Testing has another `ExitStatus`; this makes the bare name mean the package's.
 import enum Multiprocessing.ExitStatus
 
-@Suite struct UnqualifiedNamesTests {
+@Suite(.leavesNothing) struct UnqualifiedNamesTests {
     @Test func `names need no module in front of them, whatever else is imported`() throws {
         func give(_ semaphore: Semaphore) throws { try semaphore.release() }
         let semaphores: [Semaphore] = [try Semaphore(), try Semaphore(value: 3)]

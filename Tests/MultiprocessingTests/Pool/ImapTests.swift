@@ -46,7 +46,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
     func next() -> Int? { read.add(1, ordering: .relaxed).oldValue }
 }
 
-@Suite struct ImapTests {
+@Suite(.leavesNothing) struct ImapTests {
     @Test(.timeLimit(.minutes(10)), arguments: [nil, 1, 2, 7])
     func `imap gives the results in order, imapUnordered each of them once`(chunkSize: Int?) async throws {
         try await isolated {

@@ -32,7 +32,7 @@ private func misbehave(_ n: Int) throws -> Int {
     }
 }
 
-@Suite struct MapFamilyTests {
+@Suite(.leavesNothing) struct MapFamilyTests {
     @Test(.timeLimit(.minutes(10))) func `starmap calls a function with each tuple of arguments`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in

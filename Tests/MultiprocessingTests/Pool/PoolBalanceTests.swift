@@ -49,7 +49,7 @@ private struct Refusal: Error, Codable { let number: Int }
 private func identity(_ n: Int) -> Int { n }
 
 /// How work and what it needs get to the workers.
-@Suite struct PoolBalanceTests {
+@Suite(.leavesNothing) struct PoolBalanceTests {
     @Test(.timeLimit(.minutes(10)))
     func `short calls behind one that takes unexpectedly long are done by others`() async throws {
         try await isolated {

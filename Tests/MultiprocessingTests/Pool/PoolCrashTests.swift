@@ -79,7 +79,7 @@ private struct Bomb: Codable {
 }
 
 /// Tasks that end their workers, and tasks whose values cannot travel.
-@Suite struct PoolCrashTests {
+@Suite(.leavesNothing) struct PoolCrashTests {
     @Test(.timeLimit(.minutes(10)))
     func `however a task ends its worker, that task alone fails and says how`() async throws {
         try await isolated {

@@ -41,7 +41,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
 }
 
 /// Handles that travel with tasks, and processes that run out of descriptors.
-@Suite struct PoolHandleTests {
+@Suite(.leavesNothing) struct PoolHandleTests {
     @Test(.timeLimit(.minutes(10)))
     func `handles can be arguments, captures, elements and results of tasks`() async throws {
         try await isolated {

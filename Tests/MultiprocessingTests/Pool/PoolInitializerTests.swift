@@ -13,7 +13,7 @@ private let prepared = Atomic<Int>(0)
 private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
 
 /// Initializers, and the limits at which workers are replaced.
-@Suite struct PoolInitializerTests {
+@Suite(.leavesNothing) struct PoolInitializerTests {
     @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
     func `an initializer that fails is an error at the first call, after a few tries`(_ way: Int) async throws {
         try await isolated {

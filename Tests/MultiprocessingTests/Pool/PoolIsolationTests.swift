@@ -32,7 +32,7 @@ private struct Crowd: Codable, Sendable {
 }
 
 /// Pools whose workers are replaced after one task or a few.
-@Suite struct PoolIsolationTests {
+@Suite(.leavesNothing) struct PoolIsolationTests {
     @Test(.timeLimit(.minutes(10)))
     func `with isolation per task no task finds what another has left, whichever call it belongs to`() async throws {
         try await isolated {

@@ -14,7 +14,7 @@ private func work(_ n: Int) -> Int {
 }
 
 /// Workers that are killed at random moments.
-@Suite(.serialized) struct PoolKillTests {
+@Suite(.serialized, .leavesNothing) struct PoolKillTests {
     @Test(.timeLimit(.minutes(10)), arguments: [1, 2])
     func `a thousand kills in running maps do not change the results when tasks are tried again`(
         _ seed: UInt64

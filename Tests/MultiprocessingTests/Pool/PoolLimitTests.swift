@@ -8,7 +8,7 @@ import Testing
 private func square(_ n: Int) -> Int { n * n }
 private func count(_ bytes: [UInt8]) -> Int { bytes.count }
 
-@Suite struct PoolLimitTests {
+@Suite(.leavesNothing) struct PoolLimitTests {
     @Test(.timeLimit(.minutes(10)))
     func `trySubmit returns nil when the queue is full, and a result when there is room`() async throws {
         try await isolated {

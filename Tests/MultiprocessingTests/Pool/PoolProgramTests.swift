@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Programs that end while a pool is at work.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct PoolProgramTests {
     /// Starts a program and reads up to its "ready"; returns it with the pids of its workers.
     private func start(

@@ -10,7 +10,7 @@ private func square(_ n: Int) -> Int { n * n }
 private func refuse(_ n: Int) throws -> Int { throw Refused(number: n) }
 private struct Refused: Error, Codable { let number: Int }
 
-@Suite struct PoolProgressTests {
+@Suite(.leavesNothing) struct PoolProgressTests {
     @Test(.timeLimit(.minutes(10))) func `progress rises to the number of items, and ends before the call returns`()
         async throws
     {

@@ -18,7 +18,7 @@ private func processorTime() -> Duration {
 }
 
 /// How pools end.
-@Suite struct PoolShutdownTests {
+@Suite(.leavesNothing) struct PoolShutdownTests {
     @Test(.timeLimit(.minutes(10)))
     func `terminate returns at once, however much is queued`() async throws {
         try await isolated {

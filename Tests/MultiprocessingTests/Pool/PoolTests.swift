@@ -16,7 +16,7 @@ private func slowly(_ n: Int) async throws -> Int {
     return n + 1
 }
 
-@Suite struct PoolTests {
+@Suite(.leavesNothing) struct PoolTests {
     @Test(.timeLimit(.minutes(10))) func `map returns results in the order of the items`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in

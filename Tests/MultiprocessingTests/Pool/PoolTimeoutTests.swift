@@ -14,7 +14,7 @@ private func hang(_ n: Int) -> Int {
 private func hangLater(_ n: Int) async -> Int { hang(n) }
 
 /// Time limits of tasks, and tasks that are cancelled.
-@Suite struct PoolTimeoutTests {
+@Suite(.leavesNothing) struct PoolTimeoutTests {
     @Test(.timeLimit(.minutes(10)))
     func `a task that takes too long fails, and only its worker is replaced`() async throws {
         try await isolated {

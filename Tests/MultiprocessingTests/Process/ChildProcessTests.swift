@@ -41,7 +41,7 @@ private func output(descriptor: Int32 = 1, _ body: @escaping @Sendable () throws
 }
 
 /// One child at a time: its life, its end, what it sees.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct ChildProcessTests {
     // MARK: - Life
 

@@ -12,7 +12,7 @@ private enum Tables {
 private func sumOfThree(_ a: Int, _ b: Int, _ c: Int) -> Int { a + b + c }
 
 /// The server: what it prepares, and what happens when it dies.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct ForkServerTests {
     @Test func `what is preloaded is there in every child`() async throws {
         let sums = try await ChildProcess.run {

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Many at once, many one after another, from many threads; and death at random moments.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct ManyProcessesTests {
     @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
     func `two hundred children run at once`(_ method: StartMethod) async throws {

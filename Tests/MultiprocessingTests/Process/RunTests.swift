@@ -34,7 +34,7 @@ private func slow(_ n: Int) async throws -> Int {
 }
 
 /// One call in a process of its own.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct RunTests {
     @Test func `a call returns its result`() async throws {
         #expect(try await ChildProcess.run { fibonacci(15) } == 610)

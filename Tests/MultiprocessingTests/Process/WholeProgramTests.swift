@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// What a program leaves behind when it exits, dies, or loses its executable.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct WholeProgramTests {
     private func pid(_ line: String, _ word: String) -> Int32? {
         let parts = line.split(separator: " ")

@@ -46,7 +46,7 @@ private func transferred() -> Int {
 }
 
 /// The opposite of each way in which Python's pools fail.
-@Suite struct PoolRowsTests {
+@Suite(.leavesNothing) struct PoolRowsTests {
     // MARK: - Workers that die
 
     @Test(.timeLimit(.minutes(10)))

@@ -6,7 +6,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SynchronizationRowsTests {
     @Test func `a lock is seen to be held, and by whom, from other threads and processes`() throws {
         let lock = try Lock()

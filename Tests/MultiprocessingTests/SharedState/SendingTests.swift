@@ -64,7 +64,7 @@ private struct Tools: Codable, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SendingTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `handles reach a child as captures, as arguments and inside other values`(method: StartMethod) throws {

@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SharedArrayTests {
     @Test func `an array is a collection of fixed length, zero at first`() throws {
         let array = try SharedArray<Int>(count: 5)

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SharedMemoryTests {
     /// A name no other test run uses.
     private let name = "mp-test-\(getpid())-\(UInt64.random(in: 0 ... .max)):\n"

@@ -16,7 +16,7 @@ private struct Node: BitwiseCopyable, @unchecked Sendable {
     var next: UnsafeMutablePointer<Int>?
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SharedValueTests {
     @Test func `a value is seen and changed by other processes`() throws {
         let value = try SharedValue(Point())

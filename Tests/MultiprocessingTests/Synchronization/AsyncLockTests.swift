@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct AsyncLockTests {
     @Test func `a task holds a lock across suspensions and releases it on whatever thread it runs`() async throws {
         let lock = try Lock()

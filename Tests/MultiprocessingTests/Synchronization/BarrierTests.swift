@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct BarrierTests {
     @Test func `all parties pass together, each with its own place, and one of them runs the action`() throws {
         let places = try SharedArray<Int>(count: 30)

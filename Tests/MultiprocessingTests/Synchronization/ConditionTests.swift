@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ConditionTests {
     @Test func `waiting and notifying without the lock are errors`() async throws {
         let condition = try Condition()

@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct EventTests {
     @Test func `an event is set and cleared`() throws {
         let event = try Event()

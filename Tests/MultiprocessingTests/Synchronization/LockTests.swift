@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct LockTests {
     @Test func `a lock is acquired once and released by its owner`() throws {
         let lock = try Lock()
@@ -106,7 +106,7 @@ struct LockTests {
         #expect(!lock.isLocked)
     }
 
-    @Test func `a lock whose last reference is dropped while it is held stays held`() throws {
+    @Test(.tags(.keepsMemory)) func `a lock whose last reference is dropped while it is held stays held`() throws {
         let other: Lock
         do {
             let lock = try Lock()

@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SemaphoreTests {
     @Test func `a semaphore gives as many permits as it has`() throws {
         let semaphore = try Semaphore(value: 2)

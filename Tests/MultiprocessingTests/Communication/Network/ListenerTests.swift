@@ -12,7 +12,7 @@ func isCode(_ code: ConnectionError.Code) -> (any Error) -> Bool {
     { ($0 as? ConnectionError)?.code == code }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ListenerTests {
     @Test(
         arguments: ["127.0.0.1:0", "[::1]:0", "localhost:0", "@multiprocessing-", "/tmp/multiprocessing-"],

@@ -24,7 +24,7 @@ private struct Secret: Error {}
 private let isInitialized = Atomic<Bool>(false)
 
 /// What a pool promises, wherever its tasks run.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct EngineConformanceTests {
     @Test(arguments: PoolSubject.all) func `map returns results in the order of the items`(
         subject: PoolSubject

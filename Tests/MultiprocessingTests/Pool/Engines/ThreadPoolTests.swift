@@ -28,7 +28,7 @@ private func sumOfSquares(_ numbers: Range<Int>, on pool: some WorkerPool) throw
 }
 
 /// Threads behind the interface of a pool.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ThreadPoolTests {
     @Test func `a function can take pools of processes and of threads, and the inline pool`() async throws {
         try await isolated {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Multiprocessing
 
-@Suite struct StreamLogicTests {
+@Suite(.leavesNothing) struct StreamLogicTests {
     @Test(arguments: 1...50) func `values leave a window in the order of their numbers, whenever they come`(
         seed: UInt64
     ) {
