@@ -110,7 +110,9 @@ int mp_block_terminal_signals(void) {
 }
 
 void mp_become_child(void) {
-    signal(SIGCHLD, SIG_DFL);
+    // Not signal(3), which the server never calls: the loader would look for it in every child.
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &action, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -159,6 +161,14 @@ int mp_replace_environment(const char *strings, size_t count) {
 char *const *mp_environment(void) { return environ; }
 
 int mp_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
+
+// Filled in by the loader at the start. Called by its name it would be looked for at its first call, as every function is: in each child anew, through all libraries.
+static void (*const volatile exit_function)(int) = exit;
+
+void mp_exit(int status) {
+    exit_function(status);
+    __builtin_unreachable();
+}
 
 static void call_body(int status, void *body) { ((void (*)(int))body)(status); }
 

@@ -36,6 +36,9 @@ package final class CarriedDescriptors {
         closesLeftovers = true
     }
 
+    /// Whether all were taken, or there never was one.
+    package var isEmpty: Bool { numbers.allSatisfy { $0 < 0 } }
+
     /// Adds a descriptor that `owner` keeps open, and returns its index. Without an owner the caller sees to it that it stays open.
     package func attach(_ number: Int32, owner: AnyObject?) -> Int {
         numbers.append(number)

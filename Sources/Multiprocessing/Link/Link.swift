@@ -139,39 +139,55 @@ struct Link: ~Copyable {
     /// - Throws: `SystemError` when the socket cannot be read at all.
     func receive(wait: Bool) throws -> Reception {
         try withUnsafeTemporaryAllocation(byteCount: Self.headerSize + Self.maximumInlineSize, alignment: 8) { buffer in
-            while true {
-                var numbers = [Int32](repeating: -1, count: Int(MP_MAXIMUM_DESCRIPTORS))
-                var count = numbers.count
-                let flags = wait ? 0 : Int32(MSG_DONTWAIT)
-                let received = mp_receive(socket.number, buffer.baseAddress, buffer.count, &numbers, &count, flags)
-                if received < 0, errno == EAGAIN || errno == EWOULDBLOCK { return .wouldBlock }
-                // A reset tells, once, that the other end was closed with messages from here unread. What it had sent before is still there.
-                if received < 0, errno == ECONNRESET { continue }
-                if received == 0 { return .endOfFile }
-                let error = SystemError("receiving a message from a process")
-                guard received >= 0 || error.code == EMSGSIZE else { throw error }
-                if received < 0 {
-                    // Most often no descriptor was left for those of the packet.
-                    ahead.spoil(byLosing: MessageKind(rawValue: buffer.load(as: UInt32.self)))
-                    return .unreceivable(error)
-                }
-                let descriptors = Array(numbers.prefix(count))
-                let packet = UnsafeRawBufferPointer(rebasing: buffer[..<received])
-                guard packet.count >= 4, let kind = MessageKind(rawValue: packet.load(as: UInt32.self)) else {
-                    return .unreceivable(Self.refuse(descriptors))
-                }
-                guard kind != .descriptors else {
-                    ahead.add(descriptors)
-                    continue
-                }
-                guard kind.takesDescriptors else { return Self.message(kind, packet, descriptors) }
-                // One that lost a part was told as unreceivable already.
-                guard let all = ahead.take() else {
-                    _ = Self.refuse(descriptors)
-                    continue
-                }
-                return Self.message(kind, packet, all + descriptors)
+            try withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(MP_MAXIMUM_DESCRIPTORS)) { numbers in
+                try receive(wait: wait, into: buffer, numbers)
             }
+        }
+    }
+
+    private func receive(
+        wait: Bool,
+        into buffer: UnsafeMutableRawBufferPointer,
+        _ numbers: UnsafeMutableBufferPointer<Int32>
+    ) throws -> Reception {
+        while true {
+            var count = numbers.count
+            let flags = wait ? 0 : Int32(MSG_DONTWAIT)
+            let received = mp_receive(
+                socket.number,
+                buffer.baseAddress,
+                buffer.count,
+                numbers.baseAddress,
+                &count,
+                flags
+            )
+            if received < 0, errno == EAGAIN || errno == EWOULDBLOCK { return .wouldBlock }
+            // A reset tells, once, that the other end was closed with messages from here unread. What it had sent before is still there.
+            if received < 0, errno == ECONNRESET { continue }
+            if received == 0 { return .endOfFile }
+            let error = SystemError("receiving a message from a process")
+            guard received >= 0 || error.code == EMSGSIZE else { throw error }
+            if received < 0 {
+                // Most often no descriptor was left for those of the packet.
+                ahead.spoil(byLosing: MessageKind(rawValue: buffer.load(as: UInt32.self)))
+                return .unreceivable(error)
+            }
+            let descriptors = Array(UnsafeBufferPointer(rebasing: numbers[..<count]))
+            let packet = UnsafeRawBufferPointer(rebasing: buffer[..<received])
+            guard packet.count >= 4, let kind = MessageKind(rawValue: packet.load(as: UInt32.self)) else {
+                return .unreceivable(Self.refuse(descriptors))
+            }
+            guard kind != .descriptors else {
+                ahead.add(descriptors)
+                continue
+            }
+            guard kind.takesDescriptors else { return Self.message(kind, packet, descriptors) }
+            // One that lost a part was told as unreceivable already.
+            guard let all = ahead.take() else {
+                _ = Self.refuse(descriptors)
+                continue
+            }
+            return Self.message(kind, packet, all.isEmpty ? descriptors : all + descriptors)
         }
     }
 
@@ -190,7 +206,13 @@ struct Link: ~Copyable {
         let count = packet.load(fromByteOffset: 8, as: UInt64.self)
         if flags & 1 == 0 {
             guard count == UInt64(packet.count - headerSize) else { return .unreceivable(refuse(descriptors)) }
-            return .message(Message(kind: kind, bytes: Array(packet[headerSize...]), descriptors: descriptors))
+            return .message(
+                Message(
+                    kind: kind,
+                    bytes: Array(UnsafeRawBufferPointer(rebasing: packet[headerSize...])),
+                    descriptors: descriptors
+                )
+            )
         }
         guard let number = descriptors.last, count <= UInt64(Int.max) else {
             return .unreceivable(refuse(descriptors))

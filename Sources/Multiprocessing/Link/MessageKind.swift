@@ -6,6 +6,8 @@ enum MessageKind: UInt32 {
 
     /// To a child: what to run, and as what.
     case job = 1
+    /// To a child that waits: its job will come in a moment.
+    case soon = 6
     /// From a child: how its body ended.
     case outcome = 2
     /// From a child, right before its end: the exit code; and whether nobody else can see anything of what is left to do.

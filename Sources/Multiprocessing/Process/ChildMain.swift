@@ -22,15 +22,7 @@ enum ChildMain {
     static func run(_ message: Message, _ link: consuming Link, lifeline: Bool) -> Never {
         let link = OpenLink(link)
         do {
-            let (header, call) = try message.withReader { reader in
-                let parent = try Surroundings.adopt(from: &reader, message.descriptors)
-                let (header, identity) = try JobHeader.read(from: &reader, parentDescriptor: parent)
-                ProcessIdentity.become(identity)
-                mp_set_thread_name(header.name)
-                prepareEnd(link)
-                if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try reader.read()) }
-                return (header, Result { try readCall(from: &reader, message.userInfo) })
-            }
+            let (header, call) = try takeOn(message, link.number, lifeline: lifeline)
             perform(call, Speaker(link: link, wantsResult: header.wantsResult, name: header.name))
         } catch {
             // Nobody can be told through the link what the job was.
@@ -39,7 +31,32 @@ enum ChildMain {
         }
     }
 
-    static func readCall(from reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws -> BoundCall {
+    /// Takes on what a message says of this process, and returns what it is to do.
+    ///
+    /// - Parameter link: The socket to the parent.
+    static func takeOn(
+        _ message: Message,
+        _ link: Int32,
+        lifeline: Bool
+    ) throws -> (JobHeader, Result<BoundCall, any Error>) {
+        try message.withReader { reader in
+            var job = WireReader(try reader.readBytes(Int(clamping: try reader.read(UInt64.self))))
+            let parent = try Surroundings.adopt(from: &reader, message.descriptors)
+            let (header, identity) = try JobHeader.read(from: &job, parentDescriptor: parent)
+            ProcessIdentity.become(identity)
+            header.name.withCString { _ = mp_set_thread_name($0) }
+            prepareEnd(link)
+            if lifeline, header.isDaemon { try Lifeline.arm(from: message.descriptors, index: try job.read()) }
+            // Most jobs carry no handle, and a dictionary is a long way round for a short child.
+            let userInfo = message.descriptors.isEmpty ? [:] : message.userInfo
+            return (header, Result { try readCall(from: &job, userInfo) })
+        }
+    }
+
+    private static func readCall(
+        from reader: inout WireReader,
+        _ userInfo: [CodingUserInfoKey: Any]
+    ) throws -> BoundCall {
         let function = try ReceivedFunction(from: &reader, userInfo: userInfo)
         let call = try function.bind(argumentsFrom: &reader, userInfo: userInfo)
         guard reader.isAtEnd else { throw FunctionNotPortable.corrupt("bytes are left over") }
@@ -48,9 +65,9 @@ enum ChildMain {
 
     private static func perform(_ call: Result<BoundCall, any Error>, _ speaker: Speaker) -> Never {
         switch call {
-        case .failure(let error): exit(speaker.tell(error))
+        case .failure(let error): mp_exit(speaker.tell(error))
         case .success(.sync(let body)):
-            do { exit(speaker.tell(try body())) } catch { exit(speaker.tell(error)) }
+            do { mp_exit(speaker.tell(try body())) } catch { mp_exit(speaker.tell(error)) }
         case .success(.async(let body)): performAsync(body, speaker)
         }
     }
@@ -62,7 +79,7 @@ enum ChildMain {
         _ speaker: Speaker
     ) -> Never {
         Task.detached {
-            do { exit(speaker.tell(try await body())) } catch { exit(speaker.tell(error)) }
+            do { mp_exit(speaker.tell(try await body())) } catch { mp_exit(speaker.tell(error)) }
         }
         mp_drain_main_queue()
     }
@@ -70,11 +87,13 @@ enum ChildMain {
     // MARK: - Ending
 
     /// Sees to it that the parent learns of a crash and of the exit code.
-    static func prepareEnd(_ link: OpenLink, inCopy isCopy: Bool = false) {
-        // Relaxed: written before the only reader, the exit handler, is registered.
-        exitLink.store(link.number, ordering: .relaxed)
+    ///
+    /// - Parameter link: The socket to the parent; -1: it learns nothing.
+    static func prepareEnd(_ link: Int32, inCopy isCopy: Bool = false) {
+        // Relaxed: written before the only reader, the exit handler, is called.
+        exitLink.store(link, ordering: .relaxed)
         exitProcess.store(getpid(), ordering: .relaxed)
-        mp_set_crash_socket(link.number)
+        mp_set_crash_socket(link)
         installReporters(inCopy: isCopy)
     }
 
@@ -113,9 +132,11 @@ enum ChildMain {
             // Whether the last of the output finds a reader belongs to how the process ends.
             mp_flush_standard_output()
         }
-        let packet = (MessageKind.exiting.rawValue, UInt32(0), UInt64(8), code & 0xff, UInt32(isOver ? 1 : 0))
+        let packet = (
+            MessageKind.exiting.rawValue, UInt32(0), UInt64(16), code & 0xff, UInt32(isOver ? 1 : 0), mp_now()
+        )
         _ = withUnsafeBytes(of: packet) {
-            send(link, $0.baseAddress, 24, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            send(link, $0.baseAddress, 32, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 }

@@ -22,6 +22,7 @@ public enum ForkServer {
     }
 
     /// How many forked children are kept ready for a job, 2 unless set. With a spare ready, a start costs a message rather than a fork; each costs less than a megabyte.
+    /// One that got a job is replaced when a child ends, or when fewer than half are left: not while the new child begins.
     ///
     /// - Throws: `SystemError` when the threads or descriptors to start processes with cannot be had.
     public static func setSpares(_ count: Int) throws {

@@ -180,6 +180,8 @@ final class ForkServerClient: Sendable {
             let ready = state.withLock { $0.machine.ready(generation: server.generation) }
             for waiter in ready.waiters { waiter.tell(nil) }
             orderSpares(ready.missing, from: server)
+        case .childEnded:
+            orderSpares(state.withLock { $0.machine.childEnded(generation: server.generation) }, from: server)
         case .ended(let reason):
             let ended = state.withLock { state in
                 if state.server === server { state.server = nil }

@@ -13,6 +13,8 @@ final class ForkServerConnection: Sendable {
     enum Event: Sendable {
         /// It takes orders.
         case ready
+        /// One of its children has ended.
+        case childEnded
         /// It has ended; with a reason when another would end in the same way.
         case ended(reason: String?)
     }
@@ -204,6 +206,7 @@ final class ForkServerConnection: Sendable {
                     return
                 }
                 noteExit(Int(slot), ExitStatus(waitStatus: status))
+                handler(.childEnded, self)
             case .failed:
                 let reason = (try? reader.readString()) ?? "for unknown reasons"
                 state.withLock { $0.failure = reason }

@@ -30,12 +30,15 @@ final class ForkServerLoop {
     /// its end. With a processor for each of the three there is nothing to wait for.
     private static let pauseBeforeSpare: Int32 = mp_affinity_count() > 2 ? 0 : 1
 
+    /// How long a child looks out for a job that was said to come soon: several times what it takes to write one, in nanoseconds.
+    private static let longestLookOut: Int64 = 300_000
+
     private let control: Link
     private let page: OrderPage
     /// Spares that are not forked yet.
-    private var spares = OrderQueue()
+    @exclusivity(unchecked) private var spares = OrderQueue()
     /// The children, with their slots.
-    private var living: [Int32: Int] = [:]
+    @exclusivity(unchecked) private var living: [Int32: Int] = [:]
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
@@ -93,9 +96,9 @@ final class ForkServerLoop {
                 _ = try body()
             }
         }
-        Rehearsal.run()
         fflush(nil)
-        ChildMain.installReporters()
+        Rehearsal.run()
+        mp_set_thread_name("mp-fork-server")
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         if null >= 0 {
             for standard: Int32 in 0...2 { dup2(null, standard) }
@@ -191,7 +194,8 @@ final class ForkServerLoop {
         mp_become_child()
         Self.introduce(link)
         // One whose job is on its way has no time for that.
-        if !Polling.isReadable(link.socket.number) { Rehearsal.warmUp() }
+        Rehearsal.warmUp { Polling.isReadable(link.socket.number) || page[slot] == .unwanted }
+        mp_set_thread_name("mp-spare")
         let message = Self.firstMessage(link)
         guard message.kind == .job, page[slot] != .unwanted else { _exit(1) }
         ChildMain.run(message, link, lifeline: false)
@@ -200,8 +204,14 @@ final class ForkServerLoop {
     /// Tells the parent that this child is there.
     private static func introduce(_ link: borrowing Link) {
         do {
-            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(getpid()), "opening a pidfd")
-            try tell(.forked, on: link, descriptors: [pidfd.number]) { $0.write(getpid()) }
+            let pid = getpid()
+            let pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd")
+            // By itself, not as other messages: what a child without a job does before that, somebody waits for.
+            let packet = (MessageKind.forked.rawValue, UInt32(0), UInt64(4), pid)
+            let sent = withUnsafeBytes(of: packet) {
+                mp_send(link.socket.number, $0.baseAddress, 20, nil, 0, [pidfd.number], 1, 0)
+            }
+            if sent < 0 { throw SystemError("sending a message to a process") }
         } catch let error as SystemError where error.isClosedLink {
             // The parent is gone, or does not want it any more. A job that is to survive the parent lies in the link all the same.
         } catch {
@@ -214,14 +224,26 @@ final class ForkServerLoop {
     /// Waits for what a new process is to do. When its parent is gone there is nothing to do; when the message cannot be received, that is no success.
     static func firstMessage(_ link: borrowing Link) -> Message {
         do {
-            switch try link.receive(wait: true) {
-            case .message(let message): return message
-            case .unreceivable(let error): throw error
-            case .wouldBlock, .endOfFile: _exit(0)
+            while true {
+                switch try link.receive(wait: true) {
+                case .message(let message) where message.kind == .soon: lookOut(link)
+                case .message(let message): return message
+                case .unreceivable(let error): throw error
+                case .wouldBlock, .endOfFile: _exit(0)
+                }
             }
         } catch {
             StandardError.write("multiprocessing: a child could not receive its job: \(error)\n")
             _exit(1)
+        }
+    }
+
+    /// Waits awake for a message that is being written.
+    private static func lookOut(_ link: borrowing Link) {
+        guard Spinning.isPossible() else { return }
+        let end = mp_now() + longestLookOut
+        while !Polling.isReadable(link.socket.number), mp_now() < end {
+            for _ in 0..<16 { mp_pause() }
         }
     }
 

@@ -66,7 +66,11 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
         case .starting:
             return .wait(enqueue(waiter()))
         case .running(let generation):
-            if !spares.isEmpty { return .use(spares.removeFirst(), generation: generation, missing: missing()) }
+            if !spares.isEmpty {
+                let spare = spares.removeFirst()
+                // While half of them are left there is time until a child ends: the server is not to be woken now, when the child that gets its job needs the processor.
+                return .use(spare, generation: generation, missing: 2 * spares.count >= target ? 0 : missing())
+            }
             guard isBlocking || outstanding < Self.maximumOutstanding else { return .wait(enqueue(waiter())) }
             outstanding += 1
             return .order(generation: generation)
@@ -96,6 +100,12 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
         let missing = max(0, target - spares.count - beingOrdered)
         beingOrdered += missing
         return missing
+    }
+
+    /// A child of the server of that generation has ended. Returns how many spares to order now.
+    package mutating func childEnded(generation: Int) -> Int {
+        guard case .running(generation) = phase else { return 0 }
+        return missing()
     }
 
     /// A spare that was missing was ordered, or could not be. Returns false when it is of no use any more.

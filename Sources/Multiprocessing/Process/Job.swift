@@ -2,7 +2,6 @@
 //
 // What a child is to do, as bytes:
 //
-//   …         the surroundings (Surroundings)
 //   string    name;   varint and varints: path;   1 byte: bit 0 daemon, bit 1 wants the result;   1 byte: log level, 255 without;   string: the parent's name;   4 bytes: the parent's pid
 //   …         the function (PortableFunction), then its arguments
 

@@ -13,6 +13,8 @@ final class LaunchedProcess: Sendable {
     /// What is known of it.
     private struct Record {
         var announcedCode: Int32?
+        /// When it announced that (CLOCK_MONOTONIC).
+        var announcedTime: Int64?
         /// Nothing is left of it that anybody could see.
         var isOver = false
         var outcome: Message?
@@ -133,6 +135,7 @@ final class LaunchedProcess: Sendable {
             message.withReader { reader in
                 record.announcedCode = try? reader.read(Int32.self)
                 record.isOver = (try? reader.read(UInt32.self)) == 1
+                record.announcedTime = try? reader.read(Int64.self)
             }
         case .crash:
             record.report = message.withReader { reader in
@@ -216,6 +219,14 @@ final class LaunchedProcess: Sendable {
 
     /// Blocks until it has ended or the deadline has come. Returns whether it has ended.
     func waitForEnd(until deadline: Deadline) throws -> Bool {
+        if ended.hasHappened { return true }
+        let start = mp_now()
+        // Between an outcome and the end there is always little time, which says nothing of other waits.
+        let isWhole = !answered.hasHappened
+        defer { if isWhole { learn(since: start) } }
+        Patience.withChildren.look(until: deadline) {
+            ended.hasHappened || Polling.isReadable(linkNumber, or: pidfd.number)
+        }
         var isOpen = true
         while !ended.hasHappened {
             // A link that is closed while the process lives stays readable: only the end is left to wait for.
@@ -230,6 +241,12 @@ final class LaunchedProcess: Sendable {
 
     /// Blocks until its outcome is there, it has ended, or the deadline has come. Returns false for the last.
     func waitForAnswer(until deadline: Deadline) throws -> Bool {
+        if answered.hasHappened { return true }
+        let start = mp_now()
+        defer { learn(since: start) }
+        Patience.withChildren.look(until: deadline) {
+            answered.hasHappened || Polling.isReadable(linkNumber, or: pidfd.number)
+        }
         while !answered.hasHappened {
             let ready = try Polling.waitReadable([linkNumber, pidfd.number], until: deadline)
             if ready[0] { collect() }
@@ -240,5 +257,10 @@ final class LaunchedProcess: Sendable {
             if deadline.hasPassed { return answered.hasHappened }
         }
         return true
+    }
+
+    /// Learns for the next wait how long this one took.
+    private func learn(since start: Int64) {
+        Patience.withChildren.learn(from: (record.withLock { $0.announcedTime } ?? mp_now()) - start)
     }
 }

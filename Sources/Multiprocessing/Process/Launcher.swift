@@ -27,7 +27,8 @@ enum Launcher {
                 let hasCome =
                     switch wait {
                     case .notice(let notice): notice.wait(until: deadline)
-                    case .readable(let descriptor): try Polling.waitReadable([descriptor], until: deadline)[0]
+                    case .readable(let descriptor):
+                        try Polling.waitReadable([descriptor], until: deadline)[0]
                     }
                 guard hasCome else { throw DeadlineReached() }
             }
@@ -77,7 +78,11 @@ enum Launcher {
     ) throws -> ServerStart? {
         guard method == .forkServer else { return nil }
         MainVariables.checkOnce()
-        return ServerStart(try JobMessage(job, header, runtime), runtime.forkServer, isBlocking: isBlocking)
+        return ServerStart(
+            try JobMessage(job, header, parent: runtime.ownDescriptor),
+            runtime.forkServer,
+            isBlocking: isBlocking
+        )
     }
 
     /// Starts a child without the server, which nobody has to wait for.
@@ -95,7 +100,9 @@ enum Launcher {
     // MARK: - Spawn
 
     private static func spawn(_ job: Job, _ header: JobHeader, _ runtime: Runtime) throws -> LaunchedProcess {
-        let message = try JobMessage(job, header, lifeline: header.isDaemon ? try runtime.lifeline() : nil, runtime)
+        let lifeline = header.isDaemon ? try runtime.lifeline() : nil
+        let message = try JobMessage(job, header, lifeline: lifeline, parent: runtime.ownDescriptor)
+        try message.complete()
         let pair = try Link.pair()
         let pid = try ProgramImage.start(pair.there.socket.number)
         let process = try adopt(pid, pair.here, runtime)
@@ -176,7 +183,7 @@ enum Launcher {
     ) -> Never {
         ProcessIdentity.become(identity)
         let link = OpenLink(link)
-        ChildMain.prepareEnd(link, inCopy: true)
+        ChildMain.prepareEnd(link.number, inCopy: true)
         if let lifeline {
             do { try Lifeline.arm(lifeline) } catch { _exit(1) }
         }

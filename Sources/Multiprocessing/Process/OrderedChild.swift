@@ -52,6 +52,12 @@ final class OrderedChild: Sendable {
         }
     }
 
+    /// Says that the job will come in a moment: a sleeper takes as long to wake as the job to be written.
+    func announceJob() {
+        // What makes it fail will make the job fail.
+        link.withLock { _ = try? $0?.send(.soon, wait: false) }
+    }
+
     /// Looks whether it is there, without waiting.
     func state() -> State {
         link.withLock { stored in

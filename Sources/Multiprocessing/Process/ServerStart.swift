@@ -83,11 +83,17 @@ struct ServerStart {
         case .spare(let child, let debt):
             // Most often it is there, and gets its job after that: killed while it waited, it is replaced.
             stage = .waitingForChild(child, debt, hasJob: false)
+            child.announceJob()
+            try job.complete()
             if try !look(at: child, debt, false) { child.server.hurry(child.slot) }
         case .ordered(let child, let debt):
+            // The server is at work by now.
+            stage = .waitingForChild(child, debt, hasJob: false)
+            try job.complete()
             // No job is lost by coming first: a child does not look for one before it has said that it is there.
             let sent = Result { () throws(SystemError) in try job.send(to: child) }
             if case .failure(let error) = sent, error.code != ETOOMANYREFS, !error.isClosedLink {
+                stage = .beginning
                 client.settle(debt, child.server, hasForked: false)
                 throw failure("\(error)")
             }

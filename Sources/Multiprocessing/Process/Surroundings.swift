@@ -2,6 +2,7 @@
 //
 // What a child sees is what its parent sees at the moment of the start, not what the server saw when it was started. As bytes:
 //
+//   varint    index of the first of its descriptors
 //   4 bytes   umask
 //   1 byte    which descriptors are there: bit 0–2 the standard ones, bit 3 working directory, bit 4 pidfd of the parent
 //   varint    number of environment variables, then their bytes, each ended by a zero, with a length ahead of all
@@ -25,6 +26,7 @@ enum Surroundings {
         _ descriptors: CarriedDescriptors,
         parent: SharedDescriptor?
     ) throws(SystemError) {
+        writer.writeVarint(UInt64(descriptors.numbers.count))
         writer.write(currentUmask())
         var present: UInt8 = 0
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) >= 0 {
@@ -100,9 +102,9 @@ enum Surroundings {
     ///
     /// - Throws: `WireCodingError` for damaged bytes, `SystemError` when a descriptor cannot be put in its place.
     static func adopt(from reader: inout WireReader, _ descriptors: CarriedDescriptors) throws -> Int32? {
+        var next = Int(clamping: try reader.readVarint())
         let mask: UInt32 = try reader.read()
         let present: UInt8 = try reader.read()
-        var next = 0
         func take(_ bit: Int) -> OwnedDescriptor? {
             guard present & (1 << UInt8(bit)) != 0 else { return nil }
             defer { next += 1 }
@@ -131,15 +133,6 @@ enum Surroundings {
             throw SystemError("setting up the environment")
         }
         return parent
-    }
-}
-
-extension Surroundings {
-    /// Passes over the surroundings in a message.
-    static func skip(_ reader: inout WireReader) throws {
-        _ = try reader.readBytes(5)
-        _ = try reader.readVarint()
-        _ = try reader.readBytes(Int(clamping: try reader.readVarint()))
     }
 }
 

@@ -17,9 +17,14 @@ enum Polling {
         }
     }
 
-    /// Returns whether `descriptor` is readable now.
-    static func isReadable(_ descriptor: Int32) -> Bool {
-        let now = Deadline(nanoseconds: 0)
-        return (try? waitReadable([descriptor], until: now))?.first ?? false
+    /// Returns whether `descriptor`, or `other` where there is one, is readable now.
+    static func isReadable(_ descriptor: Int32, or other: Int32 = -1) -> Bool {
+        // The kernel passes over negative numbers.
+        var list = (
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: other, events: Int16(POLLIN), revents: 0)
+        )
+        return withUnsafeMutableBytes(of: &list) { poll($0.baseAddress?.assumingMemoryBound(to: pollfd.self), 2, 0) }
+            > 0
     }
 }

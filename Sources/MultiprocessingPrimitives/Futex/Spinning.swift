@@ -70,15 +70,20 @@ package enum Spinning {
         return false
     }
 
-    /// The number of looks for this wait; 0 without a second processor.
+    /// Whether who is waited for can run at the same time.
     ///
     /// The affinity mask can change at any time and asking for it costs a system call, so the answer is refreshed every 64 waits.
-    package static func allowance() -> UInt32 {
+    package static func isPossible() -> Bool {
         // Relaxed, here and below: each is one word that stands alone, and a lost update costs a moment of watching or a system call.
         var state = processors.load(ordering: .relaxed)
         if state & 0xffff == 0 || state >> 16 >= 64 { state = UInt32(clamping: min(mp_affinity_count(), 0xffff)) }
         processors.store(state &+ 0x1_0000, ordering: .relaxed)
-        guard state & 0xffff > 1, !isDisabled.load(ordering: .relaxed) else { return 0 }
+        return state & 0xffff > 1 && !isDisabled.load(ordering: .relaxed)
+    }
+
+    /// The number of looks for this wait; 0 without a second processor.
+    package static func allowance() -> UInt32 {
+        guard isPossible() else { return 0 }
         let sinceProbe = waits.load(ordering: .relaxed) &+ 1
         if sinceProbe >= probeInterval.load(ordering: .relaxed) {
             waits.store(0, ordering: .relaxed)

@@ -41,7 +41,36 @@ struct ForkServerStateMachineTests {
         guard case .order(generation) = machine.take(waiter: Waiter()) else { return fail("not ordered") }
         keep(10, in: &machine, generation)
         keep(11, in: &machine, generation)
-        guard case .use(10, generation, 1) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        guard case .use(10, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
+    }
+
+    @Test func `a used spare is replaced when a child ends, or when fewer than half are left`() throws {
+        var machine = Machine(target: 4)
+        let generation = try startServer(&machine)
+        let first = machine.ready(generation: generation).missing
+        #expect(first == 4)
+        for spare in 0..<4 { keep(spare, in: &machine, generation) }
+        guard case .use(0, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        let missing = machine.childEnded(generation: generation)
+        #expect(missing == 1)
+        // That one is on its way.
+        let none = machine.childEnded(generation: generation)
+        #expect(none == 0)
+        keep(4, in: &machine, generation)
+        guard case .use(1, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        guard case .use(2, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        guard case .use(3, generation, 3) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        _ = machine.ended(generation: generation, forGood: false)
+        let late = machine.childEnded(generation: generation)
+        #expect(late == 0)
+    }
+
+    @Test func `the only spare is replaced at once`() throws {
+        var machine = Machine(target: 1)
+        let generation = try startServer(&machine)
+        _ = machine.ready(generation: generation)
+        keep(0, in: &machine, generation)
+        guard case .use(0, generation, 1) = machine.take(waiter: Waiter()) else { return fail("not used") }
     }
 
     @Test func `a server that ends without a child three times is given up`() throws {
