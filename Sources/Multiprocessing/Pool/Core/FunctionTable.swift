@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 internal import MultiprocessingFunctions
 internal import MultiprocessingWireCoding
 internal import Synchronization
@@ -24,8 +25,8 @@ final class FunctionTable: Sendable {
         var lastNumber: UInt32 = 0
 
         /// The large function with these bytes, if it is remembered.
-        mutating func knownLarge(_ key: Key) -> TaskFunction? {
-            let index = large.lastIndex { $0.isMapping == key.isMapping && $0.bytes == key.bytes }
+        mutating func knownLarge(_ bytes: UnsafeRawBufferPointer, isMapping: Bool) -> TaskFunction? {
+            let index = large.lastIndex { $0.isMapping == isMapping && FunctionTable.isEqual($0.bytes, bytes) }
             guard let index else { return nil }
             let known = large.remove(at: index)
             large.append(known)
@@ -53,6 +54,14 @@ final class FunctionTable: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Memory to encode into, kept warm: fresh pages cost more than the copy of what a large context has.
+    private let spare = Mutex(WireWriter())
+
+    /// Compares bytes as memory: arrays are compared element by element.
+    private static func isEqual(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Bool {
+        guard left.count == right.count, let other = right.baseAddress else { return left.count == right.count }
+        return left.withUnsafeBytes { $0.baseAddress.map { memcmp($0, other, right.count) == 0 } ?? true }
+    }
 
     /// Encodes a function, with a context if it is called with one.
     ///
@@ -67,22 +76,37 @@ final class FunctionTable: Sendable {
         if let plainKey, let known = state.withLock({ $0.plain[plainKey] }) { return known }
         let carried = CarriedDescriptors()
         let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: carried]
-        var writer = WireWriter(capacity: 512)
+        var writer = WireWriter()
+        // Whoever comes meanwhile has memory of its own.
+        spare.withLock { swap(&$0, &writer) }
         try portable.encode(into: &writer, userInfo: userInfo)
         try context?(&writer, userInfo)
-        let bytes = writer.withUnsafeBytes { Array($0) }
+        let function = writer.withUnsafeBytes { find($0, isMapping: isMapping, carried, plainKey) }
+        writer.removeAll(keepingCapacity: writer.capacity <= Self.mostLargeBytes)
+        spare.withLock { swap(&$0, &writer) }
+        return function
+    }
+
+    /// The function with these bytes, remembered or new.
+    private func find(
+        _ bytes: UnsafeRawBufferPointer,
+        isMapping: Bool,
+        _ carried: CarriedDescriptors,
+        _ plainKey: PlainKey?
+    ) -> TaskFunction {
         let box = SendableBox(carried)
         return state.withLock { state in
-            let key = Key(isMapping: isMapping, bytes: bytes)
             // The same bytes with other descriptors are another function.
             let isUnique = !box.value.numbers.isEmpty
             let isLarge = bytes.count > Self.largeSize
-            if !isUnique, let known = isLarge ? state.knownLarge(key) : state.functions[key] {
-                if !isLarge, let plainKey { state.plain[plainKey] = known }
+            if !isUnique, isLarge, let known = state.knownLarge(bytes, isMapping: isMapping) { return known }
+            let key = Key(isMapping: isMapping, bytes: Array(bytes))
+            if !isUnique, !isLarge, let known = state.functions[key] {
+                if let plainKey { state.plain[plainKey] = known }
                 return known
             }
             state.lastNumber &+= 1
-            let made = TaskFunction(number: state.lastNumber, isMapping: isMapping, bytes: bytes, box.value)
+            let made = TaskFunction(number: state.lastNumber, isMapping: isMapping, bytes: key.bytes, box.value)
             guard !isUnique else { return made }
             if isLarge {
                 state.rememberLarge(made)
