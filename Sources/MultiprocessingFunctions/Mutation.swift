@@ -14,57 +14,57 @@ package enum Mutation<Value> {
     /// A synchronous function with a result.
     package static func closure<R: Portable>(_ body: @escaping @Sendable (inout Value) throws -> R) -> PortableMutation
     {
-        PortableMutation([.hasResult, .isClosure], Value.self, [R.self], SyncMutation(body: body))
+        PortableMutation([.hasResult, .isClosure], Value.self, R.self, holding: SyncMutation(body: body))
     }
 
     /// An asynchronous function with a result.
     package static func closure<R: Portable>(
         _ body: @escaping @Sendable (inout Value) async throws -> R
     ) -> PortableMutation {
-        PortableMutation([.hasResult, .isClosure, .isAsync], Value.self, [R.self], AsyncMutation(body: body))
+        PortableMutation([.hasResult, .isClosure, .isAsync], Value.self, R.self, holding: AsyncMutation(body: body))
     }
 
     /// A synchronous function without a result.
     package static func action(_ body: @escaping @Sendable (inout Value) throws -> Void) -> PortableMutation {
-        PortableMutation([.isClosure], Value.self, [], SyncChange(body: body))
+        PortableMutation([.isClosure], Value.self, holding: SyncChange(body: body))
     }
 
     /// An asynchronous function without a result.
     package static func action(_ body: @escaping @Sendable (inout Value) async throws -> Void) -> PortableMutation {
-        PortableMutation([.isClosure, .isAsync], Value.self, [], AsyncChange(body: body))
+        PortableMutation([.isClosure, .isAsync], Value.self, holding: AsyncChange(body: body))
     }
 
     /// A synchronous function with an argument and a result.
     package static func function<A: Portable, R: Portable>(
         _ body: @escaping @Sendable (inout Value, A) throws -> R
     ) -> PortableMutation {
-        PortableMutation([.hasResult], Value.self, [A.self, R.self], SyncMutationWith(body: body))
+        PortableMutation([.hasResult], Value.self, A.self, R.self, holding: SyncMutationWith(body: body))
     }
 
     /// An asynchronous function with an argument and a result.
     package static func function<A: Portable, R: Portable>(
         _ body: @escaping @Sendable (inout Value, A) async throws -> R
     ) -> PortableMutation {
-        PortableMutation([.hasResult, .isAsync], Value.self, [A.self, R.self], AsyncMutationWith(body: body))
+        PortableMutation([.hasResult, .isAsync], Value.self, A.self, R.self, holding: AsyncMutationWith(body: body))
     }
 
     /// A synchronous function with an argument and no result.
     package static func procedure<A: Portable>(
         _ body: @escaping @Sendable (inout Value, A) throws -> Void
     ) -> PortableMutation {
-        PortableMutation([], Value.self, [A.self], SyncChangeWith(body: body))
+        PortableMutation([], Value.self, A.self, holding: SyncChangeWith(body: body))
     }
 
     /// An asynchronous function with an argument and no result.
     package static func procedure<A: Portable>(
         _ body: @escaping @Sendable (inout Value, A) async throws -> Void
     ) -> PortableMutation {
-        PortableMutation([.isAsync], Value.self, [A.self], AsyncChangeWith(body: body))
+        PortableMutation([.isAsync], Value.self, A.self, holding: AsyncChangeWith(body: body))
     }
 
     /// A function that makes a value.
     package static func maker(_ body: @escaping @Sendable () throws -> Value) -> PortableMutation {
-        PortableMutation([.isMaker, .isClosure], Value.self, [], SyncClosure(body: body))
+        PortableMutation([.isMaker, .isClosure], Value.self, holding: SyncClosure(body: body))
     }
 }
 
@@ -76,24 +76,42 @@ package struct PortableMutation: @unchecked Sendable {
     package struct Identity: Hashable, Sendable {
         private let code: UInt
         private let shape: UInt8
-        private let types: [ObjectIdentifier]
+        // Not in an array, which would cost memory at each call of a function.
+        private let value: ObjectIdentifier
+        private let second: ObjectIdentifier?
+        private let third: ObjectIdentifier?
 
-        fileprivate init(code: UInt, shape: UInt8, types: [ObjectIdentifier]) {
+        fileprivate init(code: UInt, shape: UInt8, types: Types) {
             self.code = code
             self.shape = shape
-            self.types = types
+            value = ObjectIdentifier(types.value)
+            second = types.second.map { ObjectIdentifier($0) }
+            third = types.third.map { ObjectIdentifier($0) }
         }
     }
 
+    /// The type of the value; then those of argument and result, as far as there are any.
+    fileprivate struct Types {
+        let value: Any.Type
+        let second: Any.Type?
+        let third: Any.Type?
+    }
+
     private let shape: FunctionShape
-    private let types: [Any.Type]
+    private let types: Types
     private let words: FunctionWords
     /// Keeps what the words point to.
     private let holder: Any
 
-    fileprivate init<Holder>(_ shape: FunctionShape, _ value: Any.Type, _ types: [Any.Type], _ holder: Holder) {
+    fileprivate init<Holder>(
+        _ shape: FunctionShape,
+        _ value: Any.Type,
+        _ second: Any.Type? = nil,
+        _ third: Any.Type? = nil,
+        holding holder: Holder
+    ) {
         self.shape = shape.contains(.isMaker) ? shape : shape.union(.isMutation)
-        self.types = [value] + types
+        types = Types(value: value, second: second, third: third)
         words = FunctionWords(of: holder)
         self.holder = holder
     }
@@ -101,7 +119,7 @@ package struct PortableMutation: @unchecked Sendable {
     /// The identity of a function that captures nothing: the same for each use of it. Nil for one that captures something, which may differ from use to use.
     package var identity: Identity? {
         guard words.context == 0 else { return nil }
-        return Identity(code: words.code, shape: shape.rawValue, types: types.map { ObjectIdentifier($0) })
+        return Identity(code: words.code, shape: shape.rawValue, types: types)
     }
 
     /// Writes the function.
@@ -112,7 +130,9 @@ package struct PortableMutation: @unchecked Sendable {
         writer.write(shape.rawValue)
         var references = ReferenceWriter()
         references.bind(UInt64(shape.rawValue))
-        for type in types { try references.write(type, into: &writer) }
+        for type in [types.value, types.second, types.third] {
+            if let type { try references.write(type, into: &writer) }
+        }
         var encoder = FunctionEncoder(references: references, userInfo: userInfo)
         try withExtendedLifetime(holder) { try encoder.encode(words, into: &writer) }
     }

@@ -33,7 +33,7 @@ extension Managed {
             case .counted(let client, let channel): self.init(client: client, number: number, channel: channel)
             case .underWay(let client, let token):
                 self.init(client: client, number: number, token: token)
-                _ = try channel()
+                _ = try client.request { try channel() }
             }
             return
         }
@@ -63,7 +63,7 @@ extension Managed {
             ManagerClient(identity: handle.manager, route: .local(route))
         }
         self.init(client: client, number: handle.value, token: token)
-        _ = try channel()
+        _ = try client.request { try channel() }
     }
 
     /// Encodes the handle, not the value, for a process of this program.
@@ -74,7 +74,7 @@ extension Managed {
             guard passage.manager == client.identity else {
                 throw HandleNotPortable(Self.self, "is of another manager than the one it would be sent to")
             }
-            _ = try channel()
+            _ = try client.request { try channel() }
             try passage.letOut(number)
             var container = encoder.singleValueContainer()
             return try container.encode(number)
@@ -84,14 +84,14 @@ extension Managed {
             throw HandleNotPortable(Self.self, refusal ?? "cannot be written by this encoder")
         }
         let (ours, theirs) = try Link.pair().takeSockets()
-        let channel = try channel()
         var descriptors: [UInt32] = []
         var directions: NetworkRoute.Directions?
         switch client.route {
         case .local(let route):
-            try channel.tell(.share, number, descriptor: theirs)
+            try client.request { try channel().tell(.share, number, descriptor: theirs) }
             descriptors = try route.encode(type: Self.self, to: encoder)
         case .network(let route):
+            _ = try client.request { try channel() }
             try HandlesUnderWay.keep(self, until: theirs)
             directions = route.directions
         }

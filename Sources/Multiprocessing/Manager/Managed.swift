@@ -54,33 +54,38 @@ public final class Managed<Value>: Sendable, Codable {
         client.release(number, countedIn: countedIn.load(ordering: .relaxed))
     }
 
-    /// The channel to the manager, which counts this handle.
+    /// The channel to the manager, which counts this handle. Blocks while the channel is made or the handle is counted, at the first use.
     func channel() throws -> ClientChannel {
         let channel = try client.channel()
-        // Relaxed: in the worst case two threads have it counted twice, which costs the value a longer life.
+        // Relaxed: who finds another number looks again under the lock.
         if countedIn.load(ordering: .relaxed) != channel.serial { try count(in: channel) }
         return channel
     }
 
-    /// The channel to the manager, which counts this handle; when that takes the time of a network, the task is suspended.
+    /// The channel to the manager, which counts this handle; the task is suspended while that takes its time.
     func channelForTask() async throws -> ClientChannel {
-        if !client.isRemote || client.isCounting(countedIn.load(ordering: .relaxed)) { return try channel() }
-        return try await BlockingWaiters.run { [self] _ in try channel() }
+        let channel = try await client.channelForTask()
+        if countedIn.load(ordering: .relaxed) == channel.serial { return channel }
+        return try await BlockingWaiters.run { [self] _ in try self.channel() }
     }
 
     @inline(never)
     private func count(in channel: ClientChannel) throws {
-        if client.isRemote {
-            // Another connection than that of whoever keeps the value until then: only an answer tells that it is counted.
-            try channel.call(.adopt) { writer, _ in
-                writer.write(number)
-            } _: { _, _ in
+        // Two threads that had it counted twice would give it back once.
+        try client.withCountingLock {
+            if countedIn.load(ordering: .relaxed) == channel.serial { return }
+            if client.isRemote {
+                // Another connection than that of whoever keeps the value until then: only an answer tells that it is counted.
+                try channel.call(.adopt) { writer, _ in
+                    writer.write(number)
+                } _: { _, _ in
+                }
+            } else {
+                try channel.tell(.retain, number, descriptor: token.withLock { $0 })
             }
-        } else {
-            try channel.tell(.retain, number, descriptor: token.withLock { $0 })
+            countedIn.store(channel.serial, ordering: .relaxed)
+            token.withLock { $0 = nil }
         }
-        countedIn.store(channel.serial, ordering: .relaxed)
-        token.withLock { $0 = nil }
     }
 
     // MARK: - Calls
@@ -91,16 +96,18 @@ public final class Managed<Value>: Sendable, Codable {
         _ argument: some Portable,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> R {
-        let channel = try channel()
         let key = function.key
-        let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
-        return try channel.call(.call) { writer, userInfo in
-            writer.write(number)
-            try function.write(reference, into: &writer, userInfo: userInfo)
-            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, userInfo in
-            if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
-            return try read(&reader, userInfo)
+        return try client.request {
+            let channel = try channel()
+            let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+            return try channel.call(.call) { writer, userInfo in
+                writer.write(number)
+                try function.write(reference, into: &writer, userInfo: userInfo)
+                try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+            } _: { reader, userInfo in
+                if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
+                return try read(&reader, userInfo)
+            }
         }
     }
 
@@ -110,16 +117,26 @@ public final class Managed<Value>: Sendable, Codable {
         _ argument: some Portable,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
-        let channel = try await channelForTask()
         let key = function.key
-        let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
-        return try await channel.call(.call) { writer, userInfo in
-            writer.write(number)
-            try function.write(reference, into: &writer, userInfo: userInfo)
-            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
-        } _: { reader, userInfo in
-            if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
-            return try read(&reader, userInfo)
+        var isRepeated = false
+        while true {
+            do {
+                let channel = try await channelForTask()
+                let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+                return try await channel.call(.call) { writer, userInfo in
+                    writer.write(number)
+                    try function.write(reference, into: &writer, userInfo: userInfo)
+                    try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+                } _: { reader, userInfo in
+                    if let key, case .remembered = reference { channel.functions.withLock { $0.noteKnown(key) } }
+                    return try read(&reader, userInfo)
+                }
+            } catch let unsent as UnsentRequest {
+                // As `ManagerClient.request`.
+                if isRepeated { throw try await unsent.channel.lostForTask() }
+                try unsent.checkMayRepeat()
+                isRepeated = true
+            }
         }
     }
 

@@ -15,8 +15,7 @@ public final class ManagedResult<R: Sendable>: Sendable {
     private let number: UInt64
     private let waiter: ResultWaiter
     private let read: @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
-    /// What was read from the answer: handles in it can be taken out once.
-    private let outcome = Mutex<Result<R, any Error>?>(nil)
+    // What was read is kept by `waiter`: fields of types made of `R` would have to be looked up for each call that is sent.
 
     init(
         _ call: (number: UInt64, waiter: ResultWaiter),
@@ -42,7 +41,7 @@ public final class ManagedResult<R: Sendable>: Sendable {
         if !waiter.isAnswered, !waiter.channel.wait(for: number, waiter, until: Deadline(timeout: timeout)) {
             throw TimeoutError(operation: "waiting for a manager's answer", timeout: timeout ?? .zero)
         }
-        return try taken().get()
+        return try waiter.take(read)
     }
 
     /// The result, once it is there; without blocking a thread. Throws as ``get(timeout:)``, and `CancellationError` when the task is cancelled: the call is made all the same.
@@ -51,16 +50,9 @@ public final class ManagedResult<R: Sendable>: Sendable {
             if let notice = waiter.channel.notice(of: number, waiter) {
                 _ = try await notice.wait(until: .never, on: Runtime.shared().reactor)
             }
-            return try taken().get()
-        }
-    }
-
-    private func taken() -> Result<R, any Error> {
-        outcome.withLock { outcome in
-            if let outcome { return outcome }
-            let taken = Result { try waiter.channel.take(waiter.take(), read) }
-            outcome = taken
-            return taken
+            // Found out now, so that it takes no time below.
+            if waiter.isLost { _ = try await waiter.channel.lostForTask() }
+            return try waiter.take(read)
         }
     }
 }
@@ -119,15 +111,17 @@ extension Managed {
         _ argument: some Portable,
         _ read: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) throws -> ManagedResult<R> {
-        let channel = try channel()
         let key = function.key
-        let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
-        var told: ManagedFunction.Key?
-        if case .remembered = reference { told = key }
-        let call = try channel.submit(.call, telling: told) { writer, userInfo in
-            writer.write(number)
-            try function.write(reference, into: &writer, userInfo: userInfo)
-            try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+        let call = try client.request {
+            let channel = try channel()
+            let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+            var told: ManagedFunction.Key?
+            if case .remembered = reference { told = key }
+            return try channel.submit(.call, telling: told) { writer, userInfo in
+                writer.write(number)
+                try function.write(reference, into: &writer, userInfo: userInfo)
+                try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+            }
         }
         return ManagedResult(call, read)
     }

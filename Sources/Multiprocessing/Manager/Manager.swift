@@ -130,20 +130,34 @@ extension ManagerClient {
         _ function: ManagedFunction,
         _ argument: some Portable
     ) throws -> Managed<Value> {
-        let (channel, body) = (try channel(), Self.body(function, argument))
-        let number = try channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
-        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+        let body = Self.body(function, argument)
+        return try request {
+            let channel = try channel()
+            let number = try channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+            return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+        }
     }
 
-    /// Makes a value of `type`.
+    /// Makes a value of `type`; the task is suspended until it is made.
     func host<Value>(
         _: Value.Type,
         _ function: ManagedFunction,
         _ argument: some Portable
     ) async throws -> Managed<Value> {
-        let (channel, body) = (try channel(), Self.body(function, argument))
-        let number = try await channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
-        return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+        let body = Self.body(function, argument)
+        var isRepeated = false
+        while true {
+            do {
+                let channel = try await channelForTask()
+                let number = try await channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
+                return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+            } catch let unsent as UnsentRequest {
+                // As `request`.
+                if isRepeated { throw try await unsent.channel.lostForTask() }
+                try unsent.checkMayRepeat()
+                isRepeated = true
+            }
+        }
     }
 
     private typealias Body = @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void

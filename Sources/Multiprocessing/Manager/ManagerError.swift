@@ -22,6 +22,10 @@ public struct ManagerError: Error, Hashable, Sendable, Codable, CustomStringConv
         public static let otherType = Code(rawValue: 5)
         /// Only the process that made the manager can do it.
         public static let notOwner = Code(rawValue: 6)
+        /// The request, or its answer, is larger than a message between manager and client may be: 1 GiB over a network. When it is the answer, the call was made.
+        public static let tooLarge = Code(rawValue: 7)
+        /// The manager is short of memory or descriptors. When it was for the answer, the call was made; the description says which.
+        public static let shortage = Code(rawValue: 8)
     }
 
     /// The kind of error.

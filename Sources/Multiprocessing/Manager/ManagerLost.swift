@@ -22,7 +22,7 @@ public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
         public static let shutDown = Code(rawValue: 3)
         /// How it ended is not known here; the process that made it is gone as well.
         public static let unknown = Code(rawValue: 4)
-        /// The connection to it broke, of a client that is no relative of it (`Manager.connect`): it may live. The next call connects again.
+        /// The connection to it broke: it may live. The next call connects again.
         public static let disconnected = Code(rawValue: 5)
     }
 

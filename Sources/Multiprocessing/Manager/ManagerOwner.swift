@@ -32,6 +32,8 @@ final class ManagerOwner: Sendable {
         var restartsLeft: Int
         var restarts: UInt64 = 0
         var wasAsked = false
+        /// Why it was given up, if it was.
+        var failure: String?
         var makers: [UInt64: WeakMaker] = [:]
     }
 
@@ -79,7 +81,7 @@ final class ManagerOwner: Sendable {
         // The copy that `.fork` makes of this process would run no task.
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let (here, there) = try RingLink.pair(duplex: true)
-        let firstNumber = state.withLock { $0.restarts } << 40
+        let firstNumber = state.withLock { $0.restarts } << ManagerJob.numberShift
         let serversEnd = Connection(there)
         let job = ManagerJob(
             reception: reception,
@@ -96,15 +98,28 @@ final class ManagerOwner: Sendable {
         serversEnd.close()
         epitaph.begin(processIdentifier: process.processIdentifier)
         let deaths = epitaph.deaths
-        let channel = ClientChannel(here) { [epitaph] in epitaph.read(after: deaths) }
+        let channel = ClientChannel(here) { [epitaph] _ in
+            epitaph.read(after: deaths, within: Epitaph.timeout)
+                ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
+        }
         state.withLock { $0.server = Server(process: process, channel: channel) }
         process.whenEnded { [weak self, epitaph, unowned process] in
-            let wasAsked = self?.state.withLock { $0.wasAsked } ?? true
+            let (wasAsked, failure) = self?.state.withLock { ($0.wasAsked, $0.failure) } ?? (true, nil)
             // Decided before it is told that it has ended.
             let reception = self?.replacement()
-            epitaph.write(process.status ?? .signaled(.kill), process.report, wasAsked: wasAsked)
+            epitaph.write(
+                process.status ?? .signaled(.kill),
+                process.report,
+                wasAsked: wasAsked,
+                failure: failure
+            )
             if let reception { self?.restart(reception) }
         }
+        do { try open(channel) } catch let unsent as UnsentRequest { throw unsent.channel.lost }
+    }
+
+    /// Makes the values anew in the process at the other end of `channel`, and lets it open the door.
+    private func open(_ channel: ClientChannel) throws {
         let remade = try remake(channel)
         let isWanted = state.withLock { state in
             state.server?.remade = remade
@@ -157,8 +172,15 @@ final class ManagerOwner: Sendable {
     private func giveUp(_ error: any Error) {
         Log.write(.error, "\(name) could not be restarted: \(error)")
         epitaph.willRestart = false
-        state.withLock { $0.reception = nil }
-        ask()
+        let (server, desk) = state.withLock { state in
+            state.failure = "it could not be restarted: \(error)"
+            state.reception = nil
+            defer { state.desk = nil }
+            return (state.server, state.desk)
+        }
+        desk?.close()
+        // Not asked to end, which would be told as a shutdown.
+        try? server?.process.signal(SIGKILL)
     }
 
     // MARK: - Values

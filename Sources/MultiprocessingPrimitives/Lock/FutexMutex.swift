@@ -7,21 +7,29 @@
 // The word: 0 free, 1 taken, 2 taken and somebody may sleep ("Futexes Are Tricky", Drepper, 2011, mutex 2).
 
 internal import CMultiprocessing
-internal import Synchronization
+package import Synchronization
+
+// What is taken and given back without anybody waiting is inlinable, because it is on the way of every message: elsewhere it would be called through the metadata of its types, which takes several times as long
+// as the lock.
 
 /// A value with a lock around it.
 package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     // Safe because the value is reached only with the lock, and the pointers never change.
-    private let word: UnsafeMutablePointer<Atomic<UInt32>>
-    private let value: UnsafeMutablePointer<Value>
+    /// Whether it is taken.
+    @usableFromInline package let word: UnsafeMutablePointer<Atomic<UInt32>>
+    /// The value itself.
+    @usableFromInline package let value: UnsafeMutablePointer<Value>
 
     /// How often to look before sleep.
     private static var looks: Int { 50 }
 
     /// Where the value lies behind the word, which is at the start of their memory.
-    private static var valueOffset: Int { max(MemoryLayout<Value>.alignment, MemoryLayout<Atomic<UInt32>>.size) }
+    @inlinable package static var valueOffset: Int {
+        max(MemoryLayout<Value>.alignment, MemoryLayout<Atomic<UInt32>>.size)
+    }
 
     /// Creates the lock around `value`.
+    @inlinable
     package init(_ value: consuming sending Value) {
         let memory = UnsafeMutableRawPointer.allocate(
             byteCount: Self.valueOffset + MemoryLayout<Value>.size,
@@ -33,12 +41,14 @@ package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         self.value.initialize(to: value)
     }
 
+    @inlinable
     deinit {
         value.deinitialize(count: 1)
         UnsafeMutableRawPointer(word).deallocate()
     }
 
     /// Calls `body` with the value, alone. Not to be called inside `body` again.
+    @inlinable
     package borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
@@ -47,15 +57,19 @@ package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         return try body(&value.pointee)
     }
 
+    /// Takes the lock.
+    @inlinable
     @inline(__always)
-    private borrowing func lock() {
+    package borrowing func lock() {
         // Acquiring: pairs with the release in `unlock`.
         if word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { return }
         lockSlowly()
     }
 
+    /// Takes the lock that somebody else had a moment ago.
+    @usableFromInline
     @inline(never)
-    private borrowing func lockSlowly() {
+    package borrowing func lockSlowly() {
         if Spinning.allowance() > 0 {
             for _ in 0..<Self.looks {
                 mp_pause()
@@ -70,9 +84,18 @@ package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         while word.pointee.exchange(2, ordering: .acquiring) != 0 { mp_futex_wait(futexWord, 2, -1) }
     }
 
+    /// Gives the lock back.
+    @inlinable
     @inline(__always)
-    private borrowing func unlock() {
-        if word.pointee.exchange(0, ordering: .releasing) == 2 { mp_futex_wake(futexWord, 1) }
+    package borrowing func unlock() {
+        if word.pointee.exchange(0, ordering: .releasing) == 2 { wake() }
+    }
+
+    /// Wakes one who sleeps for the lock.
+    @usableFromInline
+    @inline(never)
+    package borrowing func wake() {
+        mp_futex_wake(futexWord, 1)
     }
 
     /// The word as the kernel takes it: an `Atomic<UInt32>` is four bytes.

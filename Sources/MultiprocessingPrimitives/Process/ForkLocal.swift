@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CMultiprocessing
-internal import Synchronization
+package import Synchronization
 
 /// A value of this process and no other: made on first use, and made anew in a forked child.
 ///
@@ -9,9 +9,12 @@ internal import Synchronization
 /// is therefore a new one, and the parent's is left as it is, for good: nobody can say what state it is in.
 package final class ForkLocal<Value: Sendable>: Sendable {
     /// A value with the generation of processes it belongs to.
-    private final class Box: Sendable {
-        let generation: UInt32
-        let value: Value
+    @usableFromInline
+    package final class Box: Sendable {
+        /// Counted by forks.
+        @usableFromInline package let generation: UInt32
+        /// The value.
+        @usableFromInline package let value: Value
 
         init(generation: UInt32, value: Value) {
             self.generation = generation
@@ -19,7 +22,8 @@ package final class ForkLocal<Value: Sendable>: Sendable {
         }
     }
 
-    private let box = Atomic<Unmanaged<Box>?>(nil)
+    /// The value of the process that asked last; a copy finds its parent's.
+    @usableFromInline package let box = Atomic<Unmanaged<Box>?>(nil)
     private let make: @Sendable () -> Value
 
     /// Creates the place; `make` is called once in each process that asks for the value, and its result dropped where another thread was faster.
@@ -34,7 +38,23 @@ package final class ForkLocal<Value: Sendable>: Sendable {
     }
 
     /// This process's value.
+    ///
+    /// Inlinable up to where it is known, because many calls begin here: elsewhere it would be called through metadata.
+    @inlinable
     package var value: Value {
+        // Pairs with the release below.
+        if let found = box.load(ordering: .acquiring), case let box = found._withUnsafeGuaranteedRef({ $0 }),
+            box.generation == mp_fork_generation()
+        {
+            return box.value
+        }
+        return makeValue()
+    }
+
+    /// Makes this process's value, unless another thread is faster.
+    @usableFromInline
+    @inline(never)
+    package func makeValue() -> Value {
         let generation = mp_fork_generation()
         // Pairs with the release below.
         var found = box.load(ordering: .acquiring)

@@ -45,6 +45,25 @@ func finish(_ process: ChildProcess, line: Int = #line) throws {
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerNetworkTests {
     @Test(arguments: Way.allCases)
+    func `what lies in shared memory is made only for managers that share it`(way: Way) async throws {
+        try await isolated {
+            let (manager, address) = try way.manager()
+            let process = try startVisitor(address) { manager in
+                guard way == .tcp else {
+                    try manager.names.set(try manager.queue(of: Int.self), forName: "queue")
+                    return
+                }
+                for make in [{ _ = try manager.queue(of: Int.self) }, { _ = try manager.lock() }] {
+                    try checkEqual(try checkThrows(ManagerError.self, make).code, .notLocal)
+                }
+            }
+            try finish(process)
+            try checkEqual(try manager.names.get("queue", as: Queue<Int>.self) != nil, way == .unix)
+            try manager.shutdown()
+        }
+    }
+
+    @Test(arguments: Way.allCases)
     func `who connects can do what a child can`(way: Way) async throws {
         try await isolated {
             let (manager, address) = try way.manager()

@@ -58,6 +58,55 @@ struct ManagerRestartTests {
         }
     }
 
+    @Test func `the first call after a restart of one that made none meanwhile is made`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let number = try manager.host { 5 }
+            let (here, there) = try Connection.pipe()
+            let process = ChildProcess {
+                for _ in 0..<3 {
+                    try checkEqual(try number.withValue { $0 }, 5)
+                    try number.withValue { $0 += 1 }
+                    try there.send(0)
+                    _ = try there.receive(Int.self)
+                }
+                // From a task, and one that is asked about later.
+                let later = try number.withValueAsync { $0 }
+                try checkEqual(try later.get(), 5)
+                try there.send(0)
+            }
+            try process.start()
+            for _ in 0..<3 {
+                _ = try here.receive(Int.self)
+                kill(manager.processIdentifier, SIGKILL)
+                var value: Int?
+                while value != 5 { value = try? number.withValue { $0 } }
+                try here.send(0)
+            }
+            _ = try here.receive(Int.self)
+            try finish(process)
+            try manager.shutdown()
+        }
+    }
+
+    @Test func `a value that cannot be made again is told, and not as a shutdown`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let isLater = try Event()
+            let number = try manager.host {
+                if isLater.isSet { throw TooMany(count: 1) }
+                return 5
+            }
+            try checkEqual(try number.withValue { $0 }, 5)
+            isLater.set()
+            kill(manager.processIdentifier, SIGKILL)
+            while manager.isAlive { _ = try managerLost { try number.withValue { $0 } } }
+            let lost = try managerLost { try number.withValue { $0 } }
+            try checkEqual(lost.code, .killed)
+            try check(lost.message?.contains("could not be restarted") == true, "\(lost)")
+        }
+    }
+
     @Test func `a manager that dies again and again stays dead`() async throws {
         try await isolated {
             let manager = try Manager(restart: .withFreshValues(limit: 2))

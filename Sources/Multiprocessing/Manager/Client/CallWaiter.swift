@@ -9,6 +9,8 @@ enum ManagerResponse: Sendable {
     case done
     /// There is something to read, behind the number of the call. To be given back to the link's buffers.
     case message(IncomingMessage)
+    /// The answer came, and cannot be read: its handles found no room here.
+    case failed(any Error)
     /// There will be no answer.
     case lost
 }
@@ -99,9 +101,16 @@ final class TaskWaiter: @unchecked Sendable {
     private static let taken: UInt8 = 4
 
     private let state = Atomic<UInt8>(TaskWaiter.empty)
+    /// Whether the answer tells a value that was made for this task, and has to be given back when it does not take it.
+    let getsValue: Bool
     /// Resumed by the one who takes the word from `suspended`, and by nobody else: exactly once.
     private var continuation: UnsafeContinuation<ManagerResponse, any Error>?
     private var response = ManagerResponse.lost
+
+    /// Creates the waiter of a task that calls, or that has a value made.
+    init(getsValue: Bool) {
+        self.getsValue = getsValue
+    }
 
     /// Gives it the answer. Returns whether it takes it: not after a cancellation. Called once.
     func answer(_ response: ManagerResponse) -> Bool {

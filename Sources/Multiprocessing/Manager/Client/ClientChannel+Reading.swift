@@ -17,19 +17,47 @@ extension ClientChannel {
         var message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }
         while true {
-            // An error is the end as well: an answer is lost, and nobody can say whose.
-            guard (try? link.receive(into: message, until: .never)) == .done else {
-                _ = endOfChannel()
+            let arrival = receive(into: message, until: .never)
+            switch arrival {
+            case .nothing: continue
+            case .end:
+                end()
                 resign()
                 throw lost
+            case .message, .withoutHandles: break
             }
-            let answered = Self.number(of: message)
-            if answered == number {
+            if Self.number(of: message) == number {
                 _ = calls.withLock { $0.remove(number) }
                 resign()
+                if case .withoutHandles(let error) = arrival { throw error }
                 return try decode(message, read)
             }
-            if handOver(message, answered) { message = link.buffers.takeIncoming() } else { message.reset() }
+            if handOver(message, arrival) { message = link.buffers.takeIncoming() } else { message.reset() }
+        }
+    }
+
+    /// What has come, if anything.
+    enum Arrival {
+        case message
+        /// The bytes of an answer whose handles found no room in this process.
+        case withoutHandles(any Error)
+        case nothing
+        /// No answer will come any more.
+        case end
+    }
+
+    /// Receives an answer into an empty message.
+    @inline(__always)
+    func receive(into message: IncomingMessage, until deadline: Deadline) -> Arrival {
+        do {
+            switch try link.receive(into: message, until: deadline) {
+            case .done: return .message
+            case .timedOut, .busy: return .nothing
+            default: return .end
+            }
+        } catch {
+            // With the bytes it is known whose answer it is: that call fails, and no other. Without, an answer is lost, and nobody can say whose.
+            return message.count > 0 ? .withoutHandles(error) : .end
         }
     }
 
@@ -52,13 +80,20 @@ extension ClientChannel {
         message.count >= 9 ? message.bytes.loadUnaligned(as: UInt64.self) : 0
     }
 
-    /// Gives an answer to the one who waits for it. Returns whether the message went with it.
-    func handOver(_ message: IncomingMessage, _ number: UInt64) -> Bool {
-        if let waiter = calls.withLock({ $0.remove(number) }) {
-            let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
-            if Self.answer(waiter, isEmpty ? .done : .message(message)) { return !isEmpty }
+    /// Gives an answer that has arrived to the one who waits for it. Returns whether the message went with it.
+    func handOver(_ message: IncomingMessage, _ arrival: Arrival) -> Bool {
+        let number = Self.number(of: message)
+        guard let waiter = calls.withLock({ $0.remove(number) }) else {
+            noteUnasked(message)
+            return false
         }
-        noteUnasked(message)
+        if case .withoutHandles(let error) = arrival {
+            Self.answer(waiter, .failed(error))
+            return false
+        }
+        let isEmpty = message.count == 9 && message.bytes[8] == ManagerAnswer.done.rawValue
+        if Self.answer(waiter, isEmpty ? .done : .message(message)) { return !isEmpty }
+        giveBack(message, of: waiter)
         return false
     }
 
@@ -73,9 +108,11 @@ extension ClientChannel {
         while true {
             // Without a place in the queue for messages: a thread may come and read meanwhile.
             let outcome = try? await link.poll(until: .never)
+            // A thread to wait on was not to be had: a shortage, which passes.
+            if outcome == nil { try? await Task.sleep(for: .milliseconds(10)) }
             guard calls.withLock({ $0.pumpBegins() }) else { return }
-            let isOpen = outcome == .done && drain()
-            if !isOpen { _ = calls.withLock { $0.end() }.map { Self.answer($0, .lost) } }
+            let isOpen = (outcome == .done || outcome == nil) && drain()
+            if !isOpen { end() }
             switch calls.withLock({ $0.pumpPauses() }) {
             case .pause: continue
             case .handOver(let waiter): return Self.lead(waiter)
@@ -89,12 +126,13 @@ extension ClientChannel {
         var message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }
         while true {
-            switch try? link.receive(into: message, until: .passed) {
-            case .done:
-                let isGone = handOver(message, Self.number(of: message))
+            let arrival = receive(into: message, until: .passed)
+            switch arrival {
+            case .message, .withoutHandles:
+                let isGone = handOver(message, arrival)
                 if isGone { message = link.buffers.takeIncoming() } else { message.reset() }
-            case .timedOut, .busy: return true
-            default: return false
+            case .nothing: return true
+            case .end: return false
             }
         }
     }

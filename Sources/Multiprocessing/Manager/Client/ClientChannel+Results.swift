@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -7,8 +8,8 @@ internal import MultiprocessingWireCoding
 extension ClientChannel {
     /// How many calls are sent between two looks at what has been answered.
     private static let callsBetweenLooks: UInt64 = 64
-    /// How long to wait for room before the next look.
-    private static let patience = Duration.milliseconds(2)
+    /// How long to wait for room before the next look, in nanoseconds.
+    private static let patience: Int64 = 2_000_000
 
     /// Sends a call whose answer is asked for later. The thread is blocked while there is no room.
     ///
@@ -19,8 +20,11 @@ extension ClientChannel {
         telling told: ManagedFunction.Key?,
         _ body: Body
     ) throws -> (number: UInt64, waiter: ResultWaiter) {
+        lookIfIdle()
         let waiter = ResultWaiter(self, telling: told)
-        guard let (number, _) = calls.withLock({ $0.add(.result(waiter), isTask: false) }) else { throw lost }
+        guard let (number, _) = calls.withLock({ $0.add(.result(waiter), isTask: false) }) else {
+            throw UnsentRequest(channel: self)
+        }
         do {
             try link.buffers.withOutgoing { message in
                 try write(kind, number, body, to: message)
@@ -38,10 +42,10 @@ extension ClientChannel {
     /// Sends a message; answers are taken meanwhile if there is no room. A manager whose answers are not taken does not take requests.
     private func send(_ message: OutgoingMessage) throws {
         while true {
-            switch try link.send(message, until: Deadline(timeout: Self.patience)) {
+            switch try put(message, until: Deadline(nanoseconds: mp_now() + Self.patience)) {
             case .done: return
             case .timedOut, .busy: look()
-            default: throw endOfChannel()
+            case let outcome: throw failure(outcome)
             }
         }
     }
@@ -49,8 +53,14 @@ extension ClientChannel {
     /// Hands on the answers that have come, unless somebody else does.
     func look() {
         guard calls.withLock({ $0.readsNow() }) else { return }
-        if !drain() { _ = endOfChannel() }
+        if !drain() { end() }
         resign()
+    }
+
+    /// Looks whether the manager has gone while there was no call, where sending would not tell: to a stream that the other end has closed.
+    @inline(__always)
+    func lookIfIdle() {
+        if remote != nil, calls.withLock({ $0.count == 0 }) { look() }
     }
 
     // MARK: - Asking
@@ -86,17 +96,12 @@ extension ClientChannel {
         defer { link.buffers.giveBack(message) }
         // Somebody else may have read it before.
         while calls.withLock({ $0.isUnderWay(number) }) {
-            switch try? link.receive(into: message, until: deadline) {
-            case .done:
-                if handOver(message, Self.number(of: message)) {
-                    message = link.buffers.takeIncoming()
-                } else {
-                    message.reset()
-                }
-            case .timedOut, .busy: return
-            default:
-                _ = endOfChannel()
-                return
+            let arrival = receive(into: message, until: deadline)
+            switch arrival {
+            case .message, .withoutHandles:
+                if handOver(message, arrival) { message = link.buffers.takeIncoming() } else { message.reset() }
+            case .nothing: if deadline.hasPassed { return }
+            case .end: return end()
             }
         }
     }

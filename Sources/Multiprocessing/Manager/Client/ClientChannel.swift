@@ -20,9 +20,11 @@ final class ClientChannel: Sendable {
     let calls = Mutex(PendingCalls<CallWaiter>())
     let functions = Mutex(FunctionNumbers<ManagedFunction.Key>())
     /// Values whose release found no room.
-    private let unsentReleases = Mutex<[UInt64]>([])
-    /// Asked once the channel has ended: how the manager did. May block for a moment.
-    private let readEpitaph: @Sendable () -> ManagerLost
+    let unsentReleases = Mutex<[UInt64]>([])
+    /// Asked once the channel has ended: how the manager did, whose process was that of the given number, if it has said so. May block for a moment.
+    private let readEpitaph: @Sendable (UInt32?) -> ManagerLost
+    /// Which of the manager's processes is at the other end, once it has said so.
+    private let serverNumber = Mutex<UInt32?>(nil)
     private let cause = Mutex<ManagerLost?>(nil)
 
     /// The manager at the other end, when handles go as numbers (HandlePassage.swift).
@@ -34,7 +36,7 @@ final class ClientChannel: Sendable {
     init(
         _ link: any ConnectionLink,
         of remote: ManagerIdentity? = nil,
-        epitaph: @escaping @Sendable () -> ManagerLost
+        epitaph: @escaping @Sendable (UInt32?) -> ManagerLost
     ) {
         self.link = link
         self.remote = remote
@@ -49,119 +51,38 @@ final class ClientChannel: Sendable {
 
     /// Why there are no answers any more. Blocks for a moment, at the first time.
     var lost: ManagerLost {
-        if let cause = cause.withLock({ $0 }) { return cause }
-        let lost = readEpitaph()
+        if let knownCause { return knownCause }
+        let lost = readEpitaph(serverNumber.withLock { $0 })
         cause.withLock { $0 = lost }
         return lost
     }
 
+    /// Why there are no answers any more; the task is suspended while that is found out.
+    func lostForTask() async throws -> ManagerLost {
+        if let knownCause { return knownCause }
+        return try await BlockingWaiters.run { [self] _ in lost }
+    }
+
+    /// Why there are no answers any more, if somebody has asked, or the manager has said it.
+    var knownCause: ManagerLost? { cause.withLock { $0 } }
+
     /// Whether the manager is known to be gone.
     var hasEnded: Bool { calls.withLock { $0.isOver } }
 
-    // MARK: - Calls
-
-    /// Makes a call and returns what `read` reads from the answer; the thread is blocked until then.
-    ///
-    /// - Throws: `ManagerLost`; the error that the function threw; `ManagerError`; what encoding throws.
-    func call<R>(
-        _ kind: ManagerRequest,
-        _ body: Body,
-        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
-    ) throws -> R {
-        let waiter = ThreadWaiter()
-        guard let (number, _) = calls.withLock({ $0.add(.thread(waiter), isTask: false) }) else { throw lost }
-        do {
-            try link.buffers.withOutgoing { message in
-                try write(kind, number, body, to: message)
-                try sendReleases()
-                guard try link.send(message, until: .never) == .done else { throw endOfChannel() }
-            }
-        } catch {
-            _ = calls.withLock { $0.remove(number) }
-            throw error
-        }
-        if calls.withLock({ $0.wait(for: number) }) == .lead { return try lead(number, waiter, read) }
-        if let response = waiter.wait() { return try take(response, read) }
-        return try lead(number, waiter, read)
-    }
-
-    /// Makes a call and returns what `read` reads from the answer; the task is suspended until then.
-    ///
-    /// - Throws: As the blocking form; `CancellationError` when the task is cancelled before the answer came. The call is made all the same.
-    func call<R>(
-        _ kind: ManagerRequest,
-        _ body: Body,
-        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
-    ) async throws -> R {
-        try Task.checkCancellation()
-        let waiter = TaskWaiter()
-        let number = try add(.task(waiter))
-        do {
-            let message = link.buffers.takeOutgoing()
-            defer { link.buffers.giveBack(message) }
-            try write(kind, number, body, to: message)
-            try sendReleases()
-            guard try await link.send(message, until: .never) == .done else { throw endOfChannel() }
-        } catch {
-            _ = calls.withLock { $0.remove(number) }
-            throw error
-        }
-        let response = try await withTaskCancellationHandler {
-            try await waiter.wait()
-        } onCancel: {
-            _ = calls.withLock { $0.remove(number) }
-            if case .message(let message) = waiter.cancel() { discard(message) }
-        }
-        if case .lost = response { throw try await BlockingWaiters.run { [self] _ in lost } }
-        return try take(response, read)
-    }
-
-    /// Says something that is not answered.
-    func tell(_ kind: ManagerRequest, _ value: UInt64, descriptor: SharedDescriptor? = nil) throws {
-        try link.buffers.withOutgoing { message in
-            message.write { writer, _ in
-                writer.write(kind.rawValue)
-                writer.write(value)
-            }
-            if let descriptor { message.attach(descriptor.number, owner: descriptor) }
-            guard try link.send(message, until: .never) == .done else { throw endOfChannel() }
-        }
-    }
-
-    /// Says that a handle is gone. Does not wait: what finds no room goes with the next call.
-    func release(_ value: UInt64) {
-        let outcome = try? link.buffers.withOutgoing { message in
-            message.write { writer, _ in
-                writer.write(ManagerRequest.release.rawValue)
-                writer.write(value)
-            }
-            return try link.send(message, until: .passed)
-        }
-        if outcome == .timedOut || outcome == .busy { unsentReleases.withLock { $0.append(value) } }
-    }
-
-    /// Sends what found no room before.
-    func sendReleases() throws {
-        let values = unsentReleases.withLock { values in
-            defer { if !values.isEmpty { values = [] } }
-            return values
-        }
-        for value in values { release(value) }
-    }
+    // MARK: - The end
 
     /// Ends the channel; the manager forgets this process. Who still waits is told: a call under way holds the channel, and the channel the call.
     func close() {
         link.close()
+        end()
+    }
+
+    /// Notes that no more answers will come, and tells those who wait for one.
+    func end() {
         for waiter in calls.withLock({ $0.end() }) { Self.answer(waiter, .lost) }
     }
 
     // MARK: - Parts of a call
-
-    private func add(_ waiter: CallWaiter) throws -> UInt64 {
-        guard let (number, startsPump) = calls.withLock({ $0.add(waiter, isTask: true) }) else { throw lost }
-        if startsPump { startPump() }
-        return number
-    }
 
     /// Writes a request.
     func write(
@@ -177,12 +98,6 @@ final class ClientChannel: Sendable {
         }
     }
 
-    /// Notes that the manager is gone, and why.
-    func endOfChannel() -> ManagerLost {
-        for waiter in calls.withLock({ $0.end() }) { Self.answer(waiter, .lost) }
-        return lost
-    }
-
     /// Takes a response apart, away from the reading.
     func take<R>(
         _ response: ManagerResponse,
@@ -190,6 +105,7 @@ final class ClientChannel: Sendable {
     ) throws -> R {
         switch response {
         case .lost: throw lost
+        case .failed(let error): throw error
         case .done: return try WireReader.withNothing { try read(&$0, [:]) }
         case .message(let message):
             defer { link.buffers.giveBack(message) }
@@ -219,26 +135,36 @@ final class ClientChannel: Sendable {
         case .done: return try read(&reader, userInfo)
         case .threw: throw try Outcome.readError(from: &reader, "the manager")
         case .refused: throw try ManagerError(from: &reader)
-        case .farewell, nil: throw WireCodingError(.invalidValue, "unknown kind of answer", at: 8)
+        case .farewell, .greeting, nil: throw WireCodingError(.invalidValue, "unknown kind of answer", at: 8)
         }
     }
 
     // MARK: - Answers for nobody
 
-    /// Gives back what is in an answer that nobody waits for any more; and takes in that the manager shuts down.
+    /// Gives back what is in an answer that nobody waits for any more; and takes in what the manager says of itself.
     func noteUnasked(_ message: IncomingMessage) {
-        guard let remote else { return }
-        if Self.isFarewell(message) {
-            let pid = message.count >= 13 ? message.bytes.loadUnaligned(fromByteOffset: 9, as: Int32.self) : 0
-            cause.withLock { $0 = ManagerLost(.shutDown, status: nil, processIdentifier: pid) }
-        } else {
+        if message.count >= 13, Self.number(of: message) == 0 {
+            let word = message.bytes.loadUnaligned(fromByteOffset: 9, as: UInt32.self)
+            switch ManagerAnswer(rawValue: message.bytes[8]) {
+            case .greeting: serverNumber.withLock { $0 = word }
+            case .farewell:
+                let pid = Int32(bitPattern: word)
+                cause.withLock { $0 = ManagerLost(.shutDown, status: nil, processIdentifier: pid) }
+            default: break
+            }
+        } else if let remote {
             (try? AnswerPassage(message.bytes, remote, self))?.end()
         }
     }
 
-    private static func isFarewell(_ message: IncomingMessage) -> Bool {
-        message.count >= 9 && message.bytes[8] == ManagerAnswer.farewell.rawValue
-            && message.bytes.loadUnaligned(as: UInt64.self) == 0
+    /// Gives back what is in an answer that `waiter` does not take.
+    func giveBack(_ message: IncomingMessage, of waiter: CallWaiter) {
+        if case .task(let waiter) = waiter, waiter.getsValue, message.count >= 17,
+            message.bytes[8] == ManagerAnswer.done.rawValue
+        {
+            release(message.bytes.loadUnaligned(fromByteOffset: 9, as: UInt64.self))
+        }
+        noteUnasked(message)
     }
 
     /// Lets go of an answer that nobody takes.

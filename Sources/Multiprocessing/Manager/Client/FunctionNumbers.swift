@@ -6,6 +6,8 @@ package struct FunctionNumbers<Key: Hashable> {
     private static var limit: Int { 1 << 15 }
 
     private var numbers: [Key: (number: UInt32, isKnown: Bool)] = [:]
+    /// The one that was asked for last, and is known: mostly it is asked for again.
+    private var last: (key: Key, number: UInt32)?
 
     /// Creates the numbers of a new channel.
     package init() {}
@@ -21,7 +23,12 @@ package struct FunctionNumbers<Key: Hashable> {
 
     /// Returns how to tell the function of that key.
     package mutating func reference(to key: Key) -> Reference {
-        if let entry = numbers[key] { return entry.isKnown ? .known(entry.number) : .remembered(entry.number) }
+        if let last, last.key == key { return .known(last.number) }
+        if let entry = numbers[key] {
+            guard entry.isKnown else { return .remembered(entry.number) }
+            last = (key, entry.number)
+            return .known(entry.number)
+        }
         guard numbers.count < Self.limit else { return .once }
         let number = UInt32(numbers.count + 1)
         numbers[key] = (number, false)

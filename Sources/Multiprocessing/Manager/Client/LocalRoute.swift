@@ -9,16 +9,29 @@ internal import MultiprocessingWireCoding
 final class LocalRoute: Sendable {
     let door: SharedDescriptor
     let epitaph: Epitaph
+    /// How the manager ended, once nobody was found behind the door.
+    private let end = PlainMutex<ManagerLost?>(nil)
 
     init(door: SharedDescriptor, epitaph: Epitaph) {
         self.door = door
         self.epitaph = epitaph
     }
 
+    /// How the manager ended, if that is known and it will not come back.
+    var lost: ManagerLost? { epitaph.last ?? end.withLock { $0 } }
+
     /// Makes a channel to the process that serves.
     func openChannel() throws -> ClientChannel {
         let deaths = epitaph.deaths
-        return ClientChannel(try openLink()) { [epitaph] in epitaph.read(after: deaths) }
+        return ClientChannel(try openLink()) { [self] number in whyEnded(number ?? deaths) }
+    }
+
+    /// Why a channel has ended that was made after so many ends of the manager's processes. Blocks until that is known, for a moment.
+    private func whyEnded(_ deaths: UInt32) -> ManagerLost {
+        if let lost = epitaph.read(after: deaths, within: Epitaph.timeout) { return lost }
+        // While somebody is behind the door, through which nothing comes but its end, it was only the channel: the next call makes another.
+        let code: ManagerLost.Code = Polling.isReadable(door.number) ? .unknown : .disconnected
+        return ManagerLost(code, status: nil, processIdentifier: epitaph.processIdentifier)
     }
 
     /// Makes a link to the process that serves.
@@ -34,10 +47,15 @@ final class LocalRoute: Sendable {
     func bring(_ connection: Connection) throws {
         let message = OutgoingMessage()
         try message.encode(connection)
+        let deaths = epitaph.deaths
         do {
             try knock(message)
         } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
-            throw epitaph.read(after: 0)
+            let lost =
+                epitaph.read(after: deaths, within: Epitaph.timeout)
+                ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
+            end.withLock { $0 = lost }
+            throw lost
         }
     }
 

@@ -26,6 +26,8 @@ final class ManagerClient: Sendable {
         let channel = Mutex<ClientChannel?>(nil)
         /// Held while a channel is made, which over a network takes its time; nobody who only lets go of a handle waits for that.
         let making = Mutex<Void>(())
+        /// Held while a handle is counted, so that threads which come to use it at the same time do not all have it counted.
+        let counting = Mutex<Void>(())
     }
 
     /// Creates the client of a manager.
@@ -52,7 +54,7 @@ final class ManagerClient: Sendable {
     /// How the manager ended, if it has and does not come back.
     var lost: ManagerLost? {
         switch route {
-        case .local(let route): route.epitaph.last
+        case .local(let route): route.lost
         case .network(let route): route.lost
         }
     }
@@ -64,7 +66,9 @@ final class ManagerClient: Sendable {
 
     // MARK: - The channel
 
-    /// This process's channel, made at first use.
+    /// This process's channel, made at first use, and again when it has ended and the manager has not.
+    ///
+    /// Blocks while it is made.
     ///
     /// - Throws: `ManagerLost`; `SystemError` when there is no memory or descriptor for a channel.
     func channel() throws -> ClientChannel {
@@ -82,6 +86,12 @@ final class ManagerClient: Sendable {
         }
     }
 
+    /// This process's channel; the task is suspended while it is made. Otherwise as the blocking form.
+    func channelForTask() async throws -> ClientChannel {
+        if let channel = usableChannel(slot.value) { return channel }
+        return try await BlockingWaiters.run { [self] _ in try channel() }
+    }
+
     /// Takes a channel that was made already, before there was any.
     func adopt(_ channel: ClientChannel) {
         slot.value.channel.withLock { if $0 == nil { $0 = channel } }
@@ -90,19 +100,26 @@ final class ManagerClient: Sendable {
     /// The channel, unless there is none or it has ended and another may take its place.
     private func usableChannel(_ slot: Slot) -> ClientChannel? {
         guard let channel = slot.channel.withLock({ $0 }) else { return nil }
-        return channel.hasEnded && mayReturn ? nil : channel
+        return channel.hasEnded && lost == nil ? nil : channel
     }
 
-    private var mayReturn: Bool {
-        switch route {
-        case .local(let route): route.epitaph.willRestart
-        case .network(let route): route.lost == nil
-        }
+    /// Counts a handle by `body`, as long as nobody else of this process counts one.
+    func withCountingLock(_ body: () throws -> Void) rethrows {
+        try slot.value.counting.withLock { _ in try body() }
     }
 
-    /// Whether there is a channel that can be used at once.
-    func isCounting(_ serial: UInt64) -> Bool {
-        usableChannel(slot.value)?.serial == serial
+    // MARK: - Requests
+
+    /// Makes a request by `body`; once more when nothing of it was sent, because the manager had gone before: another process may have taken its place. Blocks as `body` does.
+    @inline(__always)
+    func request<R>(_ body: () throws -> R) throws -> R {
+        do { return try body() } catch let unsent as UnsentRequest { return try again(unsent, body) }
+    }
+
+    @inline(never)
+    private func again<R>(_ unsent: UnsentRequest, _ body: () throws -> R) throws -> R {
+        try unsent.checkMayRepeat()
+        do { return try body() } catch let unsent as UnsentRequest { throw unsent.channel.lost }
     }
 
     /// Says that a handle is gone that was counted in the channel with that number.

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
 
 /// The answer to a call that somebody may ask for later, once it is there.
 final class ResultWaiter: Sendable {
     private struct State {
         var response: ManagerResponse?
         var isTaken = false
+        /// What was read from the answer: handles in it can be taken out once.
+        var outcome: Outcome?
         /// Threads that wait for it.
         var threads: [ThreadWaiter] = []
         /// What tasks wait for.
         var notice: Notice?
+    }
+
+    /// What was read from an answer, of whatever type.
+    private enum Outcome {
+        case result(any Sendable)
+        case failure(any Error)
     }
 
     let channel: ClientChannel
@@ -42,6 +51,11 @@ final class ResultWaiter: Sendable {
     /// Whether the answer is there, or was.
     var isAnswered: Bool { state.withLock { $0.response != nil || $0.isTaken } }
 
+    /// Whether there is no answer and will be none.
+    var isLost: Bool {
+        state.withLock { if case .lost = $0.response { true } else { false } }
+    }
+
     /// Adds a thread that is told of the answer. Returns false when it is there.
     func add(_ thread: ThreadWaiter) -> Bool {
         state.withLock { state in
@@ -66,11 +80,31 @@ final class ResultWaiter: Sendable {
         }
     }
 
-    /// Takes the answer, once it is there.
-    func take() -> ManagerResponse {
-        state.withLock { state in
-            defer { (state.response, state.isTaken) = (nil, true) }
-            return state.response ?? .lost
+    /// Returns what `read` reads from the answer, once that is there; the same each time.
+    func take<R: Sendable>(_ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R) throws -> R {
+        try state.withLock { state in
+            if let outcome = state.outcome { return try Self.get(outcome) }
+            // Can be read as often as one likes.
+            if case .done = state.response { return try channel.take(.done, read) }
+            let response = state.response ?? .lost
+            (state.response, state.isTaken) = (nil, true)
+            do {
+                let result = try channel.take(response, read)
+                state.outcome = .result(result)
+                return result
+            } catch {
+                state.outcome = .failure(error)
+                throw error
+            }
+        }
+    }
+
+    private static func get<R>(_ outcome: Outcome) throws -> R {
+        switch outcome {
+        case .failure(let error): throw error
+        case .result(let result):
+            guard let result = result as? R else { preconditionFailure("an answer is read as one type") }
+            return result
         }
     }
 }
@@ -81,7 +115,8 @@ extension ManagerResponse {
         switch self {
         case .done: true
         case .message(let message): message.count >= 9 && message.bytes[8] != ManagerAnswer.refused.rawValue
-        case .lost: false
+        // Not known well enough.
+        case .failed, .lost: false
         }
     }
 }

@@ -199,3 +199,32 @@ enum ListSort<Element: Portable & Comparable>: ManagedOperation {
         return Nothing()
     }
 }
+
+/// Returns the last index of an element.
+enum ListLastIndex<Element: Portable & Equatable>: ManagedOperation {
+    static func perform(_ value: inout [Element], _ argument: Element) -> Int? {
+        value.lastIndex(of: argument)
+    }
+}
+
+/// Puts the elements in a random order.
+enum ListShuffle<Element: Portable>: ManagedOperation {
+    static func perform(_ value: inout [Element], _: Nothing) -> Nothing {
+        value.shuffle()
+        return Nothing()
+    }
+}
+
+/// Returns the smallest element.
+enum ListMin<Element: Portable & Comparable>: ManagedOperation {
+    static func perform(_ value: inout [Element], _: Nothing) -> Element? {
+        value.min()
+    }
+}
+
+/// Returns the largest element.
+enum ListMax<Element: Portable & Comparable>: ManagedOperation {
+    static func perform(_ value: inout [Element], _: Nothing) -> Element? {
+        value.max()
+    }
+}

@@ -199,4 +199,15 @@ extension ManagedList {
     public func repeatElements(_ count: Int) async throws {
         _ = try await handle.perform(ListRepeat<Element>.self, count)
     }
+
+    /// Puts the elements in a random order; the thread is blocked until that is done.
+    @available(*, noasync)
+    public func shuffle() throws {
+        _ = try handle.perform(ListShuffle<Element>.self, Nothing())
+    }
+
+    /// Puts the elements in a random order; the task is suspended until that is done.
+    public func shuffle() async throws {
+        _ = try await handle.perform(ListShuffle<Element>.self, Nothing())
+    }
 }

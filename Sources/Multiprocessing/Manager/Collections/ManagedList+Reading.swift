@@ -110,6 +110,17 @@ extension ManagedList where Element: Equatable {
         try await handle.perform(ListIndex<Element>.self, element)
     }
 
+    /// Returns the last index of an element, or nil when it is not there; the thread is blocked until that is known.
+    @available(*, noasync)
+    public func lastIndex(of element: Element) throws -> Int? {
+        try handle.perform(ListLastIndex<Element>.self, element)
+    }
+
+    /// Returns the last index of an element, or nil when it is not there; the task is suspended until that is known.
+    public func lastIndex(of element: Element) async throws -> Int? {
+        try await handle.perform(ListLastIndex<Element>.self, element)
+    }
+
     /// Returns how often an element is there; the thread is blocked until that is known.
     @available(*, noasync)
     public func count(of element: Element) throws -> Int {
@@ -145,5 +156,27 @@ extension ManagedList where Element: Comparable {
     /// Sorts the elements; the task is suspended until that is done.
     public func sort() async throws {
         _ = try await handle.perform(ListSort<Element>.self, Nothing())
+    }
+
+    /// Returns the smallest element, or nil when there is none; the thread is blocked until that is known.
+    @available(*, noasync)
+    public func min() throws -> Element? {
+        try handle.perform(ListMin<Element>.self, Nothing())
+    }
+
+    /// Returns the smallest element, or nil when there is none; the task is suspended until that is known.
+    public func min() async throws -> Element? {
+        try await handle.perform(ListMin<Element>.self, Nothing())
+    }
+
+    /// Returns the largest element, or nil when there is none; the thread is blocked until that is known.
+    @available(*, noasync)
+    public func max() throws -> Element? {
+        try handle.perform(ListMax<Element>.self, Nothing())
+    }
+
+    /// Returns the largest element, or nil when there is none; the task is suspended until that is known.
+    public func max() async throws -> Element? {
+        try await handle.perform(ListMax<Element>.self, Nothing())
     }
 }

@@ -105,4 +105,17 @@ extension ManagedSet {
     public func formSymmetricDifference(_ other: Set<Element>) async throws {
         _ = try await handle.perform(SetDiffer<Element>.self, other)
     }
+
+    /// Inserts an element in place of the equal one, and returns that, or nil when there was none; the thread is blocked until that is done.
+    @available(*, noasync)
+    @discardableResult
+    public func update(with element: Element) throws -> Element? {
+        try handle.perform(SetUpdate<Element>.self, element)
+    }
+
+    /// Inserts an element in place of the equal one, and returns that, or nil when there was none; the task is suspended until that is done.
+    @discardableResult
+    public func update(with element: Element) async throws -> Element? {
+        try await handle.perform(SetUpdate<Element>.self, element)
+    }
 }

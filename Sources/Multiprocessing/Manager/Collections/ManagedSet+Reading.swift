@@ -121,4 +121,26 @@ extension ManagedSet {
     public func isDisjoint(with other: Set<Element>) async throws -> Bool {
         try await handle.perform(SetIsDisjoint<Element>.self, other)
     }
+
+    /// Returns whether all elements are in `other`, and others as well; the thread is blocked until that is known.
+    @available(*, noasync)
+    public func isStrictSubset(of other: Set<Element>) throws -> Bool {
+        try handle.perform(SetIsStrictSubset<Element>.self, other)
+    }
+
+    /// Returns whether all elements are in `other`, and others as well; the task is suspended until that is known.
+    public func isStrictSubset(of other: Set<Element>) async throws -> Bool {
+        try await handle.perform(SetIsStrictSubset<Element>.self, other)
+    }
+
+    /// Returns whether all elements of `other` are here, and others as well; the thread is blocked until that is known.
+    @available(*, noasync)
+    public func isStrictSuperset(of other: Set<Element>) throws -> Bool {
+        try handle.perform(SetIsStrictSuperset<Element>.self, other)
+    }
+
+    /// Returns whether all elements of `other` are here, and others as well; the task is suspended until that is known.
+    public func isStrictSuperset(of other: Set<Element>) async throws -> Bool {
+        try await handle.perform(SetIsStrictSuperset<Element>.self, other)
+    }
 }

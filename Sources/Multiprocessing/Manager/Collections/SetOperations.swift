@@ -123,3 +123,24 @@ enum SetIsDisjoint<Element: Portable & Hashable>: ManagedOperation {
         value.isDisjoint(with: argument)
     }
 }
+
+/// Inserts an element in place of the equal one.
+enum SetUpdate<Element: Portable & Hashable>: ManagedOperation {
+    static func perform(_ value: inout Set<Element>, _ argument: Element) -> Element? {
+        value.update(with: argument)
+    }
+}
+
+/// Compares with a set that has more.
+enum SetIsStrictSubset<Element: Portable & Hashable>: ManagedOperation {
+    static func perform(_ value: inout Set<Element>, _ argument: Set<Element>) -> Bool {
+        value.isStrictSubset(of: argument)
+    }
+}
+
+/// Compares with a set that has less.
+enum SetIsStrictSuperset<Element: Portable & Hashable>: ManagedOperation {
+    static func perform(_ value: inout Set<Element>, _ argument: Set<Element>) -> Bool {
+        value.isStrictSuperset(of: argument)
+    }
+}

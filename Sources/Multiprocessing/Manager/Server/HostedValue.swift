@@ -68,14 +68,14 @@ class HostedValue: @unchecked Sendable {
     }
 
     private func makeAsync(_ call: PendingCall) {
-        Task.detached { [self] in
+        // A function that never suspends keeps one of the server's threads, and none of those that tasks share.
+        Task.detached(executorPreference: threads) { [self] in
             guard case .async(let body) = call.call else { return }
             let outcome: Result<ResultEncoder?, any Error>
             do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
             let next = queue.withLock { $0.finish() }
             call.session.answer(call.number, outcome)
-            // A synchronous call may block for ever, and must not do so on a thread that tasks share.
-            if let next { threads.submit { [self] in make(next) } }
+            if let next { make(next) }
         }
     }
 }

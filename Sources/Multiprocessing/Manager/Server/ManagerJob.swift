@@ -13,6 +13,10 @@ struct ManagerJob: Codable, Sendable {
     let key: UInt64
     /// The values' numbers are above it.
     let firstNumber: UInt64
+    /// How many of the manager's processes have ended before.
+    var number: UInt32 { UInt32(truncatingIfNeeded: firstNumber >> Self.numberShift) }
+    /// Each process has numbers of its own for its values.
+    static let numberShift: UInt64 = 40
     /// How the server itself is a client, when handles come as numbers.
     let home: ManagerHome?
 

@@ -16,6 +16,8 @@ final class ManagerServer: Sendable {
     let watchdog = Watchdog()
     private let reception: Link
     private let key: UInt64
+    /// How many of the manager's processes have ended before this one.
+    private let number: UInt32
     /// How this process is a client of itself, for handles that come as numbers.
     private let home: ManagerHome?
     private let reactor: Reactor
@@ -44,6 +46,7 @@ final class ManagerServer: Sendable {
 
     private init(_ job: ManagerJob) throws {
         key = job.key
+        number = job.number
         home = job.home
         let reception = try job.takeReception()
         registry = Mutex(ValueRegistry(firstNumber: max(job.firstNumber, Manager.namesNumber)))
@@ -108,6 +111,8 @@ final class ManagerServer: Sendable {
     private func welcome(_ connection: Connection) {
         let session = ServerSession(connection.link, server: self)
         sessions.withLock { $0[ObjectIdentifier(session)] = session }
+        // Not over a stream, where the desk's welcome is still on its way.
+        if session.manager == nil { session.greet(number) }
         session.begin()
     }
 
@@ -149,9 +154,13 @@ final class ManagerServer: Sendable {
 
     /// Takes references away; the value goes with its last.
     func release(_ number: UInt64, count: Int) {
-        let last = registry.withLock { $0.release(number, count: count) }
         // Outside the lock: it calls the program's `deinit`.
-        _ = consume last
+        _ = takeLast(number, count: count)
+    }
+
+    /// Takes references away. Returns the value when they were the last, to be let go of where the program's `deinit` may be called.
+    func takeLast(_ number: UInt64, count: Int) -> HostedValue? {
+        registry.withLock { $0.release(number, count: count) }
     }
 
     /// Keeps a reference to a value for a handle under way, until the other end of `socket` is closed everywhere.

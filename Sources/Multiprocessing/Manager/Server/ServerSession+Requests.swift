@@ -17,13 +17,15 @@ extension ServerSession {
 
     /// Reads a request and carries it out as far as that calls no function.
     ///
+    /// - Parameter error: Why the handles in it could not be received; nil if they were.
     /// - Throws: When it is none: then nothing more can be understood either.
-    func readRequest(_ message: IncomingMessage) throws -> Step {
+    func readRequest(_ message: IncomingMessage, withoutHandles error: (any Error)?) throws -> Step {
         try message.withReader { reader, plain in
             let userInfo = manager.map { SessionPassage(self, $0).added(to: plain) } ?? plain
             guard let kind = ManagerRequest(rawValue: try reader.read()) else {
                 throw WireCodingError(.invalidValue, "unknown kind of request", at: 0)
             }
+            if let error, try fail(kind, &reader, error) { return .done }
             switch kind {
             case .call: return try call(&reader, userInfo)
             case .host: return try host(&reader, userInfo, isRemade: false)
@@ -31,11 +33,29 @@ extension ServerSession {
             case .open: try server.open(key: try reader.read())
             case .adopt: try adopt(&reader)
             case .retain: _ = retain(try reader.read())
-            case .release: try release(&reader)
+            case .release: return try release(&reader)
             case .share: try share(&reader, userInfo)
             case .shutDown: server.shutDown(key: try reader.read())
             }
             return .done
+        }
+    }
+
+    /// Refuses a request whose handles were lost. Returns false for one that can do without them.
+    private func fail(_ kind: ManagerRequest, _ reader: inout WireReader, _ error: any Error) throws -> Bool {
+        switch kind {
+        case .call, .host, .remake:
+            refuse(
+                try reader.read(),
+                ManagerError(.shortage, "the call was not made, because its handles could not be received: \(error)")
+            )
+            return true
+        case .share:
+            Log.write(.error, "a manager cannot keep the value of a handle under way: \(error)")
+            return true
+        // What stood for the handle has only to be closed, and is.
+        case .retain: return false
+        case .release, .open, .adopt, .shutDown: return false
         }
     }
 
@@ -183,9 +203,14 @@ extension ServerSession {
         }
     }
 
-    private func release(_ reader: inout WireReader) throws {
+    private func release(_ reader: inout WireReader) throws -> Step {
         let valueNumber: UInt64 = try reader.read()
-        if references.withLock({ $0.remove(valueNumber) }) { server.release(valueNumber, count: 1) }
+        guard references.withLock({ $0.remove(valueNumber) }),
+            let last = server.takeLast(valueNumber, count: 1)
+        else { return .done }
+        // Its `deinit` is the program's, and may take long.
+        let box = LastReference(last)
+        return .make { box.drop() }
     }
 
     private func share(_ reader: inout WireReader, _ userInfo: [CodingUserInfoKey: Any]) throws {
@@ -195,6 +220,20 @@ extension ServerSession {
         let socket = OwnedDescriptor(owning: token)
         guard references.withLock({ $0[valueNumber] }) != nil else { return }
         server.keep(valueNumber, as: socket)
+    }
+}
+
+/// The last reference to a value.
+private final class LastReference {
+    private var value: HostedValue?
+
+    init(_ value: HostedValue) {
+        self.value = value
+    }
+
+    /// Lets go of it.
+    func drop() {
+        value = nil
     }
 }
 

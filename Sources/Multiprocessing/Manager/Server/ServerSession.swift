@@ -3,6 +3,7 @@
 // The server's side of one client process. A thread reads its requests while they come in quick succession, asleep on the ring in between; after a while without one it goes, and the reactor
 // watches the client at no cost.
 
+internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingFunctions
@@ -14,15 +15,15 @@ internal import Synchronization
 ///
 /// `@unchecked` is safe because `functions` belongs to the reader, of whom there is one at a time (`SessionClaim`), and the rest is constant or locked.
 final class ServerSession: @unchecked Sendable {
-    /// How long a thread stays with a client that says nothing.
-    private static let stay = Duration.milliseconds(100)
+    /// How long a thread stays with a client that says nothing, in nanoseconds.
+    private static let stay: Int64 = 100_000_000
     /// The most functions that a client may have remembered.
     static let maximumFunctions = 1 << 16
 
     let server: ManagerServer
-    private let link: any ConnectionLink
+    let link: any ConnectionLink
     private let claim = SessionClaim()
-    private let flow = Mutex(SessionFlow<OutgoingMessage>())
+    let flow = Mutex(SessionFlow<OutgoingMessage>())
 
     /// What the client told, by number. The reader's.
     var functions: [UInt32: any FunctionDefinition] = [:]
@@ -54,22 +55,34 @@ final class ServerSession: @unchecked Sendable {
         defer { link.buffers.giveBack(message) }
         while true {
             if flow.withLock({ $0.park() }) { return server.watchdog.remove(self) }
-            switch (try? link.receive(into: message, until: Deadline(timeout: Self.stay))) ?? .shut {
-            case .done:
-                guard carryOut(message, reader) else { return }
-            case .timedOut, .busy:
-                server.watchdog.remove(self)
-                return waitForRequest()
-            default:
-                return end()
+            do {
+                switch try link.receive(into: message, until: Deadline(nanoseconds: mp_now() + Self.stay)) {
+                case .done:
+                    guard carryOut(message, reader) else { return }
+                case .timedOut, .busy:
+                    server.watchdog.remove(self)
+                    return waitForRequest()
+                default:
+                    return end()
+                }
+            } catch {
+                // The bytes of a request are here, and only its handles are missing: that one fails.
+                guard message.count > 0 else { return end() }
+                guard carryOut(message, reader, withoutHandles: error) else { return }
             }
         }
     }
 
-    /// Carries out a request. Returns whether to read on.
-    private func carryOut(_ message: IncomingMessage, _ reader: UInt64) -> Bool {
+    /// Carries out a request, whose handles were lost if there is an error. Returns whether to read on.
+    private func carryOut(
+        _ message: IncomingMessage,
+        _ reader: UInt64,
+        withoutHandles error: (any Error)? = nil
+    )
+        -> Bool
+    {
         do {
-            let step = try readRequest(message)
+            let step = try readRequest(message, withoutHandles: error)
             message.reset()
             // Before the call begins: from then on somebody else may read on, and a call that comes after this one must not be made before it.
             if case .submit(let call, let value) = step, value.add(call) == nil { return true }
@@ -92,10 +105,11 @@ final class ServerSession: @unchecked Sendable {
 
     /// Waits for a request without a thread.
     private func waitForRequest() {
-        Task.detached { [self] in
-            // The end of the client is found by the reader.
+        // Not on the threads that the program's tasks share, which may all be busy.
+        Task.detached(executorPreference: server.threads) { [self] in
+            // The end of the client is found by the reader; and when there was no memory to wait, it waits.
             _ = try? await link.poll(until: .never)
-            begin()
+            read(claim.claim())
         }
     }
 
@@ -113,74 +127,5 @@ final class ServerSession: @unchecked Sendable {
         for (number, count) in references.withLock({ $0.end() }) { server.release(number, count: count) }
         functions = [:]
         server.remove(self)
-    }
-
-    // MARK: - Answering
-
-    /// Says how a call ended.
-    func answer(_ number: UInt64, _ outcome: Result<ResultEncoder?, any Error>) {
-        send { writer, userInfo in
-            writer.write(number)
-            switch outcome {
-            case .success(let result): Outcome.write(result: result, into: &writer, userInfo: userInfo)
-            case .failure(let error): Outcome.write(error: error, into: &writer)
-            }
-        }
-    }
-
-    /// Says that a call was not made.
-    func refuse(_ number: UInt64, _ error: ManagerError) {
-        send { writer, _ in
-            writer.write(number)
-            writer.write(ManagerAnswer.refused.rawValue)
-            error.write(into: &writer)
-        }
-    }
-
-    /// Sends an answer, or keeps it while the client has too many to read already.
-    private func send(_ write: (inout WireWriter, [CodingUserInfoKey: Any]) -> Void) {
-        let message = link.buffers.takeOutgoing()
-        message.write { writer, userInfo in
-            guard let manager else { return write(&writer, userInfo) }
-            let passage = SessionPassage(self, manager)
-            write(&writer, passage.added(to: userInfo))
-            passage.writeNumbers(into: &writer)
-        }
-        let isSent = flow.withLock({ $0.isCongested }) ? false : trySend(message)
-        if isSent { return link.buffers.giveBack(message) }
-        let mustFlush = flow.withLock { $0.add(message) }
-        if mustFlush { server.threads.submit { [self] in flush() } }
-    }
-
-    /// Tells a client that does not see how the process ends that it is meant to. What finds no room is not worth waiting for.
-    func sayFarewell() {
-        guard manager != nil else { return }
-        let message = link.buffers.takeOutgoing()
-        message.write { writer, _ in
-            writer.write(UInt64(0))
-            writer.write(ManagerAnswer.farewell.rawValue)
-            writer.write(getpid())
-        }
-        _ = trySend(message)
-    }
-
-    /// Sends if there is room. Returns false if there is none; a client that is gone needs no answer.
-    private func trySend(_ message: OutgoingMessage) -> Bool {
-        guard let outcome = try? link.send(message, until: .passed) else { return true }
-        return outcome != .timedOut && outcome != .busy
-    }
-
-    /// Sends the backlog as the client makes room.
-    private func flush() {
-        while true {
-            switch flow.withLock({ $0.next() }) {
-            case .send(let message):
-                _ = try? link.send(message, until: .never)
-                link.buffers.giveBack(message)
-            case .done(let resumesReading):
-                if resumesReading { begin() }
-                return
-            }
-        }
     }
 }

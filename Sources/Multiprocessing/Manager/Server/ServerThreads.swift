@@ -5,8 +5,9 @@ internal import Glibc
 internal import MultiprocessingPrimitives
 internal import Synchronization
 
-/// The threads of a manager's server, on which it reads requests and calls functions that may block: as many as are busy at the same time, and those that were shortly before.
-final class ServerThreads: Sendable {
+/// The threads of a manager's server, on which it reads requests and calls functions that may block: as many as are busy at the same time, and those that were shortly before. Asynchronous functions are
+/// called on them as well: one that never suspends would keep a thread of the pool that all tasks share, which has as many as there are processors.
+final class ServerThreads: TaskExecutor {
     typealias Job = @Sendable () -> Void
 
     /// How long an idle thread stays, in nanoseconds.
@@ -56,10 +57,17 @@ final class ServerThreads: Sendable {
         }
     }
 
+    /// Runs a part of a task.
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        submit { [self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
+    }
+
     /// Looks after jobs that found no thread.
     private func retry() {
-        Task.detached { [self] in
-            try? await Task.sleep(for: .milliseconds(10))
+        // Without a reactor, a thread that becomes free finds them.
+        guard let reactor = try? Runtime.shared().reactor else { return }
+        _ = reactor.waitUntil(Deadline(timeout: .milliseconds(10))) { [self] _ in
             if let job = state.withLock({ $0.orphans.popLast() }) { submit(job) }
         }
     }

@@ -30,7 +30,7 @@ final class Epitaph: Sendable {
     private static let callsRange = 2048..<page
 
     /// How long to wait for word of how a manager ended.
-    private static let timeout = Duration.seconds(2)
+    static let timeout = Duration.seconds(2)
 
     private let region: MemoryRegion
 
@@ -62,11 +62,14 @@ final class Epitaph: Sendable {
     }
 
     /// Writes how the manager ended, and wakes those who wait for that. Who reads it makes names of the addresses: that takes time.
-    func write(_ status: ExitStatus, _ report: CrashReport?, wasAsked: Bool) {
+    ///
+    /// - Parameter failure: Why it was ended by the process that made it, if it was, unasked.
+    func write(_ status: ExitStatus, _ report: CrashReport?, wasAsked: Bool, failure: String? = nil) {
         let kind: UInt8 =
             switch status {
             case _ where wasAsked: 3
             case .exited: 2
+            case .signaled where failure != nil: 1
             case .signaled(let signal): report?.signal == signal || signal.isCrash ? 0 : 1
             }
         // Only this process writes here, and one end at a time.
@@ -74,7 +77,7 @@ final class Epitaph: Sendable {
         record.storeBytes(of: processIdentifier, as: Int32.self)
         record.storeBytes(of: status.code, toByteOffset: 4, as: Int32.self)
         record.storeBytes(of: kind, toByteOffset: 8, as: UInt8.self)
-        Self.write(report?.message ?? "", into: record)
+        Self.write(failure ?? report?.message ?? "", into: record)
         Self.write(report?.frames ?? [], into: record)
         // Pairs with the load in `read`: what was written before is seen then.
         word.add(1)
@@ -114,12 +117,6 @@ final class Epitaph: Sendable {
         set { region.base.storeBytes(of: newValue ? 1 : 0, toByteOffset: 8, as: UInt8.self) }
     }
 
-    /// How the process ended that came after so many others. Blocks until that is known, for a moment.
-    func read(after deaths: UInt32) -> ManagerLost {
-        read(after: deaths, within: Self.timeout)
-            ?? ManagerLost(.unknown, status: nil, processIdentifier: processIdentifier)
-    }
-
     /// How the process ended that came after so many others. Blocks until that is known or the time is up; nil for the latter.
     func read(after deaths: UInt32, within timeout: Duration) -> ManagerLost? {
         let deadline = Deadline(timeout: timeout)
@@ -147,7 +144,7 @@ final class Epitaph: Sendable {
             default: .shutDown
             }
         let number = record.load(fromByteOffset: 4, as: Int32.self)
-        let message = code == .crashed ? readMessage(record) : ""
+        let message = code == .shutDown ? "" : readMessage(record)
         return ManagerLost(
             code,
             status: number < 0 ? .signaled(Signal(rawValue: -number)) : .exited(number),

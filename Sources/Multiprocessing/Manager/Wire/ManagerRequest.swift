@@ -22,8 +22,8 @@
 // What the server answers:
 //
 //   8 bytes   number of the call
-//   1 byte    0: done;   1: it threw;   2: refused;   3: the manager shuts down (to clients over TCP, with 0 for the number)
-//   …         the result, if there is one; the error (Outcome); the code and the sentence
+//   1 byte    0: done;   1: it threw;   2: refused;   and with 0 for the number, unasked: 3: the manager shuts down (to clients over TCP);   4: which of the manager's processes this is (to clients over rings), first of all
+//   …         the result, if there is one; the error (Outcome); the code and the sentence; the pid; how many of the manager's processes had ended before it
 //
 // The result of `host` is the value's number. Answers to clients over TCP end with the handles in them (HandlePassage.swift).
 
@@ -61,6 +61,7 @@ enum ManagerAnswer: UInt8 {
     case threw
     case refused
     case farewell
+    case greeting
 }
 
 /// Tells one manager from all others, of all programs and times.

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+internal import MultiprocessingPrimitives
+internal import MultiprocessingWireCoding
+
+/// A request of which nothing was sent, because the manager had gone before. It can be made again, of a process that has taken its place.
+struct UnsentRequest: Error {
+    let channel: ClientChannel
+
+    /// Throws why the manager is gone when it has said that itself: nobody will take its place.
+    func checkMayRepeat() throws {
+        if let cause = channel.knownCause, cause.code == .shutDown { throw cause }
+    }
+}
+
+extension ClientChannel {
+    /// Makes a call and returns what `read` reads from the answer; the thread is blocked until then.
+    ///
+    /// - Throws: `ManagerLost`; the error that the function threw; `ManagerError`; what encoding throws; `UnsentRequest`.
+    func call<R>(
+        _ kind: ManagerRequest,
+        _ body: Body,
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> R {
+        lookIfIdle()
+        let waiter = ThreadWaiter()
+        guard let (number, _) = calls.withLock({ $0.add(.thread(waiter), isTask: false) }) else {
+            throw UnsentRequest(channel: self)
+        }
+        do {
+            try link.buffers.withOutgoing { message in
+                try write(kind, number, body, to: message)
+                try sendReleases()
+                try send(message)
+            }
+        } catch {
+            _ = calls.withLock { $0.remove(number) }
+            throw error
+        }
+        if calls.withLock({ $0.wait(for: number) }) == .lead { return try lead(number, waiter, read) }
+        if let response = waiter.wait() { return try take(response, read) }
+        return try lead(number, waiter, read)
+    }
+
+    /// Makes a call and returns what `read` reads from the answer; the task is suspended until then.
+    ///
+    /// - Throws: As the blocking form; `CancellationError` when the task is cancelled before the answer came: the call is made all the same if it was sent.
+    func call<R>(
+        _ kind: ManagerRequest,
+        _ body: Body,
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) async throws -> R {
+        try Task.checkCancellation()
+        lookIfIdle()
+        let waiter = TaskWaiter(getsValue: kind == .host)
+        guard let (number, startsPump) = calls.withLock({ $0.add(.task(waiter), isTask: true) }) else {
+            throw UnsentRequest(channel: self)
+        }
+        if startsPump { startPump() }
+        do {
+            let message = link.buffers.takeOutgoing()
+            defer { link.buffers.giveBack(message) }
+            try write(kind, number, body, to: message)
+            try sendReleases()
+            let outcome = try await link.send(message, until: .never)
+            guard case .done = outcome else { throw failure(outcome) }
+        } catch {
+            _ = calls.withLock { $0.remove(number) }
+            throw endIfClosed(error)
+        }
+        let response = try await withTaskCancellationHandler {
+            try await waiter.wait()
+        } onCancel: {
+            // Otherwise the answer is waited for all the same, to give back what it tells.
+            if !waiter.getsValue { _ = calls.withLock { $0.remove(number) } }
+            if case .message(let message) = waiter.cancel() {
+                giveBack(message, of: .task(waiter))
+                link.buffers.giveBack(message)
+            }
+        }
+        if case .lost = response { throw try await lostForTask() }
+        return try take(response, read)
+    }
+
+    // MARK: - Without an answer
+
+    /// Says something that is not answered.
+    ///
+    /// - Throws: `UnsentRequest` when the manager is gone; `SystemError` when memory is short.
+    func tell(_ kind: ManagerRequest, _ value: UInt64, descriptor: SharedDescriptor? = nil) throws {
+        try link.buffers.withOutgoing { message in
+            message.write { writer, _ in
+                writer.write(kind.rawValue)
+                writer.write(value)
+            }
+            if let descriptor { message.attach(descriptor.number, owner: descriptor) }
+            try send(message)
+        }
+    }
+
+    /// Says that a handle is gone. Does not wait: what finds no room goes with the next call.
+    func release(_ value: UInt64) {
+        let outcome = try? link.buffers.withOutgoing { message in
+            message.write { writer, _ in
+                writer.write(ManagerRequest.release.rawValue)
+                writer.write(value)
+            }
+            return try link.send(message, until: .passed)
+        }
+        switch outcome {
+        // Nil: memory is short, or the channel is closed, and no call follows.
+        case .timedOut, .busy, nil: unsentReleases.withLock { $0.append(value) }
+        default: break
+        }
+    }
+
+    /// Sends what found no room before.
+    func sendReleases() throws {
+        let values = unsentReleases.withLock { values in
+            defer { if !values.isEmpty { values = [] } }
+            return values
+        }
+        for value in values { release(value) }
+    }
+
+    // MARK: - Sending
+
+    /// Sends a request; the thread is blocked while there is no room.
+    @inline(__always)
+    private func send(_ message: OutgoingMessage) throws {
+        let outcome = try put(message, until: .never)
+        guard case .done = outcome else { throw failure(outcome) }
+    }
+
+    /// Sends a message, and notes when the link says that it is over.
+    @inline(__always)
+    func put(_ message: OutgoingMessage, until deadline: Deadline) throws -> RingOutcome {
+        do { return try link.send(message, until: deadline) } catch { throw endIfClosed(error) }
+    }
+
+    /// Notes the end that `error` tells of, if it does.
+    private func endIfClosed(_ error: any Error) -> any Error {
+        // Of a link that is closed or broken; what encoding throws may be the same, of a connection in the request.
+        guard error is ConnectionError, link.isClosed || (link as? StreamLink)?.isBroken == true else { return error }
+        return failure(.shut)
+    }
+
+    /// What a request throws that was not sent. Only the end of the channel concerns others.
+    func failure(_ outcome: RingOutcome) -> any Error {
+        switch outcome {
+        case .cancelled: return CancellationError()
+        case .tooLarge:
+            return ManagerError(
+                .tooLarge,
+                "the request is larger than a message to the manager may be: send it in parts"
+            )
+        default:
+            end()
+            return UnsentRequest(channel: self)
+        }
+    }
+}
