@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 
 import PackageDescription
 
@@ -18,10 +18,13 @@ let package = Package(
     products: [
         .executable(name: "Benchmarks", targets: ["Benchmarks"]),
         .executable(name: "LimitsPeer", targets: ["LimitsPeer"]),
+        .executable(name: "BoostPeer", targets: ["BoostPeer"]),
         .executable(name: "FoundationPeer", targets: ["FoundationPeer"]),
     ],
     dependencies: [subject],
     targets: [
+        // What Swift cannot say.
+        .target(name: "CMeasuring"),
         // What the programs that measure have in common.
         .target(
             name: "Measuring",
@@ -38,7 +41,7 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Loops", "Measuring", .product(name: "Multiprocessing", package: "swift-multiprocessing"),
+                "CMeasuring", "Loops", "Measuring", .product(name: "Multiprocessing", package: "swift-multiprocessing"),
             ],
             swiftSettings: settings
         ),
@@ -47,6 +50,12 @@ let package = Package(
             name: "LimitsPeer",
             path: "Peers/limits",
             linkerSettings: [.linkedLibrary("pthread")]
+        ),
+        // Boost.Interprocess, where its headers are; a program that says so where they are not.
+        .executableTarget(
+            name: "BoostPeer",
+            path: "Peers/boost",
+            linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("rt")]
         ),
         // What needs Foundation: its JSON coders, and this package with its `Data`.
         .executableTarget(
@@ -62,5 +71,6 @@ let package = Package(
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "Measuring"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
-    cLanguageStandard: .gnu11
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx17
 )

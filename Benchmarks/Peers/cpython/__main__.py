@@ -17,14 +17,18 @@ def main():
     import locks
     import managers
     import memory
+    import parents
     import pools
+    import scaling
     import start
     import wakes
 
     metrics = {}
-    for group in (start, locks, managers, wakes, channels, memory, pools):
+    for group in (start, locks, managers, wakes, channels, memory, pools, scaling, parents):
         metrics |= group.METRICS
     name = sys.argv[1]
+    if name == "--family":
+        return parents.live()
     if name not in metrics:
         sys.exit(f"cpython cannot measure {name}")
     unit, work = metrics[name]

@@ -40,12 +40,19 @@ def start(seconds, _):
     return sampling.times(seconds, operations)
 
 
-def in_pool(operations):
+def warm_pool():
+    """Returns a pool whose workers have begun to work."""
+    pool = context.Pool(WORKERS)
+    pool.map(identity, range(8 * WORKERS), chunksize=1)
+    return pool
+
+
+def in_pool(operations, pause=0.0):
     """A metric that times `operations(pool)`."""
 
     def work(seconds, _):
-        with context.Pool(WORKERS) as pool:
-            return sampling.times(seconds, lambda: operations(pool))
+        with warm_pool() as pool:
+            return sampling.times(seconds, lambda: operations(pool), pause=pause)
 
     return work
 
@@ -54,7 +61,7 @@ def rate(count, operations):
     """A metric that tells how many of `count` operations are done in a second."""
 
     def work(seconds, _):
-        with context.Pool(WORKERS) as pool:
+        with warm_pool() as pool:
             return [count / (sample / 1e9) for sample in sampling.times(seconds, lambda: operations(pool, count))]
 
     return work
@@ -77,16 +84,20 @@ def reuse(seconds, _):
         return [sample / 40 for sample in sampling.times(seconds, work)]
 
 
+# Fewer operations at a time than those of the others, because they take so long; rates are by time.
 METRICS = {
     "pool.start.2": ("ns", start),
     "call.roundtrip": ("ns", in_pool(lambda pool: pool.apply(identity, (1,)))),
-    "call.async.rate": ("1/s", rate(50_000, call_async)),
-    "map.chunk1.rate": ("1/s", rate(100_000, lambda pool, count: pool.map(square, range(count), chunksize=1))),
-    "map.default.rate": ("1/s", rate(2_000_000, lambda pool, count: pool.map(square, range(count)))),
+    "call.roundtrip.pinned": ("ns", in_pool(lambda pool: pool.apply(identity, (1,)))),
+    "call.roundtrip.blocked": ("ns", in_pool(lambda pool: pool.apply(identity, (1,)), pause=0.002)),
+    "call.async.rate": ("1/s", rate(5_000, call_async)),
+    "map.chunk1.rate": ("1/s", rate(10_000, lambda pool, count: pool.map(square, range(count), chunksize=1))),
+    "map.default.rate": ("1/s", rate(500_000, lambda pool, count: pool.map(square, range(count)))),
     "imap.unordered.rate": (
         "1/s",
-        rate(100_000, lambda pool, count: drain(pool.imap_unordered(square, range(count), chunksize=1))),
+        rate(10_000, lambda pool, count: drain(pool.imap_unordered(square, range(count), chunksize=1))),
     ),
+    "imap.default.rate": ("1/s", rate(10_000, lambda pool, count: drain(pool.imap(square, range(count))))),
     "result.256MiB": ("ns", in_pool(lambda pool: pool.apply(make_bytes, (256 << 20,)))),
     "argument.256MiB": ("ns", in_pool(lambda pool, data=make_bytes(256 << 20): pool.apply(length, (data,)))),
     "array.reuse.8MiB": ("ns", reuse),

@@ -93,3 +93,4 @@ METRICS = {
     "wake.condition": ("ns", condition),
     "wake.barrier": ("ns", barrier),
 }
+METRICS |= {name + ".pinned": metric for name, metric in METRICS.items()}

@@ -1,97 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Messages between two processes: a mailbox for each direction and a ring, in shared memory, with words that are watched for a while before the kernel is asked to wait. Each message is copied
-// in and out again. No death is survived.
+// in and out again, between addresses that lie well. No death is survived.
 
 #include "limits.h"
+#include "words.h"
 
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { largest = 1 << 20, ring_size = 1 << 18, looks = 2000 };
-
-// A word that one process stores and the other one waits for.
-struct word {
-    _Alignas(128) uint32_t value;
-    uint32_t sleeping;
-};
-
-static void set(struct word *word, uint32_t value) {
-    __atomic_store_n(&word->value, value, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&word->sleeping, __ATOMIC_SEQ_CST) != 0) syscall(SYS_futex, &word->value, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-// Waits until the value is another than `old`, and returns it.
-static uint32_t await_change(struct word *word, uint32_t old) {
-    for (int look = 0; look < looks; look++) {
-        uint32_t value = __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
-        if (value != old) return value;
-        __builtin_ia32_pause();
-    }
-    __atomic_store_n(&word->sleeping, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&word->value, __ATOMIC_SEQ_CST) == old) syscall(SYS_futex, &word->value, FUTEX_WAIT, old, NULL, NULL, 0);
-    __atomic_store_n(&word->sleeping, 0, __ATOMIC_SEQ_CST);
-    return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
-}
+enum { largest = 1 << 20, ring_size = 1 << 18, line = 64, rest_between_calls = 2000000 };
 
 // MARK: - There and back
 
 struct mailbox {
     struct word turn;
     uint32_t seen;
-    char bytes[largest];
+    _Alignas(line) char bytes[largest];
 };
 
 struct conversation {
     struct mailbox *there, *back;
     size_t size;
     char *own;
+    uint32_t (*await)(struct word *word, uint32_t old);
 };
+
+static char *make_own(size_t size) {
+    size_t whole = (size + line - 1) / line * line;
+    char *own = aligned_alloc(line, whole);
+    if (own == NULL) fail("aligned_alloc");
+    return memset(own, 7, whole);
+}
 
 static void say(struct mailbox *box, const char *bytes, size_t size) {
     memcpy(box->bytes, bytes, size);
     set(&box->turn, box->turn.value + 1);
 }
 
-static void hear(struct mailbox *box, char *bytes, size_t size) {
-    box->seen = await_change(&box->turn, box->seen);
-    memcpy(bytes, box->bytes, size);
+static void hear(struct conversation *talk, struct mailbox *box) {
+    box->seen = talk->await(&box->turn, box->seen);
+    memcpy(talk->own, box->bytes, talk->size);
 }
 
 static void there_and_back(void *context) {
     struct conversation *talk = context;
     say(talk->there, talk->own, talk->size);
-    hear(talk->back, talk->own, talk->size);
+    hear(talk, talk->back);
 }
 
-static void round_trip(const struct request *request, struct samples *samples, size_t size, int batch) {
+// `rest`: the nanoseconds before each sample; those who rest do not watch either.
+static void converse(const struct request *request, struct samples *samples, size_t size, int batch, int64_t rest) {
     struct conversation talk = {
+        .await = rest > 0 ? await_change_asleep : await_change,
         .there = shared_memory(sizeof(struct mailbox)),
         .back = shared_memory(sizeof(struct mailbox)),
         .size = size,
-        .own = calloc(1, size),
+        .own = make_own(size),
     };
     int *is_over = shared_memory(sizeof(int));
     int pid = fork_child();
     if (pid == 0) {
         while (1) {
-            hear(talk.there, talk.own, size);
+            hear(&talk, talk.there);
             if (__atomic_load_n(is_over, __ATOMIC_SEQ_CST)) _exit(0);
             say(talk.back, talk.own, size);
         }
     }
-    sample_times(samples, request->budget, batch, 0, there_and_back, &talk);
+    sample_times(samples, request->budget, batch, rest, there_and_back, &talk);
     __atomic_store_n(is_over, 1, __ATOMIC_SEQ_CST);
     say(talk.there, talk.own, size);
     wait_for_child(pid);
 }
 
-static void measure_8(const struct request *request, struct samples *samples) { round_trip(request, samples, 8, 100); }
-static void measure_65536(const struct request *request, struct samples *samples) { round_trip(request, samples, 65536, 10); }
-static void measure_1048576(const struct request *request, struct samples *samples) { round_trip(request, samples, 1048576, 1); }
+static void measure_8(const struct request *request, struct samples *samples) { converse(request, samples, 8, 100, 0); }
+static void measure_65536(const struct request *request, struct samples *samples) { converse(request, samples, 65536, 10, 0); }
+static void measure_1048576(const struct request *request, struct samples *samples) { converse(request, samples, 1048576, 1, 0); }
+// What a call needs at least: which function, and a number.
+static void measure_call(const struct request *request, struct samples *samples) { converse(request, samples, 32, 1, 0); }
+static void measure_calls(const struct request *request, struct samples *samples) { converse(request, samples, 32, 10, 0); }
+static void measure_blocked(const struct request *request, struct samples *samples) { converse(request, samples, 32, 1, rest_between_calls); }
 
 // MARK: - One after another in one direction
 
@@ -121,7 +110,7 @@ static void pass(struct ring *ring, size_t size, uint32_t count, int is_producer
 static void rate(const struct request *request, struct samples *samples, size_t size, uint32_t count) {
     struct ring *ring = shared_memory(sizeof *ring + 1024 * size);
     struct word *start = shared_memory(sizeof *start);
-    char *own = calloc(1, size);
+    char *own = make_own(size);
     int pid = fork_child();
     if (pid == 0) {
         uint32_t round = 0;
@@ -149,6 +138,10 @@ const struct metric channel_metrics[] = {
     {"pipe.roundtrip.8.pinned", "ns", measure_8},
     {"pipe.roundtrip.65536", "ns", measure_65536},
     {"pipe.roundtrip.1048576", "ns", measure_1048576},
+    {"call.roundtrip", "ns", measure_call},
+    {"call.roundtrip.pinned", "ns", measure_call},
+    {"call.roundtrip.blocked", "ns", measure_blocked},
+    {"manager.append", "ns", measure_calls},
     {"queue.rate.8", "1/s", rate_8},
     {"queue.rate.1024", "1/s", rate_1024},
     {"queue.rate.65536", "1/s", rate_65536},

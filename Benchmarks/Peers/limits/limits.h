@@ -10,6 +10,10 @@
 //   memory.c   what a forked child costs
 //   channels.c messages between two processes
 //   queues.c   messages from several processes to several
+//   bulk.c     many bytes at once
+//   scaling.c  work on several processors
+//   deaths.c   the end of processes
+//   words.c    what channels.c and bulk.c wait with
 //
 // Called as: LimitsPeer METRIC SECONDS EXECUTABLE, where `EXECUTABLE --nothing` is a Swift program that ends at once.
 
@@ -42,7 +46,8 @@ struct metric {
 };
 
 // The metrics of each file, up to one without a name.
-extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], wake_metrics[], channel_metrics[], queue_metrics[], memory_metrics[];
+extern const struct metric start_metrics[], copying_metrics[], lock_metrics[], wake_metrics[], channel_metrics[], queue_metrics[], memory_metrics[], bulk_metrics[],
+    scaling_metrics[], death_metrics[];
 
 // CLOCK_MONOTONIC in nanoseconds.
 int64_t now(void);

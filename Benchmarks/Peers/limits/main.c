@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 // As in the other programs.
-enum { minimum_count = 5, maximum_count = 5000, warm_up_count = 3 };
+enum { least_count = 2, minimum_count = 5, maximum_count = 5000, warm_up_count = 3, long_factor = 4 };
 
 int64_t now(void) {
     struct timespec time;
@@ -59,10 +59,18 @@ void add_sample(struct samples *samples, double value) {
     if (samples->count < maximum_count) samples->values[samples->count++] = value;
 }
 
+// Whether to go on after so many samples in so many nanoseconds.
+static int wants_more(size_t count, int64_t spent, int64_t budget) {
+    if (count < least_count) return 1;
+    if (count < minimum_count) return spent < budget * long_factor;
+    return spent < budget && count < maximum_count;
+}
+
 void sample_times(struct samples *samples, int64_t budget, int batch, int64_t pause, void (*operation)(void *context), void *context) {
-    for (int i = 0; i < warm_up_count; i++) operation(context);
-    int64_t end = now() + budget;
-    while (samples->count < minimum_count || (now() < end && samples->count < maximum_count)) {
+    int64_t first = now();
+    for (int i = 0; i < warm_up_count && (i == 0 || now() - first < budget); i++) operation(context);
+    first = now();
+    while (wants_more(samples->count, now() - first, budget)) {
         if (pause > 0) sleep_until(now() + pause);
         int64_t start = now();
         for (int i = 0; i < batch; i++) operation(context);
@@ -72,7 +80,8 @@ void sample_times(struct samples *samples, int64_t budget, int batch, int64_t pa
 
 // Looks for a metric in all groups.
 static const struct metric *find(const char *name) {
-    const struct metric *groups[] = {start_metrics, copying_metrics, lock_metrics, wake_metrics, channel_metrics, queue_metrics, memory_metrics};
+    const struct metric *groups[] = {start_metrics, copying_metrics, lock_metrics, wake_metrics, channel_metrics, queue_metrics, memory_metrics,
+        bulk_metrics, scaling_metrics, death_metrics};
     for (size_t group = 0; group < sizeof groups / sizeof *groups; group++) {
         for (const struct metric *metric = groups[group]; metric->name != NULL; metric++) {
             if (strcmp(metric->name, name) == 0) return metric;

@@ -55,5 +55,9 @@ const struct metric wake_metrics[] = {
     {"wake.event", "ns", measure_wake},
     {"wake.condition", "ns", measure_wake},
     {"wake.barrier", "ns", measure_wake},
+    {"wake.semaphore.pinned", "ns", measure_wake},
+    {"wake.event.pinned", "ns", measure_wake},
+    {"wake.condition.pinned", "ns", measure_wake},
+    {"wake.barrier.pinned", "ns", measure_wake},
     {NULL, NULL, NULL},
 };

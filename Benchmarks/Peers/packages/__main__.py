@@ -3,6 +3,7 @@
 
 Prints one line, as Peers/cpython does. `python3` is the one on the PATH: activate an environment that has the packages.
 """
+import importlib
 import json
 import pathlib
 import sys
@@ -12,16 +13,14 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent / "cpython"))
 
 def main():
     package, name, seconds = sys.argv[1:4]
-    if package == "loky":
-        import with_loky as peer
-    elif package == "mpire":
-        import with_mpire as peer
-    else:
-        import with_faster_fifo as peer
+    peer = importlib.import_module("with_" + package.replace("-", "_"))
     if name not in peer.METRICS:
         sys.exit(f"{package} cannot measure {name}")
     unit, work = peer.METRICS[name]
-    print(json.dumps({"metric": name, "unit": unit, "samples": work(float(seconds))}))
+    samples = work(float(seconds))
+    # One of several ranks tells.
+    if samples is not None:
+        print(json.dumps({"metric": name, "unit": unit, "samples": samples}))
 
 
 # A child started by spawn runs this file too, under another name.

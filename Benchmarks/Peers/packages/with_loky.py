@@ -32,9 +32,9 @@ def call_async(executor, count):
 
 METRICS = {
     "call.roundtrip": ("ns", in_pool(lambda executor: executor.submit(identity, 1).result())),
-    "call.async.rate": ("1/s", rate(2_000, call_async)),
-    "map.chunk1.rate": ("1/s", rate(2_000, lambda e, count: list(e.map(square, range(count), chunksize=1)))),
-    "map.default.rate": ("1/s", rate(2_000_000, lambda e, count: list(e.map(square, range(count), chunksize=10_000)))),
+    "call.async.rate": ("1/s", rate(1_000, call_async)),
+    "map.chunk1.rate": ("1/s", rate(1_000, lambda e, count: list(e.map(square, range(count), chunksize=1)))),
+    "map.default.rate": ("1/s", rate(200_000, lambda e, count: list(e.map(square, range(count), chunksize=1_000)))),
     "result.256MiB": ("ns", in_pool(lambda executor: executor.submit(make_bytes, 256 << 20).result())),
     "argument.256MiB": (
         "ns",

@@ -15,8 +15,8 @@ enum Benchmarks {
         do {
             switch try Role(arguments: Array(CommandLine.arguments.dropFirst())) {
             case .conduct(let options): try Conductor(options).run()
-            case .measure(let name, let budget): try measure(name, budget, firstStatement, \.work)
-            case .measurePointer(let name, let budget): try measure(name, budget, firstStatement, \.pointerWork)
+            case .measure(let name, let budget, let system): try measure(name, system, budget, firstStatement)
+            case .family: try Family.live()
             case .nothing: break
             case .help: print(Options.usage)
             }
@@ -29,11 +29,13 @@ enum Benchmarks {
     /// Measures this package, or its peer in Swift, in this process, and prints the measurement.
     private static func measure(
         _ name: String,
+        _ system: System,
         _ budget: Int64,
-        _ firstStatement: Int64,
-        _ system: KeyPath<Metric, (@Sendable (WorkContext) throws -> [Double])?>
+        _ firstStatement: Int64
     ) throws {
-        guard let metric = Registry.metrics.first(where: { $0.name == name }), let work = metric[keyPath: system] else {
+        guard let metric = Registry.metrics.first(where: { $0.name == name }),
+            let work = system == .subject ? metric.work : metric.others[system]
+        else {
             throw MeasuringError("there is no metric \(name) to measure here")
         }
         let samples = try work(WorkContext(sampling: Sampling(budget: budget), firstStatement: firstStatement))
@@ -45,10 +47,10 @@ enum Benchmarks {
 enum Role: Equatable {
     /// To have all systems measured, and to print the figures.
     case conduct(Options)
-    /// To measure one metric of this package, for so many nanoseconds.
-    case measure(String, budget: Int64)
-    /// To measure the same through a buffer pointer.
-    case measurePointer(String, budget: Int64)
+    /// To measure one metric of this package, or of a peer that this program has itself, for so many nanoseconds.
+    case measure(String, budget: Int64, System)
+    /// To have children, and to wait until it is killed.
+    case family
     /// To end at once: what the C limits start where a Swift program has to be started.
     case nothing
     /// To say what it can be told.
@@ -59,13 +61,13 @@ enum Role: Equatable {
     /// - Throws: `MeasuringError` for an argument that means nothing.
     init(arguments: [String]) throws {
         switch arguments.first {
-        case "--measure", "--measure-pointer":
-            guard arguments.count == 3, let seconds = Double(arguments[2]) else {
-                throw MeasuringError("--measure takes a metric and a number of seconds")
+        case "--measure":
+            guard arguments.count == 3 || arguments.count == 4, let seconds = Double(arguments[2]) else {
+                throw MeasuringError("--measure takes a metric, a number of seconds, and perhaps a system")
             }
-            let budget = Int64(seconds * 1e9)
-            let isPointer = arguments[0] != "--measure"
-            self = isPointer ? .measurePointer(arguments[1], budget: budget) : .measure(arguments[1], budget: budget)
+            let system = try arguments.count == 4 ? System(option: arguments[3]) : .subject
+            self = .measure(arguments[1], budget: Int64(seconds * 1e9), system)
+        case "--family": self = .family
         case "--nothing": self = .nothing
         case "--help", "-h": self = .help
         default: self = .conduct(try Options(arguments: arguments))

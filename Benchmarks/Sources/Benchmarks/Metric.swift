@@ -4,6 +4,9 @@ internal import Measuring
 
 /// Something that is measured of several systems.
 struct Metric: Sendable {
+    /// Measures, and returns samples in base units.
+    typealias Work = @Sendable (WorkContext) throws -> [Double]
+
     /// How many samples make one figure.
     enum Kind: Sendable {
         /// Single operations: the median of all samples, and their 99th percentile.
@@ -33,9 +36,9 @@ struct Metric: Sendable {
     /// Whether every program of it has one processor for all its processes.
     let isPinned: Bool
     /// Measures this package in a process of its own. Nil: a program with Foundation in it does.
-    let work: (@Sendable (WorkContext) throws -> [Double])?
-    /// Measures the same through a buffer pointer, in a process of its own.
-    let pointerWork: (@Sendable (WorkContext) throws -> [Double])?
+    let work: Work?
+    /// Measures peers that this program has itself, each in a process of its own.
+    let others: [System: Work]
 
     /// Creates a metric.
     init(
@@ -47,8 +50,8 @@ struct Metric: Sendable {
         quickRounds: Int = 1,
         peers: [System],
         isPinned: Bool = false,
-        pointerWork: (@Sendable (WorkContext) throws -> [Double])? = nil,
-        work: (@Sendable (WorkContext) throws -> [Double])?
+        others: [System: Work] = [:],
+        work: Work?
     ) {
         self.name = name
         self.summary = summary
@@ -56,10 +59,10 @@ struct Metric: Sendable {
         self.kind = kind
         self.rounds = rounds
         self.quickRounds = quickRounds
-        self.peers = peers
+        self.peers = System.allCases.filter { peers.contains($0) || others[$0] != nil }
         self.isPinned = isPinned
         self.work = work
-        self.pointerWork = pointerWork
+        self.others = others
     }
 }
 
@@ -77,25 +80,27 @@ enum Unit: String, Sendable {
     case microseconds = "us"
     case kibibytes = "KiB"
     case perSecond = "1/s"
+    /// A part of what would be ideal.
+    case ofIdeal = "of 1"
 
     /// The unit of the samples.
     var base: String {
         switch self {
         case .nanoseconds, .microseconds: "ns"
         case .kibibytes: "B"
-        case .perSecond: "1/s"
+        case .perSecond, .ofIdeal: rawValue
         }
     }
 
     /// How many of the base unit make one of this.
     var factor: Double {
         switch self {
-        case .nanoseconds, .perSecond: 1
+        case .nanoseconds, .perSecond, .ofIdeal: 1
         case .microseconds: 1000
         case .kibibytes: 1024
         }
     }
 
     /// Whether more is better.
-    var isRate: Bool { self == .perSecond }
+    var isRate: Bool { self == .perSecond || self == .ofIdeal }
 }

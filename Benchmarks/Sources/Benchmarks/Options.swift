@@ -6,21 +6,27 @@ internal import Measuring
 struct Options: Equatable, Sendable {
     /// What `--help` prints.
     static let usage = """
-        Usage: Benchmarks [--json] [--only PREFIX] [--systems self,cpython,loky,…] [--quick] [--list]
+        Usage: Benchmarks [--json | --markdown] [--only PREFIX] [--systems self,cpython,loky,…] [--quick] [--list]
 
           --json      one line of JSON for each figure instead of a table
+          --markdown  the lines of README's table, and only what they need
           --only      only metrics whose names begin so; may be given several times
           --systems   only these systems
-          --quick     one short round: a few seconds in all, and figures that say little
+          --quick     one short round, of this package and the limits unless others are named: some seconds in
+                      all, and figures that say little
           --list      what there is to measure
         """
 
     /// Whether to print lines of JSON.
     var json = false
+    /// Whether to print README's table.
+    var markdown = false
     /// The beginnings of names of metrics; all metrics if empty.
     var prefixes: [String] = []
+    /// The systems that were named; nil: those that there is time for.
+    private var named: [System]?
     /// The systems to measure.
-    var systems = System.allCases
+    var systems: [System] { named ?? (quick ? [.subject, .limits] : System.allCases) }
     /// Whether to be done in a few seconds.
     var quick = false
     /// Whether to say only what there is.
@@ -34,11 +40,12 @@ struct Options: Equatable, Sendable {
         while let argument = rest.popFirst() {
             switch argument {
             case "--json": json = true
+            case "--markdown": markdown = true
             case "--quick": quick = true
             case "--list": list = true
             case "--only": prefixes.append(try Self.value(of: argument, in: &rest))
             case "--systems":
-                systems = try Self.value(of: argument, in: &rest).split(separator: ",").map(Self.system)
+                named = try Self.value(of: argument, in: &rest).split(separator: ",").map { try System(option: $0) }
             default: throw MeasuringError("unknown argument \(argument)\n\(Self.usage)")
             }
         }
@@ -46,7 +53,8 @@ struct Options: Equatable, Sendable {
 
     /// Whether a metric was asked for.
     func includes(_ metric: Metric) -> Bool {
-        prefixes.isEmpty || prefixes.contains { metric.name.hasPrefix($0) }
+        (prefixes.isEmpty || prefixes.contains { metric.name.hasPrefix($0) })
+            && (!markdown || ReadmeTable.includes(metric))
     }
 
     /// How often every system takes its turn at a metric.
@@ -55,18 +63,10 @@ struct Options: Equatable, Sendable {
     }
 
     /// How long a turn measures.
-    var seconds: Double { quick ? 0.1 : 0.5 }
+    var seconds: Double { quick ? 0.02 : 0.3 }
 
     private static func value(of argument: String, in rest: inout ArraySlice<String>) throws -> String {
         guard let value = rest.popFirst() else { throw MeasuringError("\(argument) needs a value") }
         return value
-    }
-
-    private static func system(named name: Substring) throws -> System {
-        guard let system = System.allCases.first(where: { $0.option == name }) else {
-            let known = System.allCases.map(\.option).joined(separator: ", ")
-            throw MeasuringError("unknown system \(name); there are \(known)")
-        }
-        return system
     }
 }

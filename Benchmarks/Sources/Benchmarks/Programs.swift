@@ -22,6 +22,9 @@ struct Programs {
         ownExecutable = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// This program with children of every kind.
+    var family: Program { Program(executable: ownExecutable, arguments: ["--family"]) }
+
     /// Returns the program that measures `metric` of `system` for so long.
     func program(for metric: Metric, of system: System, seconds: Double) -> Program {
         let program = freeProgram(for: metric, of: system, seconds: seconds)
@@ -35,15 +38,22 @@ struct Programs {
         switch system {
         case .subject where metric.work != nil:
             return Program(executable: ownExecutable, arguments: ["--measure"] + call)
-        case .pointer:
-            return Program(executable: ownExecutable, arguments: ["--measure-pointer"] + call)
+        case .pointer, .threadPool, .taskGroup:
+            return Program(executable: ownExecutable, arguments: ["--measure"] + call + [system.option])
         case .subject, .foundation:
             return Program(executable: products + "/FoundationPeer", arguments: call + [system.option])
         case .cpython:
             return Program(executable: "python3", arguments: ["-B", package + "/Peers/cpython"] + call)
-        case .loky, .mpire, .fasterFIFO:
+        case .loky, .mpire, .pebble, .fasterFIFO, .iceoryx2:
             let arguments = ["-B", package + "/Peers/packages", system.rawValue] + call
             return Program(executable: "python3", arguments: arguments)
+        case .mpi4py:
+            // Both ranks run the same program; the first one tells.
+            let options = ["--allow-run-as-root", "--oversubscribe", "-n", "2"]
+            let arguments = ["python3", "-B", package + "/Peers/packages", system.rawValue] + call
+            return Program(executable: "mpirun", arguments: options + arguments)
+        case .boost:
+            return Program(executable: products + "/BoostPeer", arguments: call)
         case .limits:
             return Program(executable: products + "/LimitsPeer", arguments: call + [ownExecutable])
         }
@@ -51,10 +61,20 @@ struct Programs {
 
     /// Whether a system that need not be installed is.
     func isInstalled(_ system: System) -> Bool {
+        switch system {
+        case .boost: return succeeds(Program(executable: products + "/BoostPeer", arguments: ["--installed"]))
+        case .cpython: return succeeds(Program(executable: "python3", arguments: ["--version"]))
+        case .mpi4py where !succeeds(Program(executable: "mpirun", arguments: ["--version"])): return false
+        default: break
+        }
         guard let module = system.pythonModule else { return true }
         let code = "import importlib.util as u; print(u.find_spec('\(module)') is not None)"
         let program = Program(executable: "python3", arguments: ["-c", code])
         return (try? program.run(timeout: 30))?.hasPrefix("True") ?? false
+    }
+
+    private func succeeds(_ program: Program) -> Bool {
+        (try? program.run(timeout: 30)) != nil
     }
 
     /// Builds the peers that have to be compiled: `swift run` builds only what it runs.

@@ -12,5 +12,8 @@ enum Registry {
         + ChannelMetrics.all
         + ArrayMetrics.all
         + PoolMetrics.all
+        + ParentMetrics.all
+        + ScalingMetrics.all
+        + ThreadMetrics.all
         + MemoryMetrics.all
 }

@@ -40,13 +40,13 @@ struct Table: CustomStringConvertible {
         let cells = systems.map { system -> String in
             guard let figure = ofName.first(where: { $0.system == system }) else { return "-" }
             guard system != .subject, let subject else { return figure.value.threeDigits }
-            return "\(figure.value.threeDigits) (\(ratio(subject, figure))×)"
+            return "\(figure.value.threeDigits) (\(Self.ratio(subject, figure))×)"
         }
         return [name, ofName.first?.unit.rawValue ?? ""] + cells
     }
 
     /// How many times better this package is than a peer.
-    private func ratio(_ subject: Figure, _ peer: Figure) -> String {
+    static func ratio(_ subject: Figure, _ peer: Figure) -> String {
         let ratio = subject.unit.isRate ? subject.value / peer.value : peer.value / subject.value
         return ratio >= 0.1 && ratio < 1 ? ratio.fixed(2) : ratio.threeDigits
     }

@@ -5,8 +5,12 @@ public struct Sampling: Sendable {
     /// The time for one metric in one round, in nanoseconds.
     public let budget: Int64
 
-    /// Fewer samples than this are no measurement, however long they take.
+    /// Fewer samples than this are no measurement, unless they take very long.
     private static let minimumCount = 5
+    /// Nor are fewer than this, however long they take.
+    private static let leastCount = 2
+    /// How many times the budget is very long.
+    private static let longFactor: Int64 = 4
     /// More samples than this tell nothing new.
     private static let maximumCount = 50_000
     /// How many operations are done before the first that counts.
@@ -23,16 +27,32 @@ public struct Sampling: Sendable {
     ///   - batch: How many operations are timed together, where one is too short for the clock.
     ///   - pause: The nanoseconds to sleep before each sample.
     public func times(batch: Int = 1, pause: Int64 = 0, _ operation: () throws -> Void) rethrows -> [Double] {
-        for _ in 0..<Self.warmUpCount { try operation() }
+        try warmUp(operation)
         var samples: [Double] = []
-        let end = Clock.now + budget
-        while samples.count < Self.minimumCount || (Clock.now < end && samples.count < Self.maximumCount) {
+        let first = Clock.now
+        while wantsMore(than: samples.count, after: Clock.now - first) {
             if pause > 0 { Clock.sleep(pause) }
             let start = Clock.now
             for _ in 0..<batch { try operation() }
             samples.append(Double(Clock.now - start) / Double(batch))
         }
         return samples
+    }
+
+    /// Does the operation without timing it: once, and a few times where that is quick.
+    private func warmUp(_ operation: () throws -> Void) rethrows {
+        let start = Clock.now
+        for _ in 0..<Self.warmUpCount {
+            try operation()
+            if Clock.now - start > budget { return }
+        }
+    }
+
+    /// Whether to go on after so many samples in so many nanoseconds.
+    public func wantsMore(than count: Int, after time: Int64) -> Bool {
+        if count < Self.leastCount { return true }
+        if count < Self.minimumCount { return time < budget * Self.longFactor }
+        return time < budget && count < Self.maximumCount
     }
 }
 

@@ -74,4 +74,30 @@ import Testing
         #expect("\(Table(figures(.nanoseconds)))".contains("40.0 (4.00×)"))
         #expect("\(Table(figures(.perSecond)))".contains("40.0 (0.25×)"))
     }
+
+    @Test func `README's table has a line for each metric that was measured, in units that suit them`() {
+        func figure(_ system: System, _ name: String, _ value: Double, _ unit: Unit) -> Figure {
+            Figure(system: system, name: name, value: value, unit: unit)
+        }
+        let table = ReadmeTable([
+            figure(.subject, "crash.detect", 500, .microseconds),
+            figure(.pebble, "crash.detect", 100_000, .microseconds),
+            figure(.limits, "crash.detect", 80, .microseconds),
+            figure(.subject, "queue.rate.8", 5e6, .perSecond),
+            figure(.cpython, "queue.rate.8", 200_000, .perSecond),
+            figure(.fasterFIFO, "queue.rate.8", 100_000, .perSecond),
+            figure(.boost, "queue.rate.8", 2.5e6, .perSecond),
+        ])
+        let lines = "\(table)".split(separator: "\n").dropFirst(2)
+        #expect(
+            lines == [
+                "| queue, `Int`s | 5.0 M/s | 200 k/s (25.0×) | boost 2.5 M/s (2.00×) |  |",
+                "| SIGKILL of a worker, to the error | 500 µs | never | pebble 100 ms (200×) | 80 µs |",
+            ]
+        )
+    }
+
+    @Test func `every line of README's table is of a metric that there is`() {
+        #expect(Registry.metrics.count { ReadmeTable.includes($0) } == ReadmeTable.count)
+    }
 }

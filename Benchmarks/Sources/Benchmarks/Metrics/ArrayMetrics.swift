@@ -15,8 +15,8 @@ enum ArrayMetrics {
             "add up the elements of a shared array through its span; peer: the same through a buffer pointer",
             unit: .nanoseconds,
             kind: .cost,
-            peers: [.pointer],
-            pointerWork: { context in try timesOfPointer(context) { sum($0) } }
+            peers: [],
+            others: [.pointer: { context in try timesOfPointer(context) { sum($0) } }]
         ) { context in
             let array = try SharedArray<Int>(0..<count)
             return try context.sampling.times { try check(sum(array.span)) }.map(each)
@@ -26,13 +26,15 @@ enum ArrayMetrics {
             "increment the elements of a shared array through its mutable span; peer: the same through a buffer pointer",
             unit: .nanoseconds,
             kind: .cost,
-            peers: [.pointer],
-            pointerWork: { context in
-                try timesOfPointer(context) { buffer in
-                    increment(buffer)
-                    return expected
+            peers: [],
+            others: [
+                .pointer: { context in
+                    try timesOfPointer(context) { buffer in
+                        increment(buffer)
+                        return expected
+                    }
                 }
-            }
+            ]
         ) { context in
             let array = try SharedArray<Int>(0..<count)
             return context.sampling.times {
@@ -45,8 +47,8 @@ enum ArrayMetrics {
             "add up the elements of a shared array through its subscript; peer: the same through a buffer pointer",
             unit: .nanoseconds,
             kind: .cost,
-            peers: [.pointer],
-            pointerWork: { context in try timesOfPointer(context) { sum($0) } }
+            peers: [],
+            others: [.pointer: { context in try timesOfPointer(context) { sum($0) } }]
         ) { context in
             let array = try SharedArray<Int>(0..<count)
             return try context.sampling.times { try check(sum(array)) }.map(each)

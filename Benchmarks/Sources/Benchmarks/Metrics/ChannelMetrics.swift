@@ -29,7 +29,7 @@ enum ChannelMetrics {
                 + (isPinned ? ", both on one processor" : "; limit: watched words and memcpy"),
             unit: .microseconds,
             kind: .operation,
-            peers: [.cpython, .limits],
+            peers: [.cpython, .limits] + (isPinned ? [] : [.iceoryx2, .mpi4py]),
             isPinned: isPinned
         ) { context in
             let (here, there) = try Connection.pipe()
@@ -67,7 +67,7 @@ enum ChannelMetrics {
             "\(size) bytes a message, \(producers) to put and \(producers) to take; limit: a ring and memcpy",
             unit: .perSecond,
             kind: .rate,
-            peers: [.cpython, .limits]
+            peers: [.cpython, .limits, .fasterFIFO, .boost]
         ) { context in
             let queue = try Queue<Element>()
             let line = try Barrier(parties: 2 * producers + 1)

@@ -12,7 +12,7 @@ enum LockMetrics {
             "acquire and release a lock that is free; limit: a robust mutex",
             unit: .nanoseconds,
             kind: .cost,
-            peers: [.cpython, .limits]
+            peers: [.cpython, .limits, .boost]
         ) { context in
             let lock = try Lock()
             return try context.sampling.times(batch: 1000) {
@@ -27,7 +27,7 @@ enum LockMetrics {
             // Where the two happen to run one after the other nobody waits, so the best round is not the truest.
             kind: .typical,
             rounds: 5,
-            peers: [.cpython, .limits]
+            peers: [.cpython, .limits, .boost]
         ) { context in
             let lock = try Lock()
             return [
@@ -44,7 +44,7 @@ enum LockMetrics {
             // Where the two happen to run one after the other nobody waits, so the best round is not the truest.
             kind: .typical,
             rounds: 5,
-            peers: [.cpython, .limits]
+            peers: [.cpython, .limits, .boost]
         ) { context in
             let value = try SharedValue(0)
             let result = try Race.time(by: 2, for: context.sampling.budget) { try value.withLock { $0 += 1 } }

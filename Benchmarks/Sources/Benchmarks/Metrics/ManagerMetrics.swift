@@ -16,7 +16,7 @@ enum ManagerMetrics {
             "append an Int to a list in a manager, one call after the other",
             unit: .microseconds,
             kind: .operation,
-            peers: [.cpython]
+            peers: [.cpython, .limits]
         ) { context in
             let manager = try Manager()
             let list = try manager.list(of: Int.self)
@@ -48,18 +48,18 @@ enum ManagerMetrics {
         },
         Metric(
             "manager.pipelined.rate",
-            "50,000 appends under way together, then all their results (CPython: one after the other)",
+            "50,000 appends awaited together, by a child task each (CPython: one after the other)",
             unit: .perSecond,
             kind: .rate,
             peers: [.cpython]
-        ) { _ in [try appendUnderWay()] },
+        ) { _ in [try appendTogether()] },
         Metric(
-            "manager.tasks.rate",
-            "50,000 appends, each awaited by a child task of its own",
+            "manager.async.rate",
+            "50,000 appends under way together, then all their results, by one thread",
             unit: .perSecond,
             kind: .rate,
             peers: []
-        ) { _ in [try appendTogether()] },
+        ) { _ in [try appendUnderWay()] },
     ]
 
     /// Returns how many appends a second are done by a thread that asks for their results at the end.

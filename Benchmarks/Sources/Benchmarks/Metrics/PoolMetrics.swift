@@ -29,17 +29,9 @@ enum PoolMetrics {
                 pool.terminate()
             }
         },
-        Metric(
-            "call.roundtrip",
-            "call a function of an Int and get its result, one call after the other",
-            unit: .microseconds,
-            kind: .operation,
-            peers: [.cpython, .loky, .mpire]
-        ) { context in
-            try withPool(processes: workers) { pool in
-                try context.sampling.times { keep(try pool.apply(identity, 1)) }
-            }
-        },
+        call("call.roundtrip", "one call after the other", others: [.loky, .mpire, .pebble]),
+        call("call.roundtrip.pinned", "one call after the other, on one processor", isPinned: true),
+        call("call.roundtrip.blocked", "a call after a pause of 2 ms, in which all fall asleep", pause: 2_000_000),
         rate("call.async.rate", "50,000 calls submitted, then all their results", count: 50_000, others: [.loky]) {
             pool,
             count in
@@ -55,7 +47,7 @@ enum PoolMetrics {
             "map.default.rate",
             "map over 2,000,000 Ints, chunks as the pool chooses",
             count: 2_000_000,
-            others: [.loky, .mpire]
+            others: [.loky, .mpire, .limits]
         ) {
             pool,
             count in
@@ -98,17 +90,17 @@ enum PoolMetrics {
         },
         Metric(
             "crash.detect",
-            "SIGKILL of a busy worker, to the error of its task",
+            "SIGKILL of a busy worker, to the error of its task; limit: to the end of `waitpid`",
             unit: .microseconds,
             kind: .operation,
-            peers: []
+            peers: [.pebble, .limits]
         ) { context in try crash(context, replaced: false) },
         Metric(
             "crash.replace",
             "SIGKILL of a busy worker of one, to the result of the next task",
             unit: .microseconds,
             kind: .operation,
-            peers: []
+            peers: [.pebble]
         ) { context in try crash(context, replaced: true) },
     ]
 
@@ -134,12 +126,38 @@ enum PoolMetrics {
         }
     }
 
+    /// Calls of a function of an Int.
+    ///
+    /// - Parameters:
+    ///   - isPinned: Whether all processes have one processor together.
+    ///   - pause: The nanoseconds before each call.
+    private static func call(
+        _ name: String,
+        _ summary: String,
+        others: [System] = [],
+        isPinned: Bool = false,
+        pause: Int64 = 0
+    ) -> Metric {
+        Metric(
+            name,
+            "call a function of an Int and get its result, \(summary); limit: shared words and a futex",
+            unit: .microseconds,
+            kind: .operation,
+            peers: [.cpython, .limits] + others,
+            isPinned: isPinned
+        ) { context in
+            try withPool(processes: workers) { pool in
+                try context.sampling.times(pause: pause) { keep(try pool.apply(identity, 1)) }
+            }
+        }
+    }
+
     private static func bulk(
         _ name: String,
         _ summary: String,
         _ body: @escaping @Sendable (Pool, [UInt8]) throws -> Void
     ) -> Metric {
-        Metric(name, summary, unit: .microseconds, kind: .cost, peers: [.cpython, .loky]) { context in
+        Metric(name, summary, unit: .microseconds, kind: .cost, peers: [.cpython, .loky, .limits]) { context in
             let argument = bytes(256 << 20)
             return try withPool(processes: workers) { pool in
                 try context.sampling.times { try body(pool, argument) }
