@@ -6,6 +6,19 @@ import Multiprocessing
 /// A pool that is there to the end of the program.
 private let lasting = (try? Pool(processes: 2)) ?? { fatalError("no pool") }()
 
+/// Shows progress on the terminal; at the fortieth of a hundred items a call may fail.
+func showProgress(fails: Bool) throws {
+    let numbers = try? lasting.map(0..<100, chunkSize: 1, progress: .terminal("hashing")) { n -> Int in
+        usleep(20_000)
+        if fails, n == 40 { throw Refused() }
+        return n
+    }
+    tell(numbers == nil ? "failed" : "done")
+}
+
+/// What a call throws.
+private struct Refused: Error, Codable {}
+
 /// Programs that end, one way or the other, while a pool is at work.
 func runPools(_ way: String) throws {
     let pool = way == "dropped" ? try Pool(processes: 2) : lasting

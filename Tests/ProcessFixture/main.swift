@@ -98,6 +98,7 @@ case "manager":
     try serveManager(at: CommandLine.arguments[2], key: CommandLine.arguments[3])
 case "manager-client":
     try useManager(at: CommandLine.arguments[2], key: CommandLine.arguments[3], name: CommandLine.arguments[4])
+case "progress": try showProgress(fails: CommandLine.arguments.last == "fails")
 case "pool": try runPools(CommandLine.arguments.dropFirst(2).first ?? "")
 case "preload-hangs":
     try ForkServer.preload { sleepForever() }

@@ -6,12 +6,17 @@ internal import MultiprocessingPrimitives
 /// How much memory processes have.
 enum ResidentMemory {
     /// The pages of this process that are in memory, in bytes; 0 where the kernel does not tell.
-    static var ofThisProcess: UInt64 {
-        let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    static var ofThisProcess: UInt64 { read("/proc/self/statm") }
+
+    /// The pages of another process that are in memory, in bytes; 0 where the kernel does not tell, or there is no such process any more.
+    static func of(_ process: Int32) -> UInt64 { read("/proc/\(process)/statm") }
+
+    private static func read(_ path: String) -> UInt64 {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return 0 }
         defer { close(file) }
         return withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { buffer in
-            let count = read(file, buffer.baseAddress, buffer.count)
+            let count = Glibc.read(file, buffer.baseAddress, buffer.count)
             guard count > 0 else { return 0 }
             // The second number.
             let fields = buffer[..<count].split(separator: UInt8(ascii: " "))

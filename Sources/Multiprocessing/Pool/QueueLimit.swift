@@ -12,4 +12,9 @@ public struct QueueLimit: Hashable, Sendable {
         self.tasks = tasks
         self.bytes = bytes
     }
+
+    /// Throws unless something may wait.
+    func check() throws {
+        _ = try (Pool.checked(tasks, "queueLimit.tasks"), Pool.checked(bytes, "queueLimit.bytes"))
+    }
 }

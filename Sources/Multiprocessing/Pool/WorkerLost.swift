@@ -10,7 +10,7 @@ public struct WorkerLost: Error, Hashable, Sendable, Codable, CustomStringConver
     public let processIdentifier: Int32
     /// The worker's name.
     public let workerName: String
-    /// What it said last, such as "Fatal error: Index out of range".
+    /// What it said last, such as "Fatal error: Index out of range"; or why its pool has killed it.
     public let message: String?
     /// Where it crashed, innermost call first.
     public let backtrace: [String]

@@ -8,6 +8,8 @@ package import MultiprocessingPrimitives
 package struct DescriptorSocket: Sendable {
     /// Descriptors in one packet.
     private static let perPacket = Int(MP_MAXIMUM_DESCRIPTORS)
+    /// So many milliseconds are waited until fewer descriptors are on their way.
+    private static let mostPauses = 10_000
 
     private let number: Int32
 
@@ -18,17 +20,27 @@ package struct DescriptorSocket: Sendable {
 
     /// Sends descriptors.
     ///
-    /// - Parameter wait: Whether to wait while the socket is full; if not, and it is full at the first packet, false is returned and nothing was sent.
+    /// - Parameter wait: Whether to wait while the socket is full. If not, and it is full at the first packet, false is returned and nothing was sent; so too when too many descriptors stay on their way for long.
+    /// - Throws: `SystemError`; where some packets were sent and the others cannot be (EPROTO), no receiver can make sense of what follows.
     package func send(_ descriptors: [Int32], wait: Bool) throws(SystemError) -> Bool {
         var rest = descriptors[...]
+        var pauses = 0
         while !rest.isEmpty {
             let part = Array(rest.prefix(Self.perPacket))
             var tag: UInt8 = 0
             // Once a part is on its way the others have to follow.
             let flags = wait || rest.count < descriptors.count ? 0 : Int32(MSG_DONTWAIT)
             guard mp_send(number, &tag, 1, nil, 0, part, part.count, flags) >= 0 else {
-                if errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS { return false }
-                throw SystemError("sending descriptors")
+                let error = SystemError("sending descriptors")
+                if error.code == EINTR { continue }
+                guard [EAGAIN, EWOULDBLOCK, ETOOMANYREFS].contains(error.code) else { throw error }
+                let isFirst = rest.count == descriptors.count
+                if isFirst, !wait || pauses >= Self.mostPauses { return false }
+                if pauses >= Self.mostPauses { throw SystemError(code: EPROTO, operation: error.operation) }
+                // The kernel tells nobody when fewer descriptors of this user are on their way (unix(7), ETOOMANYREFS).
+                usleep(1000)
+                pauses += 1
+                continue
             }
             rest = rest.dropFirst(part.count)
         }

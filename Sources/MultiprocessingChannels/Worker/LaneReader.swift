@@ -78,8 +78,7 @@ package struct LaneReader {
         // The head before the look at the writer's mark; pairs with the fence in `LaneWriter.sleep`.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         guard lane.writerSleeps.load(.relaxed) != 0 else { return }
-        lane.writerSleeps.exchange(0)
-        lane.writerSleeps.wake(1)
+        lane.writerSleeps.clearAndWake(1)
     }
 
     /// Whether the writer has asked to be told when there is nothing left to read; the question is answered by that. After `release`.

@@ -156,8 +156,8 @@ package struct LaneWriter {
 
     @inline(never)
     private static func wake(_ sleeper: SharedWord) {
-        sleeper.exchange(0)
-        sleeper.wake(1)
+        // In one step: a worker that is stopped or killed between the two would leave a sleeper whom nobody wakes any more, since its mark is gone.
+        sleeper.clearAndWake(1)
     }
 
     /// Blocks until there may be more room than at the last `reserve`.

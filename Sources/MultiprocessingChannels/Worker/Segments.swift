@@ -92,6 +92,8 @@ package struct SegmentReceiver: ~Copyable {
     ) throws(SystemError) -> MemoryRegion {
         if regions.indices.contains(slot) { regions[slot] = nil }
         let region = try MemoryRegion(adopting: descriptor)
+        // Of a thousand results that wait to be read, each may be in a segment.
+        region.closeDescriptor()
         if regions.indices.contains(slot) { regions[slot] = region }
         return region
     }

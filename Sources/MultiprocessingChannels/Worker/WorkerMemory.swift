@@ -28,6 +28,7 @@
 //
 //      576      8   the task that is to cancel itself
 //      584      4   changes whenever the thread of the worker that waits for an asynchronous task is to look; that thread sleeps on it
+//      592      8   the task of which no further element is to be begun
 
 package import MultiprocessingPrimitives
 internal import Synchronization
@@ -80,6 +81,7 @@ package final class WorkerMemory: Sendable {
         case serving = 560
         case awaited = 568
         case unwanted = 576
+        case halted = 592
     }
 
     /// Reads a word of the status line.
@@ -112,6 +114,20 @@ package final class WorkerMemory: Sendable {
 
     /// Whether the task with that ticket was asked to cancel itself.
     package func isAskedToCancel(_ ticket: UInt64) -> Bool { status(.unwanted) == ticket }
+
+    /// Asks that no further element of the task with that ticket is begun; the pool only. A look at the status afterwards shows the last one that is.
+    package func askToHalt(_ ticket: UInt64) {
+        setStatus(.halted, ticket)
+        // The wish before the look; pairs with the fence in `isAskedToHalt`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+    }
+
+    /// Whether no further element of the task with that ticket is to be begun; after the status tells of the next one.
+    package func isAskedToHalt(_ ticket: UInt64) -> Bool {
+        // The status before the look; pairs with the fence in `askToHalt`: one of the two sees what the other has written.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        return status(.halted) == ticket
+    }
 
     // MARK: - Segments
 

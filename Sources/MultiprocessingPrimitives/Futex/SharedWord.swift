@@ -164,4 +164,9 @@ package struct SharedWord: @unchecked Sendable {
     package func setBitsAndWakeAll(_ bits: UInt32) {
         _ = mp_futex_set_bits_and_wake_all(raw, bits)
     }
+
+    /// Stores 0 and wakes at most `count` of those who sleep, in one step: whoever is stopped or killed has done both or neither.
+    package func clearAndWake(_ count: Int32) {
+        _ = mp_futex_clear_and_wake(raw, count)
+    }
 }

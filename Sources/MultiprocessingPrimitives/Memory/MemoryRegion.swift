@@ -2,6 +2,7 @@
 
 internal import CMultiprocessing
 internal import Glibc
+internal import Synchronization
 
 /// Memory that processes share: a file without a name, mapped here, whose pages are all there and whose size cannot change any more.
 ///
@@ -16,13 +17,19 @@ package final class MemoryRegion: @unchecked Sendable {
     /// The size in bytes, as it was asked for.
     package let size: Int
 
-    private let file: OwnedDescriptor
+    /// The number of the descriptor; -1 once it was closed.
+    private let file: Atomic<Int32>
 
     /// Asked before the memory is unmapped: whether it has to stay, since something in this process still points into it.
     private let mustStayMapped: @Sendable (UnsafeMutableRawPointer) -> Bool
 
-    /// The number of the descriptor, valid as long as this object lives.
-    package var descriptor: Int32 { file.number }
+    /// The number of the descriptor, valid as long as this object lives and `closeDescriptor` is not called.
+    package var descriptor: Int32 {
+        // Relaxed: whoever closes it sees to it that nobody else asks.
+        let number = file.load(ordering: .relaxed)
+        precondition(number >= 0, "the descriptor of this memory was closed")
+        return number
+    }
 
     /// The size of a page in bytes.
     package static let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -92,11 +99,18 @@ package final class MemoryRegion: @unchecked Sendable {
         guard let address, address != MAP_FAILED else { throw SystemError("mapping \(size) bytes of shared memory") }
         self.base = address
         self.size = size
-        self.file = file
+        self.file = Atomic(file.release())
         self.mustStayMapped = mustStayMapped
     }
 
+    /// Closes the descriptor, where the memory is not passed on any more: mappings are limited by thousands, descriptors by hundreds.
+    package func closeDescriptor() {
+        let number = file.exchange(-1, ordering: .relaxed)
+        if number >= 0 { close(number) }
+    }
+
     deinit {
+        closeDescriptor()
         guard !mustStayMapped(base) else { return }
         munmap(base, size)
     }

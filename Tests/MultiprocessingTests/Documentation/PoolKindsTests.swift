@@ -120,7 +120,7 @@ struct PoolKindsTests {
 
 /// Works on any pool.
 private func total(of words: [String], on pool: some WorkerPool) throws -> Int {
-    try pool.map(words) { $0.count }.reduce(0, +)
+    try pool.map(words, chunkSize: 4) { $0.count }.reduce(0, +)
 }
 
 private func square(_ n: Int) -> Int { n * n }

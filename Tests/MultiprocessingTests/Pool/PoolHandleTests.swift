@@ -141,6 +141,39 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
     }
 
     @Test(.timeLimit(.minutes(10)))
+    func `a function that a worker had no descriptors for works when there are some again`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1)
+            let event = try Event()
+            let table = Array(0..<10_000)
+            let pid = try pool.apply { () -> Int32 in
+                limitDescriptors(to: 64)
+                return getpid()
+            }
+            // One captures a handle, the other more than fits into a lane. Both are sent once, before their first task.
+            let handle: @Sendable (Int) -> Int = { n in
+                event.set()
+                return n
+            }
+            let large: @Sendable (Int) -> Int = { table[$0] }
+            try pool.apply {
+                while open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0 {}
+            }
+            for function in [handle, large] {
+                for _ in 0..<3 {
+                    let results = try (0..<3).map { try pool.applyAsync(function, $0) }
+                    for result in results { _ = try checkThrows(RemoteError.self) { _ = try result.get() } }
+                }
+            }
+            try pool.apply { for number in 30..<64 { close(Int32(number)) } }
+            for function in [handle, large] { try checkEqual(try pool.apply(function, 3), 3) }
+            try checkEqual(try pool.apply { getpid() }, pid)
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
     func `a pool whose process has no descriptors left fails what needs them, and nothing else`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)

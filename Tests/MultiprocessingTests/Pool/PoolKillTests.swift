@@ -89,6 +89,76 @@ private func work(_ n: Int) -> Int {
     }
 
     @Test(.timeLimit(.minutes(10)))
+    func `of a thousand tasks whose workers are killed each fails, and no other`() async throws {
+        try await isolated {
+            let (count, doomed) = (3000, 1000)
+            let pids = try SharedArray<Int32>(count: count)
+            let runs = try SharedArray<Int32>(count: count)
+            let pool = try Pool(processes: 3)
+            // Every third waits for its end, which nobody else brings about. Some are mapped, many to a worker.
+            let task: @Sendable (Int, SharedArray<Int32>, SharedArray<Int32>) -> Int = { n, pids, runs in
+                runs.withUnsafeMutableBufferPointer { $0[n] += 1 }
+                pids.withUnsafeMutableBufferPointer { $0[n] = getpid() }
+                while n % 3 == 0 { pause() }
+                return work(n)
+            }
+            let killer = try onThreadAsync {
+                var victims: [Int32] = []
+                while victims.count < doomed {
+                    for n in stride(from: 0, to: count, by: 3) {
+                        // Written by another process.
+                        let pid = pids.withUnsafeMutableBufferPointer { $0[n] }
+                        guard pid > 0 else { continue }
+                        victims.append(pid)
+                        pids.withUnsafeMutableBufferPointer { $0[n] = -pid }
+                        kill(pid, SIGKILL)
+                    }
+                    usleep(200)
+                }
+                return victims
+            }
+            var outcomes = try pool.mapResults(0..<1500) { n in task(n, pids, runs) }
+            let results = try (1500..<count).map { try pool.applyAsync(task, $0, pids, runs) }
+            outcomes += results.map { result in Result { try result.get(timeout: .seconds(60)) } }
+            let victims = try killer.get()
+            try checkEqual(Set(victims).count, doomed)
+            for (n, outcome) in outcomes.enumerated() {
+                try checkEqual(runs[n], 1, line: n)
+                guard n % 3 == 0 else {
+                    try checkEqual(try outcome.get(), work(n))
+                    continue
+                }
+                let error = try checkThrows(WorkerLost.self) { _ = try outcome.get() }
+                try checkEqual(error.status, .signaled(.kill))
+                try checkEqual(error.processIdentifier, -pids[n])
+            }
+            try checkEqual(pool.statistics.restarts, doomed)
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `workers that are killed as soon as they are there come back ever more slowly, and the pool stays`()
+        async throws
+    {
+        try await isolated {
+            // The way of starting that takes longest, so that none can serve before it is seen.
+            let pool = try Pool(processes: 1, startMethod: .spawn)
+            var victims: Set<Int32> = []
+            let end = ContinuousClock.now + .seconds(3)
+            while ContinuousClock.now < end {
+                for pid in pool.pids where victims.insert(pid).inserted { kill(pid, SIGKILL) }
+                usleep(100)
+            }
+            try check((1...60).contains(victims.count), "\(victims.count) workers were started in three seconds")
+            try checkEqual(try pool.applyAsync(cube, 3).get(timeout: .seconds(30)), 27)
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
     func `nobody notices the death of idle workers`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)

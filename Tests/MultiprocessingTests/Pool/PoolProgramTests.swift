@@ -3,7 +3,7 @@
 import Glibc
 import Testing
 
-/// Programs that end while a pool is at work.
+/// Programs that end while a pool is at work. How long that may take is told generously, for a machine on which hundreds of processes are at work; what does not end by itself never does.
 @Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct PoolProgramTests {
     /// Starts a program and reads up to its "ready"; returns it with the pids of its workers.
@@ -30,17 +30,17 @@ struct PoolProgramTests {
         let (program, workers) = try start(way)
         let clock = ContinuousClock.now
         let result = program.finish()
-        #expect(ContinuousClock.now - clock < .seconds(5))
+        #expect(ContinuousClock.now - clock < .seconds(10))
         #expect(result.status == (way.hasSuffix("exit") ? 7 << 8 : 0), "\(result)")
         #expect(complaints(result.errors) == [])
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
     }
 
     @Test(arguments: [SIGKILL, SIGTERM, SIGHUP])
     func `all workers end when their program is killed`(_ signal: Int32) throws {
         let (program, workers) = try start("waiting")
         kill(program.processIdentifier, signal)
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
         _ = program.finish()
     }
 
@@ -48,7 +48,7 @@ struct PoolProgramTests {
         let (program, workers) = try start("trap")
         let result = program.finish()
         #expect(result.errors.contains("the end of the program"))
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
     }
 
     @Test func `an interrupt from the terminal is one orderly end`() throws {
@@ -58,10 +58,10 @@ struct PoolProgramTests {
         kill(program.processIdentifier, SIGINT)
         let clock = ContinuousClock.now
         let result = program.finish()
-        #expect(ContinuousClock.now - clock < .seconds(1))
+        #expect(ContinuousClock.now - clock < .seconds(10))
         #expect(result.status & 0x7f == SIGINT, "\(result)")
         #expect(complaints(result.errors) == [])
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
     }
 
     @Test func `an interrupt of the whole job ends it once, however often the key is pressed, and says nothing`() throws
@@ -72,7 +72,7 @@ struct PoolProgramTests {
         let result = program.finish()
         #expect(result.status & 0x7f == SIGINT, "\(result)")
         #expect(complaints(result.errors) == [])
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
         // Nor is anybody else of the job left.
         try checkEventually("\(members(of: program.processIdentifier)) are left") {
             members(of: program.processIdentifier).isEmpty

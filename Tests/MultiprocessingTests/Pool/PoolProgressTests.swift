@@ -10,6 +10,23 @@ private func square(_ n: Int) -> Int { n * n }
 private func refuse(_ n: Int) throws -> Int { throw Refused(number: n) }
 private struct Refused: Error, Codable { let number: Int }
 
+/// Cannot be encoded if it is 3.
+private struct Stubborn: Codable, Sendable {
+    let number: Int
+
+    init(_ number: Int) { self.number = number }
+
+    func encode(to encoder: any Encoder) throws {
+        guard number != 3 else { throw Refused(number: number) }
+        var container = encoder.singleValueContainer()
+        try container.encode(number)
+    }
+
+    init(from decoder: any Decoder) throws {
+        number = try decoder.singleValueContainer().decode(Int.self)
+    }
+}
+
 @Suite(.leavesNothing) struct PoolProgressTests {
     @Test(.timeLimit(.minutes(10))) func `progress rises to the number of items, and ends before the call returns`()
         async throws
@@ -56,6 +73,50 @@ private struct Refused: Error, Codable { let number: Int }
             try checkEqual(last.withLock { $0?.completed }, 77)
             threads.terminate()
             try threads.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10))) func `the last report comes also when a call is cancelled or given up`()
+        async throws
+    {
+        try await apart(timeout: .seconds(60)) {
+            let pool = try Pool(processes: 1)
+            let seen = Synchronization.Mutex<[PoolProgress.State]>([])
+            let progress = PoolProgress(every: .zero) { state in seen.withLock { $0.append(state) } }
+            /// Checks that one call has reported its end once, and forgets its reports.
+            func checkEnd(line: Int = #line) throws {
+                let lasts = seen.withLock { states in
+                    defer { states = [] }
+                    return states.map(\.isLast)
+                }
+                try checkEqual(lasts.last, true, line: line)
+                try checkEqual(lasts.count { $0 }, 1, line: line)
+            }
+            let begun = try Event()
+            let task = Task {
+                try await pool.map([1, 2], progress: progress) { n -> Int in
+                    begun.set()
+                    while true { pause() }
+                }
+            }
+            _ = try await begun.wait()
+            task.cancel()
+            _ = await task.result
+            try checkEnd()
+            // The third cannot be encoded.
+            do {
+                _ = try await pool.map([1, 2, 3].map(Stubborn.init), progress: progress) { $0.number }
+                throw CheckFailed(description: "nothing was thrown")
+            } catch is Refused {}
+            try checkEnd()
+            do {
+                var results: PoolResults? = pool.imap(1..., progress: progress, square)
+                _ = try await results?.next()
+                results = nil
+            }
+            try checkEnd()
+            pool.terminate()
+            try await pool.join()
         }
     }
 

@@ -16,6 +16,32 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
 /// Time limits of tasks, and tasks that are cancelled.
 @Suite(.leavesNothing) struct PoolTimeoutTests {
     @Test(.timeLimit(.minutes(10)))
+    func `a map that is cancelled while it waits for room ends what it has begun`() async throws {
+        try await apart(timeout: .seconds(60)) {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
+            let begun = try Event()
+            // So much that it is submitted in several parts.
+            let items = Array(repeating: [UInt8](repeating: 1, count: 300_000), count: 40)
+            let task = Task {
+                try await pool.map(items, chunkSize: 1) { item -> Int in
+                    begun.set()
+                    return hang(item.count)
+                }
+            }
+            _ = try await begun.wait()
+            task.cancel()
+            do {
+                _ = try await task.value
+                throw CheckFailed(description: "nothing was thrown")
+            } catch is CancellationError {}
+            // Somebody who waits for its worker gets another.
+            try checkEqual(try await pool.apply(double, 3), 6)
+            pool.terminate()
+            try await pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
     func `a task that takes too long fails, and only its worker is replaced`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)

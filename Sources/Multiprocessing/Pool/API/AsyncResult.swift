@@ -76,6 +76,7 @@ public final class AsyncResult<R: Sendable>: Sendable {
                 _ = try await core.wait(for: job, until: .never) { self.job.isEnded }
             } catch let error as CancellationError {
                 cancel()
+                job.meter?.finish()
                 throw error
             }
             return try outcome()
@@ -133,8 +134,8 @@ public final class AsyncResult<R: Sendable>: Sendable {
     /// Has the pool's thread call one of these when the outcome is there. Before the job is submitted.
     func call(_ callbacks: Callbacks<R>) {
         guard callbacks.onSuccess != nil || callbacks.onFailure != nil else { return }
-        let (job, reading) = (job, reading)
-        job.onEnd = {
+        let reading = reading
+        job.onEnd = { job in
             do {
                 try job.check()
                 let result = try reading(job)

@@ -21,10 +21,30 @@ extension Pool {
     /// Calls the asynchronous `function` with `arguments` in a worker, unless the pool's queue is full; the result is there later.
     public func trySubmit<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
-        _ function: @escaping @Sendable (repeat each A) async throws -> R,
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> R,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>? {
         try trySubmit(PortableFunction(function), options, repeat each arguments)
+    }
+
+    /// Calls `function` with `arguments` in a worker, unless the pool's queue is full; that it has returned is known later.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func trySubmit<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable (repeat each A) throws -> Void,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<Void>? {
+        try trySubmit(PortableFunction(procedure: function), options, Self.input(repeat each arguments)) { _, _ in }
+    }
+
+    /// Calls the asynchronous `function` with `arguments` in a worker, unless the pool's queue is full; that it has returned is known later.
+    @_disfavoredOverload  // a closure with a result is meant for the others
+    public func trySubmit<each A: Codable & Sendable>(
+        options: TaskOptions = TaskOptions(),
+        _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
+        _ arguments: repeat each A
+    ) throws -> AsyncResult<Void>? {
+        try trySubmit(PortableFunction(procedure: function), options, Self.input(repeat each arguments)) { _, _ in }
     }
 
     private func trySubmit<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -32,14 +52,18 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>? {
-        let prepared: AsyncResult<R> = try prepare(
-            function,
-            options,
-            Callbacks(),
-            Self.input(repeat each arguments)
-        ) { reader, userInfo in
+        try trySubmit(function, options, Self.input(repeat each arguments)) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
+    }
+
+    private func trySubmit<R: Sendable>(
+        _ function: PortableFunction,
+        _ options: TaskOptions,
+        _ input: CallInput,
+        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) throws -> AsyncResult<R>? {
+        let prepared = try prepare(function, options, Callbacks(), input, decode: decode)
         guard try core.trySubmit(prepared.job, isComplete: true) else { return nil }
         core.leaveToThreadSoon()
         return prepared

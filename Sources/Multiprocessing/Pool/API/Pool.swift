@@ -23,7 +23,7 @@ public final class Pool: Sendable {
     /// - Parameters:
     ///   - processes: How many workers; nil: ``availableCPUCount``.
     ///   - maxTasksPerChild: A worker that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
-    ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. Nil: none is.
+    ///   - maxMemoryPerChild: A worker that has more than so many bytes in memory after a task is replaced. One that comes to twice as much during a task is ended, and the task fails with ``WorkerLost``. Nil: neither.
     ///   - isolation: Whether a worker does one task after the other or each task gets a process of its own.
     ///   - startMethod: How workers come to be.
     ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and `trySubmit(options:_:_:)` returns nil.
@@ -58,11 +58,12 @@ public final class Pool: Sendable {
         _ specification: WorkerSpecification,
         _ limit: QueueLimit = QueueLimit()
     ) throws {
-        _ = try (Self.checked(limit.tasks, "queueLimit.tasks"), Self.checked(limit.bytes, "queueLimit.bytes"))
+        try limit.check()
         core = try PoolCore(engine, specification, limit)
     }
 
-    private static func checked(_ number: Int, _ name: String) throws -> Int {
+    /// Returns `number` if it is at least 1.
+    static func checked(_ number: Int, _ name: String) throws -> Int {
         guard number >= 1 else { throw PoolError(.invalidArgument, "\(name) is \(number), and must be at least 1") }
         return number
     }
@@ -111,5 +112,10 @@ public final class Pool: Sendable {
         try core.checkProcess()
         core.withLock { core.session.scale(to: count) }
         core.ensureThread()
+    }
+
+    /// The same as ``resize(processes:)``, under the name that all pools have for it.
+    public func resize(workers: Int) throws {
+        try resize(processes: workers)
     }
 }

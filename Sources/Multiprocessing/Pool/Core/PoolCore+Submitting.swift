@@ -38,12 +38,13 @@ extension PoolCore {
         }
     }
 
-    /// Gives up a job that cannot be submitted to its end.
+    /// Gives up a job that cannot be submitted to its end. When that is because the caller was cancelled, what has begun of it is ended as well.
     func abandon(_ job: PoolJob, _ error: any Error) {
         withLock {
             job.fail(error)
-            give(up: job, kill: false)
+            give(up: job, kill: error is CancellationError)
         }
+        job.meter?.finish()
     }
 
     // MARK: - Room

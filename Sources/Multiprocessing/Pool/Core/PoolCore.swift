@@ -251,13 +251,15 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         closeIfDone()
         if let onEnd = job.onEnd {
             job.onEnd = nil
-            callbacks.append(onEnd)
+            callbacks.append { onEnd(job) }
             engineChanged()
         }
     }
 
     /// Lets those look again who wait for a job.
     func tell(_ job: PoolJob) {
+        // The one who leads may wait for this job, and is asleep at the engine's door: what another thread brings about there, such as the end of an input, it would not hear of.
+        if isLed { session.wake() }
         guard !job.waiters.isEmpty else { return }
         notices += job.waiters
         job.waiters = []

@@ -32,8 +32,8 @@ final class PoolJob: @unchecked Sendable {
     @exclusivity(unchecked) var isReadAsItGoes = false
     /// Who is told how far it has come.
     @exclusivity(unchecked) var meter: ProgressMeter?
-    /// Called once, by the pool's thread, when it has ended.
-    @exclusivity(unchecked) var onEnd: (@Sendable () -> Void)?
+    /// Called once, by the pool's thread, when it has ended. It is given the job, which it must not keep: one that is never submitted would keep itself.
+    @exclusivity(unchecked) var onEnd: (@Sendable (PoolJob) -> Void)?
     private let ended = Atomic<Bool>(false)
 
     init(

@@ -9,6 +9,13 @@
 //   - Time limits are durations, measured where the task runs.
 //   - Initializers run again in each replacement worker; the number of workers is a target, not a fact.
 //
+// What an engine whose workers are elsewhere will need besides, and those here do not:
+//
+//   - An epoch. A ticket is never used twice in a session, and a session belongs to one pool; the channels of processes and threads end with it, so that nothing of an earlier one can arrive. Where it can, each frame names the
+//     session that asked (`ResultFrame`): the engine puts the number in and drops frames with another, as the one for tests does. The pool need not know it.
+//   - A way to send large arguments once for many tasks. What a function captures and what `with:` gives crosses once to each worker, as part of the `TaskFunction` and under its number; what changes from task to task crosses with
+//     the task. A store of blobs behind the engine would be a third way. It comes with the first engine that has one: here it would be another name for shared memory.
+//
 // A pool calls its session under one lock, and the session calls back under the same.
 
 internal import MultiprocessingPrimitives

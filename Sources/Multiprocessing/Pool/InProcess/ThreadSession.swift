@@ -118,6 +118,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
 
     private func serve(_ worker: ThreadWorker) {
         let runner = TaskRunner()
+        guard state.withLock({ _ in !worker.isAbandoned }) else { return }
         if let initializer = specification.initializer {
             do {
                 try runner.initialize(initializer)
@@ -125,7 +126,10 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
                 return failed(worker, error)
             }
         }
-        state.withLock { $0.starts.succeeded() }
+        state.withLock { state in
+            state.starts.succeeded()
+            worker.isReady = true
+        }
         while true {
             let ticket = worker.bell.ticket
             switch state.withLock({ next(worker, &$0) }) {
@@ -322,7 +326,8 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
             let workers = state.workers
             if !drain {
                 state.queue = FIFO()
-                for worker in workers where worker.task != nil { abandon(worker, &state) }
+                // An initializer that hangs is as little to be waited for as a task.
+                for worker in workers where worker.task != nil || !worker.isReady { abandon(worker, &state) }
             }
             return workers
         }

@@ -5,6 +5,7 @@ internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
+internal import Synchronization
 
 extension LocalSession {
     // MARK: - Results
@@ -87,7 +88,8 @@ extension LocalSession {
         _ events: any EngineEvents
     ) -> Bool {
         do {
-            return take(try envelope(of: head, from: worker), head, kind, from: worker, events)
+            let (envelope, lease) = try envelope(of: head, from: worker)
+            return withExtendedLifetime(lease) { take(envelope, head, kind, from: worker, events) }
         } catch {
             if head.flags.contains(.newSegment) { worker.memory.setUnreadable(head.segment) }
             guard error.isShortage else { return false }
@@ -117,6 +119,11 @@ extension LocalSession {
     ) -> Bool {
         switch kind {
         case WorkerRecordKind.element:
+            if !worker.losses.isEmpty, let blamed = worker.losses[head.ticket]?.element, head.index >= blamed {
+                // Too late: it is lost as one that took too long, and not the one behind it.
+                for number in envelope.descriptors { Glibc.close(number) }
+                return true
+            }
             // The index is the worker's word; what counts is their order.
             events.answered(head.ticket, piece: head.index, envelope)
             return true
@@ -124,12 +131,16 @@ extension LocalSession {
             guard let entry = worker.settle(head.ticket) else { return false }
             worker.readingAhead.learn(envelope.nanoseconds)
             noteGoodStart(worker)
-            if !worker.losses.isEmpty, let loss = worker.losses.removeValue(forKey: entry.ticket) {
+            if !worker.losses.isEmpty, let loss = worker.losses.removeValue(forKey: entry.ticket)?.loss {
                 // Too late, or cancelled as it was asked to.
                 if worker.phase != .retiring { disarm(worker) }
                 worker.isInterrupted = false
                 for number in envelope.descriptors { Glibc.close(number) }
                 events.lost(head.ticket, loss)
+            } else if entry.isElementwise, head.ticket == worker.halted {
+                // It may have stopped between two elements, of which the second was not begun.
+                for number in envelope.descriptors { Glibc.close(number) }
+                events.lost(head.ticket, .notBegun)
             } else {
                 events.finished(head.ticket, envelope)
             }
@@ -139,12 +150,24 @@ extension LocalSession {
             return true
         case WorkerRecordKind.drained:
             return true
+        case WorkerRecordKind.unknown:
+            worker.unlearn(UInt32(truncatingIfNeeded: head.ticket))
+            return true
         default:
             return false
         }
     }
 
-    private func envelope(of head: WorkerRecord, from worker: LocalWorker) throws(SystemError) -> ResultEnvelope {
+    /// From so many bytes on a result stays in its segment in any case. The kernel maps some ten thousand segments for a process; of these, memory is used up before.
+    private static var largestCopied: Int { 1 << 20 }
+    /// So many smaller results of a worker may stay in their segments. Others are copied: that is sooner done than making and mapping one more segment for the next.
+    private static var mostSmallLeases: Int { WorkerMemory.segmentCount / 2 }
+
+    /// A result whose bytes lie in a segment, or with descriptors beside it; and what keeps the bytes until it is stored.
+    private func envelope(
+        of head: WorkerRecord,
+        from worker: LocalWorker
+    ) throws(SystemError) -> (ResultEnvelope, SegmentLease?) {
         var descriptors = head.descriptorCount > 0 ? try worker.socket.receive(head.descriptorCount) : []
         var lease: SegmentLease?
         var base = UnsafeRawPointer(head.payload)
@@ -159,22 +182,21 @@ extension LocalSession {
                 for number in descriptors { Glibc.close(number) }
                 throw SystemError(code: EBADMSG, operation: "reading a result")
             }
-            lease = SegmentLease(region, slot: head.segment, of: worker.memory)
+            lease = SegmentLease(region, slot: head.segment, of: worker)
             base = UnsafeRawPointer(region.base)
         }
-        return ResultEnvelope(
+        let staysThere =
+            head.length > Self.largestCopied
+            || head.segment != SegmentSender.unkept && worker.leases.count <= Self.mostSmallLeases
+        let envelope = ResultEnvelope(
             bytes: UnsafeRawBufferPointer(start: base, count: head.length),
-            lease: lease,
+            lease: staysThere ? lease : nil,
             descriptors: descriptors,
             threw: head.flags.contains(.failed),
             nanoseconds: head.duration,
             worker: worker.name
         )
-    }
-
-    private func retireIfLarge(_ worker: LocalWorker) {
-        guard let maximum = specification.maximumMemory, worker.phase == .ready else { return }
-        if worker.memory.status(.resident) > UInt64(maximum) { retire(worker) }
+        return (envelope, lease)
     }
 
     // MARK: - Deaths
@@ -200,14 +222,18 @@ extension LocalSession {
             restarts += 1
             Log.write(.warning, "\(lost)")
         }
-        if wasStarting { noteFailedStart(lost) }
+        if wasStarting {
+            noteFailedStart(lost)
+        } else if wasReady, !worker.hasAnswered, worker.memory.status(.serving) == 0 {
+            noteEarlyKill()
+        }
         // What it dies of before it takes a task, such as a function that traps when it is decoded, is laid to the first one. A worker that was told to end has done nothing of the kind.
         var isFirst = wasReady
         while let entry = worker.outstanding.popFirst() {
             // A revoked one has been given back already.
             if entry.isRevoked { continue }
             if worker.tasks.isReleased(entry.end) || entry.record.isTaken {
-                events.lost(entry.ticket, worker.losses[entry.ticket] ?? .worker(lost))
+                events.lost(entry.ticket, worker.losses[entry.ticket]?.loss ?? .worker(lost))
             } else {
                 events.lost(entry.ticket, isFirst ? .nextInLine(lost) : .notBegun)
             }
@@ -229,7 +255,7 @@ extension LocalSession {
             status: worker.process?.status ?? .signaled(.kill),
             processIdentifier: worker.process?.processIdentifier ?? 0,
             workerName: worker.name,
-            message: report?.message,
+            message: worker.sentence ?? report?.message,
             backtrace: report?.backtrace ?? []
         )
     }
@@ -246,7 +272,7 @@ extension LocalSession {
     }
 
     /// Ends workers whose task has taken too long.
-    private func checkTimes() {
+    func checkTimes() {
         timers = nil
         timerDeadline = .never
         let now = mp_now()
@@ -262,11 +288,16 @@ extension LocalSession {
                     next = min(next, Deadline(nanoseconds: now &+ limit))
                     continue
                 }
+                // The element before its begin: of a later one that is seen here, no earlier begin can be.
+                let element = Int(clamping: worker.memory.status(.element))
                 let end = Int64(bitPattern: worker.memory.status(.since)) &+ limit
-                if end <= now {
-                    interrupt(worker, at: entry, as: .timedOut)
-                } else {
+                if end > now {
                     next = min(next, Deadline(nanoseconds: end))
+                } else if worker.halt(entry.ticket, at: element) {
+                    interrupt(worker, at: entry, as: .timedOut, element: element)
+                } else {
+                    // It was done in the last moment, and the one behind it has just begun.
+                    next = min(next, Deadline(nanoseconds: now &+ limit))
                 }
             }
         }
@@ -276,18 +307,32 @@ extension LocalSession {
 
 /// A result that lies in a worker's segment, until this is dropped.
 final class SegmentLease: Sendable {
+    /// How many there are of one worker.
+    final class Count: Sendable {
+        private let value = Atomic<Int>(0)
+
+        // Relaxed, here and below: nothing else is read by it.
+        var count: Int { value.load(ordering: .relaxed) }
+
+        fileprivate func add(_ number: Int) { value.add(number, ordering: .relaxed) }
+    }
+
     private let region: MemoryRegion
     private let slot: Int
     private let memory: WorkerMemory
+    private let leases: Count
     private let madeIn = mp_fork_generation()
 
-    init(_ region: MemoryRegion, slot: Int, of memory: WorkerMemory) {
+    init(_ region: MemoryRegion, slot: Int, of worker: LocalWorker) {
         self.region = region
         self.slot = slot
-        self.memory = memory
+        memory = worker.memory
+        leases = worker.leases
+        leases.add(1)
     }
 
     deinit {
+        leases.add(-1)
         // A copy of this process drops its copy of the result; the one who made it may still read.
         if slot != SegmentSender.unkept, mp_fork_generation() == madeIn { memory.setRead(slot, false) }
     }

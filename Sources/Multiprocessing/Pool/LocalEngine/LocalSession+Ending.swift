@@ -91,6 +91,8 @@ extension LocalSession {
         guard let reactor = try? Runtime.shared().reactor else { return end(worker) }
         if let armed = worker.insistence { reactor.cancel(armed) }
         let call = reentry { session in
+            // It has fired: whoever looks whether something is armed must not take it for that.
+            worker.insistence = nil
             guard worker.phase != .ended else { return }
             // One that is being started has no process yet.
             guard worker.process != nil else { return session.arm(worker, Self.terminationGrace, body) }
@@ -133,8 +135,10 @@ extension LocalSession {
 
     /// Ends a task that a worker has begun, and the worker with it unless the task hears that it is cancelled.
     ///
-    /// - Parameter loss: How the task is lost by that.
-    func interrupt(_ worker: LocalWorker, at entry: LocalWorker.Outstanding, as loss: Loss) {
+    /// - Parameters:
+    ///   - loss: How the task is lost by that.
+    ///   - element: The element that is to blame, where it is one.
+    func interrupt(_ worker: LocalWorker, at entry: LocalWorker.Outstanding, as loss: Loss, element: Int? = nil) {
         var isOver = false
         // From the last one on: where one cannot be taken back, the worker is done with all before it.
         for other in worker.outstanding.all.reversed() where !other.isRevoked {
@@ -143,7 +147,7 @@ extension LocalSession {
         }
         host.engineChanged()
         guard !isOver, !worker.tasks.isReleased(entry.end) else { return }
-        worker.losses[entry.ticket] = loss
+        worker.losses[entry.ticket] = (loss, element)
         guard worker.memory.status(.awaited) == entry.ticket else { return terminate(worker) }
         worker.isInterrupted = true
         worker.memory.askToCancel(entry.ticket)

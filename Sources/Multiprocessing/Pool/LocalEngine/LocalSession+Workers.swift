@@ -147,6 +147,7 @@ extension LocalSession {
     func noteGoodStart(_ worker: LocalWorker) {
         worker.hasAnswered = true
         failures = 0
+        earlyKills = 0
     }
 
     /// Counts a start that failed; ever more time goes by between them, and after a few in a row a pool without workers gives up.
@@ -162,6 +163,13 @@ extension LocalSession {
             nextStart = Deadline(timeout: .milliseconds(10 << (2 * min(failures, 5))))
         }
         host.engineChanged()
+    }
+
+    /// Counts a worker that somebody has killed before it could serve. That is no reason to give up, but if it goes on, one to take more time.
+    func noteEarlyKill() {
+        earlyKills += 1
+        guard earlyKills > Self.mostEarlyKills else { return }
+        nextStart = Deadline(timeout: .milliseconds(min(1000, 10 << min(earlyKills - Self.mostEarlyKills, 7))))
     }
 
     // MARK: - Statistics

@@ -14,6 +14,8 @@ internal import Synchronization
 final class LocalSession: EngineSession, @unchecked Sendable {
     /// So many starts may fail one after the other before the pool gives up.
     static let maximumFailures = 4
+    /// So many workers may be killed one after the other before they could serve until others are started with pauses.
+    static let mostEarlyKills = 8
 
     let specification: WorkerSpecification
     unowned let host: any EngineHost
@@ -41,6 +43,10 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var failures = 0
     var failure: (any Error)?
     var nextStart = Deadline.passed
+    /// How many workers in a row were killed before they could serve.
+    var earlyKills = 0
+    /// Looks at the memory of workers, while some are at work and it is limited.
+    var memoryTimer: Reactor.Token?
     var isClosing = false
     var isDraining = false
     @exclusivity(unchecked) var isBroken = false
@@ -109,6 +115,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             }
             return host.engineChanged()
         }
+        if specification.maximumMemory != nil { armMemoryCheck() }
         if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
     }
 
@@ -168,7 +175,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
                 end: worker.tasks.position,
                 segment: segment,
                 function: task.function.number,
-                timeout: task.timeout
+                timeout: task.timeout,
+                isElementwise: task.isElementwise
             )
         )
         if let timeout = task.timeout { armTimer(Deadline(timeout: timeout)) }

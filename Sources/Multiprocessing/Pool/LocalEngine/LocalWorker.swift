@@ -32,6 +32,8 @@ final class LocalWorker: @unchecked Sendable {
         let function: UInt32
         /// The longest time for a piece.
         let timeout: Duration?
+        /// Whether its pieces are answered one by one.
+        let isElementwise: Bool
         var isRevoked = false
     }
 
@@ -46,13 +48,19 @@ final class LocalWorker: @unchecked Sendable {
     @exclusivity(unchecked) var results: LaneReader
     @exclusivity(unchecked) var outstanding = FIFO<Outstanding>()
     // And for the plain values below, which are changed under the pool's lock.
-    /// How the tasks are lost whose end somebody has asked for, by their tickets.
-    @exclusivity(unchecked) var losses: [UInt64: Loss] = [:]
+    /// How the tasks are lost whose end somebody has asked for, by their tickets; and the element of theirs that is to blame for it.
+    @exclusivity(unchecked) var losses: [UInt64: (loss: Loss, element: Int?)] = [:]
+    /// The task that was asked last to begin no further element.
+    @exclusivity(unchecked) var halted: UInt64 = 0
+    /// Why the pool has killed it, if it has.
+    @exclusivity(unchecked) var sentence: String?
     /// Whether it may have to be woken for what was published in its lane.
     @exclusivity(unchecked) var isWakeDue = false
     var segments = SegmentSender()
     var lentSegments: Set<Int> = []
     var resultSegments = SegmentReceiver()
+    /// Its results that stay in their segments.
+    let leases = SegmentLease.Count()
     @exclusivity(unchecked) private var known: Set<UInt32> = []
     /// The function of the last task, which it knows; 0: none.
     @exclusivity(unchecked) private var lastFunction: UInt32 = 0
@@ -189,6 +197,8 @@ final class LocalWorker: @unchecked Sendable {
             segment: loan.slot,
             last: last
         )
+        // The worker has it from now on.
+        if loan.isNew { loan.region.closeDescriptor() }
         if loan.slot != SegmentSender.unkept { lentSegments.insert(loan.slot) }
         return (record, loan.slot)
     }
@@ -222,6 +232,12 @@ final class LocalWorker: @unchecked Sendable {
         guard known.contains(function) else { return false }
         lastFunction = function
         return true
+    }
+
+    /// Notes that the worker does not know a function after all.
+    func unlearn(_ function: UInt32) {
+        known.remove(function)
+        if lastFunction == function { lastFunction = 0 }
     }
 
     /// Notes that the worker knows a function, and lets it forget the one it has known longest.
@@ -267,6 +283,8 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Notes that something did not fit into the lane, so that nothing more is written until the worker has taken something.
     func noteFull() {
+        // The function of a task that did not fit may have been written before it. In a lane that the worker has emptied meanwhile nothing else would ever be taken.
+        tasks.publishAndWake()
         isFull = true
         releasedWhenFull = tasks.released
         tasks.askForRoom()
@@ -281,6 +299,13 @@ final class LocalWorker: @unchecked Sendable {
     }
 
     // MARK: - Taking back
+
+    /// Has the worker begin no element of a task behind the one that it is at; returns whether that is still `element`.
+    func halt(_ ticket: UInt64, at element: Int) -> Bool {
+        halted = ticket
+        memory.askToHalt(ticket)
+        return memory.status(.task) == ticket && memory.status(.element) == UInt64(element)
+    }
 
     /// Takes back a task that was not begun; the worker will pass over it. False when it was.
     func revoke(_ entry: Outstanding) -> Bool {

@@ -57,6 +57,7 @@ public final class PoolResults<R: Sendable>: Sendable {
             return stream.state.room
         }
         room?.post()
+        stream.job.meter?.finish()
     }
 
     // MARK: - Taking results
@@ -173,7 +174,7 @@ public final class PoolResults<R: Sendable>: Sendable {
         let (step, room) = stream.core.withLock {
             stream.state.ahead.consume(delivered)
             let step = stream.state.step(stream.job, parallelism: stream.core.session.parallelism)
-            return (step, stream.state.takeRoomNotice())
+            return (step, stream.state.takeRoomNotice(parallelism: stream.core.session.parallelism))
         }
         room?.post()
         return step

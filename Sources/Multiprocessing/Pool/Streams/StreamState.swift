@@ -149,7 +149,7 @@ final class StreamState: @unchecked Sendable {
     func step(_ job: PoolJob, parallelism: Int) -> Step {
         collect(job)
         if !isFeeding, !isInputDone, !job.isEnded, ahead.isWorthFilling {
-            if pieces > 0, pieces - settled.base < parallelism { ahead.starve() }
+            noteStarving(parallelism)
             isFeeding = true
             return .feed(ahead.room)
         }
@@ -176,9 +176,15 @@ final class StreamState: @unchecked Sendable {
         return ready
     }
 
+    /// Reads further ahead from now on if the workers have run out of items while there were more.
+    private func noteStarving(_ parallelism: Int) {
+        if pieces > 0, pieces - settled.base < parallelism { ahead.starve() }
+    }
+
     /// The notice of a reader that waits for room, if there is enough now.
-    func takeRoomNotice() -> Notice? {
+    func takeRoomNotice(parallelism: Int) -> Notice? {
         guard let room, ahead.isWorthFilling else { return nil }
+        noteStarving(parallelism)
         self.room = nil
         return room
     }

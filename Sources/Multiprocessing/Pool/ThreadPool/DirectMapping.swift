@@ -2,8 +2,11 @@
 
 /// A call of `map` and its relatives on threads, before it is submitted. Items and results stay what they are.
 struct DirectMapping<T: Sendable, R: Sendable> {
-    private let core: PoolCore
+    /// Kept by the result.
+    private let pool: ThreadPool
     private let job: PoolJob
+
+    private var core: PoolCore { pool.core }
     /// How many items are in a piece; nil: it follows from how many there are.
     private let pieceSize: Int?
 
@@ -15,7 +18,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         isElementwise: Bool = false,
         _ function: @escaping @Sendable (T) throws -> R
     ) throws {
-        try self.init(pool.core, chunkSize, options, isElementwise, .sync { try Self.items($0).map(function) })
+        try self.init(pool, chunkSize, options, isElementwise, .sync { try Self.items($0).map(function) })
     }
 
     /// Prepares a job of an asynchronous function.
@@ -27,7 +30,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         _ function: @escaping @Sendable (T) async throws -> R
     ) throws {
         try self.init(
-            pool.core,
+            pool,
             chunkSize,
             options,
             isElementwise,
@@ -40,7 +43,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
     }
 
     private init(
-        _ core: PoolCore,
+        _ pool: ThreadPool,
         _ chunkSize: Int?,
         _ options: TaskOptions,
         _ isElementwise: Bool,
@@ -49,7 +52,8 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         if let chunkSize, chunkSize < 1 {
             throw PoolError(.invalidArgument, "chunkSize is \(chunkSize), and must be at least 1")
         }
-        self.core = core
+        try options.check()
+        self.pool = pool
         let singly = isElementwise || options.timeout != nil
         pieceSize = singly ? 1 : chunkSize
         job = PoolJob(
@@ -57,7 +61,8 @@ struct DirectMapping<T: Sendable, R: Sendable> {
             options,
             failsFast: !isElementwise,
             isElementwise: singly,
-            mostPieces: singly ? chunkSize ?? .max : chunkSize == nil ? .max : 1
+            mostPieces: singly ? chunkSize ?? .max : chunkSize == nil ? .max : 1,
+            isExact: chunkSize != nil
         )
     }
 
@@ -74,11 +79,30 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         _ callbacks: Callbacks<[R]> = Callbacks(),
         progress: PoolProgress? = nil
     ) throws -> AsyncResult<[R]> {
-        let count = items.count
-        let result = AsyncResult(core, job) { job in try Self.results(of: job, count: count) }
+        let result = results(items.count)
         result.call(callbacks)
-        try submit(items, progress)
+        take(items, progress)
+        try core.submit(job, isComplete: true)
         return result
+    }
+
+    /// Submits the items without blocking a thread while the pool's queue is full; all results come together.
+    func run(_ items: some Collection<T>, progress: PoolProgress? = nil) async throws -> AsyncResult<[R]> {
+        let result = results(items.count)
+        take(items, progress)
+        try await core.submit(job, isComplete: true)
+        return result
+    }
+
+    /// Submits the items for a caller that does not wait.
+    func start(_ items: some Collection<T>, _ callbacks: Callbacks<[R]>) throws -> AsyncResult<[R]> {
+        let result = try run(items, callbacks)
+        core.leaveToThreadSoon()
+        return result
+    }
+
+    private func results(_ count: Int) -> AsyncResult<[R]> {
+        AsyncResult(core, job, keeping: pool) { job in try Self.results(of: job, count: count) }
     }
 
     /// Submits the items; each has an outcome of its own.
@@ -86,10 +110,23 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         _ items: some Collection<T>,
         progress: PoolProgress? = nil
     ) throws -> AsyncResult<[Result<R, any Error>]> {
-        let count = items.count
-        let result = AsyncResult(core, job) { job in try Self.outcomes(of: job, count: count) }
-        try submit(items, progress)
-        return result
+        take(items, progress)
+        try core.submit(job, isComplete: true)
+        return outcomes(items.count)
+    }
+
+    /// Submits the items without blocking a thread while the pool's queue is full; each has an outcome of its own.
+    func runEach(
+        _ items: some Collection<T>,
+        progress: PoolProgress? = nil
+    ) async throws -> AsyncResult<[Result<R, any Error>]> {
+        take(items, progress)
+        try await core.submit(job, isComplete: true)
+        return outcomes(items.count)
+    }
+
+    private func outcomes(_ count: Int) -> AsyncResult<[Result<R, any Error>]> {
+        AsyncResult(core, job, keeping: pool) { job in try Self.outcomes(of: job, count: count) }
     }
 
     /// Large pieces cost little each, small ones can be shared out evenly.
@@ -97,7 +134,8 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         pieceSize ?? PieceSize.forItems(count, workers: core.session.parallelism)
     }
 
-    private func submit(_ items: some Collection<T>, _ progress: PoolProgress?) throws {
+    /// Puts the items into the job.
+    private func take(_ items: some Collection<T>, _ progress: PoolProgress?) {
         let size = core.withLock { self.size(for: items.count) }
         job.meter = progress.map { ProgressMeter($0, total: items.count, itemsPerPiece: size) }
         let block = TaskInput.Block()
@@ -108,7 +146,6 @@ struct DirectMapping<T: Sendable, R: Sendable> {
             index = end
         }
         if block.count > 0 { job.take(block) }
-        try core.submit(job, isComplete: true)
     }
 
     // MARK: - Results

@@ -20,15 +20,22 @@ public final class ThreadPool: WorkerPool {
     ///
     /// - Parameters:
     ///   - threads: How many; nil: ``availableCPUCount``.
+    ///   - maxTasksPerChild: A thread that has done so many tasks (chunks of a map count as one) is replaced. Nil: none is.
+    ///   - queueLimit: How much may wait to be handed to threads; who submits more waits, and `trySubmit(options:_:_:)` returns nil. Nothing is encoded, so only tasks count.
     ///   - initializer: Called on each thread before its first task; again on those that replace others. When it fails a few times in a row, the pool gives up, and calls throw `PoolError` (`workersFail`).
-    /// - Throws: `PoolError` for a number below 1.
-    public init(threads: Int? = nil, initializer: (@Sendable () throws -> Void)? = nil) throws {
-        let count = threads ?? availableCPUCount
-        guard count >= 1 else { throw PoolError(.invalidArgument, "threads is \(count), and must be at least 1") }
-        var specification = WorkerSpecification(count: count)
+    /// - Throws: `PoolError` for numbers below 1.
+    public init(
+        threads: Int? = nil,
+        maxTasksPerChild: Int? = nil,
+        queueLimit: QueueLimit = QueueLimit(),
+        initializer: (@Sendable () throws -> Void)? = nil
+    ) throws {
+        var specification = WorkerSpecification(count: try Pool.checked(threads ?? availableCPUCount, "threads"))
+        specification.maximumTasks = try maxTasksPerChild.map { try Pool.checked($0, "maxTasksPerChild") }
+        try queueLimit.check()
         specification.name = "ThreadPool\(ProcessIdentity.nextPoolNumber())"
         if let initializer { specification.initializer = TaskFunction(.sync { _ in try initializer() }) }
-        core = try PoolCore(ThreadEngine(), specification, QueueLimit())
+        core = try PoolCore(ThreadEngine(), specification, queueLimit)
     }
 
     deinit {
@@ -71,8 +78,14 @@ public final class ThreadPool: WorkerPool {
 
     /// How many threads there are to be. Those too many end after what they are doing; new ones are started at once.
     public func resize(threads: Int) throws {
-        guard threads >= 1 else { throw PoolError(.invalidArgument, "threads is \(threads), and must be at least 1") }
-        core.withLock { core.session.scale(to: threads) }
+        let count = try Pool.checked(threads, "threads")
+        try core.checkProcess()
+        core.withLock { core.session.scale(to: count) }
         core.ensureThread()
+    }
+
+    /// The same as ``resize(threads:)``, under the name that all pools have for it.
+    public func resize(workers: Int) throws {
+        try resize(threads: workers)
     }
 }

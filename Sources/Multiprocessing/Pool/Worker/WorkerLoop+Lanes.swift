@@ -175,25 +175,36 @@ extension WorkerLoop {
                 }
                 throw error
             }
+            if flags.contains(.newSegment) { region?.closeDescriptor() }
         }
-        let size = Lane.recordSize(WorkerRecord.headSize + (isInline ? length : 0))
+        let head = reserve(kind, isInline ? length : 0)
+        head.write(
+            flags,
+            descriptorCount: descriptors.count,
+            ticket: ticket,
+            length: length,
+            segment: slot,
+            index: index,
+            last: last
+        )
+        if isInline { copyWritten(to: head.payload) }
+        publish()
+    }
+
+    /// Makes room for a record, waiting until there is some.
+    private func reserve(_ kind: UInt8, _ length: Int) -> WorkerRecord {
+        let size = Lane.recordSize(WorkerRecord.headSize + length)
         while true {
-            if let start = results.reserve(size, kind: kind) {
-                let head = WorkerRecord(start: start)
-                head.write(
-                    flags,
-                    descriptorCount: descriptors.count,
-                    ticket: ticket,
-                    length: length,
-                    segment: slot,
-                    index: index,
-                    last: last
-                )
-                if isInline { copyWritten(to: head.payload) }
-                return publish()
-            }
+            if let start = results.reserve(size, kind: kind) { return WorkerRecord(start: start) }
             results.sleep()
         }
+    }
+
+    /// Tells the pool that it has to send a function again.
+    func sayUnknown(_ function: UInt32) {
+        let head = reserve(WorkerRecordKind.unknown, 0)
+        head.write([], descriptorCount: 0, ticket: UInt64(function), length: 0)
+        publish()
     }
 
     /// Tells the pool that there is room.

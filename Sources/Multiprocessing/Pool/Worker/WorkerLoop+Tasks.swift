@@ -21,6 +21,8 @@ extension WorkerLoop {
                 : .call(try ReceivedFunction(from: &reader, userInfo: payload.userInfo))
         } catch {
             functions[number] = .failed(error)
+            // What this process is short of it may have again when the next task comes.
+            if (error as? SystemError)?.isShortage ?? false { sayUnknown(number) }
         }
         lastFunction = nil
     }
@@ -147,7 +149,7 @@ extension WorkerLoop {
     /// Calls a synchronous function for each piece.
     private func run(_ task: WorkerTask) {
         while task.index < task.pieces {
-            begin(task)
+            guard begin(task) else { return }
             do {
                 try call(task.function, &task.reader, task.payload.userInfo)
             } catch {
@@ -160,7 +162,7 @@ extension WorkerLoop {
     /// Awaits an asynchronous function for each piece.
     private func runAsync(_ task: WorkerTask) async {
         while task.index < task.pieces {
-            begin(task)
+            guard begin(task) else { return }
             do {
                 var encode: ResultEncoder?
                 switch task.function {
@@ -181,13 +183,15 @@ extension WorkerLoop {
         }
     }
 
-    /// Notes which piece is at work, and since when.
-    private func begin(_ task: WorkerTask) {
-        guard task.isElementwise else { return }
+    /// Notes which piece is at work, and since when; false when no further one is to be begun.
+    private func begin(_ task: WorkerTask) -> Bool {
+        guard task.isElementwise else { return true }
         task.openPiece()
-        guard task.index > 0 else { return }
-        memory.setStatus(.element, UInt64(task.index))
+        guard task.index > 0 else { return true }
+        // First: whoever sees the piece sees its begin as well.
         if task.isTimed { memory.setStatus(.since, UInt64(bitPattern: mp_now())) }
+        memory.setStatus(.element, UInt64(task.index))
+        return !task.isTimed || !memory.isAskedToHalt(task.ticket)
     }
 
     /// Deals with the outcome of a piece; false when no further one is to be begun.

@@ -38,6 +38,8 @@ enum WorkerRecordKind {
     static let ready: UInt8 = 8
     /// To the pool: nothing is left in the lane towards the worker, as was asked.
     static let drained: UInt8 = 9
+    /// To the pool: a function could not be kept for want of memory or descriptors, and has to be sent again.
+    static let unknown: UInt8 = 10
 }
 
 /// What else there is to know of a record.

@@ -194,4 +194,74 @@ struct ThreadPoolTests {
 
         func wait() { while sem_wait(semaphore) != 0 {} }
     }
+
+    @Test func `a result keeps its pool`() throws {
+        #expect(try ThreadPool(threads: 1).applyAsync(square, 4).get() == 16)
+        #expect(try ThreadPool(threads: 1).mapAsync(0..<3, square).get() == [0, 1, 4])
+        let sums = try ThreadPool(threads: 1).starmapAsync([(1, 2)]) { $0 + $1 }
+        #expect(try sums.get() == [3])
+        #expect(try ThreadPool(threads: 1).trySubmit(square, 4)?.get() == 16)
+    }
+
+    @Test func `a pool whose initializer hangs is terminated and joined all the same`() throws {
+        let begun = try Event()
+        let end = try Event()
+        let pool = try ThreadPool(threads: 2) {
+            begun.set()
+            _ = try end.wait()
+        }
+        let result = try pool.applyAsync(square, 1)
+        _ = try begun.wait()
+        pool.terminate()
+        try pool.join()
+        _ = try checkThrows(PoolError.self) { _ = try result.get() }
+        end.set()
+    }
+
+    @Test func `a full queue suspends asynchronous callers, and no thread of Swift's`() async throws {
+        let pool = try ThreadPool(threads: 1, queueLimit: QueueLimit(tasks: 1))
+        let gate = try Event()
+        let held = try pool.applyAsync { _ = try gate.wait() }
+        var waiting: [AsyncResult<Int>] = []
+        while let result = try pool.trySubmit(square, waiting.count) { waiting.append(result) }
+        // More than Swift has threads: were they blocked, nobody would be left to open the gate.
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for n in 0..<200 {
+                group.addTask {
+                    switch n % 4 {
+                    case 0: try await pool.apply(square, n)
+                    case 1: try await pool.map([n], square)[0]
+                    case 2: try await pool.mapResults([n], square)[0].get()
+                    default: try await pool.starmap([(n, n)]) { $0 * $1 }[0]
+                    }
+                }
+            }
+            group.addTask {
+                gate.set()
+                return 0
+            }
+            var sum = 0
+            for try await square in group { sum += square }
+            #expect(sum == (0..<200).map(square).reduce(0, +))
+        }
+        try await held.value
+        for (n, result) in waiting.enumerated() { #expect(try await result.value == n * n) }
+        pool.close()
+        try await pool.join()
+    }
+
+    @Test func `threads are replaced after so many tasks`() throws {
+        let pool = try ThreadPool(threads: 1, maxTasksPerChild: 2)
+        let threads = try (0..<10).map { _ in try pool.apply { UInt(pthread_self()) } }
+        for pair in stride(from: 0, to: 10, by: 2) { #expect(threads[pair] == threads[pair + 1]) }
+        #expect(pool.statistics.restarts == 0)
+        for number in [0, -1] {
+            #expect(throws: PoolError.self) { _ = try ThreadPool(threads: number) }
+            #expect(throws: PoolError.self) { _ = try ThreadPool(maxTasksPerChild: number) }
+            #expect(throws: PoolError.self) { _ = try ThreadPool(queueLimit: QueueLimit(tasks: number)) }
+            #expect(throws: PoolError.self) { _ = try pool.apply(options: TaskOptions(retries: -1), square, 1) }
+        }
+        pool.close()
+        try pool.join()
+    }
 }

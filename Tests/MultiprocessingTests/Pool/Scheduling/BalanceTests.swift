@@ -87,7 +87,7 @@ private struct SimulatedPool {
 }
 
 /// Loads whose items take different times.
-enum SkewedLoad: CaseIterable {
+enum SkewedLoad: String, CaseIterable, Codable, Sendable {
     case even, rising, falling, longAtTheEnd, longAtTheBeginning, longNowAndThen, heavyTail
 
     /// The time of each item; together `total` nanoseconds.
