@@ -73,8 +73,59 @@ case "return":
     }
     try other.start()
     tell("main done")
-case "deleted":
-    unlink(CommandLine.arguments[0])
+case "ignores-children":
+    // A daemon and another that are killed; nobody can reap them.
+    signal(SIGCHLD, SIG_IGN)
+    for method in [StartMethod.spawn, .fork] {
+        for isDaemon in [true, false] {
+            let child = ChildProcess(daemon: isDaemon, startMethod: method) { sleepForever() }
+            try child.start()
+            try child.kill()
+        }
+    }
+    tell("main done")
+case "unmarked":
+    tell("main ran with\(getenv("MULTIPROCESSING_SOCKET") == nil ? "out" : "") a marker")
+case "privileged":
+    // The rights of one user by order of another: what a set-user-id program has.
+    setreuid(65534, 0)
+    setenv("MULTIPROCESSING_SOCKET", "7", 1)
+    var words: [UnsafeMutablePointer<CChar>?] = [strdup("fixture"), strdup("unmarked"), nil]
+    execv("/proc/self/exe", &words)
+case "bootstrap":
+    if CommandLine.arguments.count > 2 {
+        // Before the C library's hook could see it, as it is where there is no hook.
+        dup2(0, 7)
+        setenv("MULTIPROCESSING_SOCKET", "7", 1)
+        tell("marked")
+    }
+    Multiprocessing.bootstrap()
+    tell("main goes on")
+case "default-method":
+    let order = CommandLine.arguments[2]
+    if order == "late" { _ = ChildProcess {} }
+    StartMethod.default = .spawn
+    StartMethod.default = .spawn
+    if order == "twice" { StartMethod.default = .fork }
+    tell("\(StartMethod.default)")
+    let child = ChildProcess { tell("\(ChildProcess.current.name) by spawn") }
+    try child.start()
+    try child.join()
+case "full-memory":
+    // /dev/shm has room for 64 KiB.
+    do {
+        _ = try SharedMemory(name: "mp-full", create: true, size: 1 << 20)
+    } catch { tell("\((error as? SystemError)?.code == ENOSPC)") }
+    do {
+        _ = try SharedMemory(name: "mp-full")
+    } catch { tell("\((error as? SharedStateError)?.code == .doesNotExist)") }
+    tell("\(try SharedMemory(name: "mp-full", create: true, size: 1 << 12).size)")
+case "deleted", "replaced":
+    if CommandLine.arguments.count > 2 {
+        rename(CommandLine.arguments[2], CommandLine.arguments[0])
+    } else {
+        unlink(CommandLine.arguments[0])
+    }
     for method in [StartMethod.forkServer, .spawn, .fork] {
         let child = ChildProcess(startMethod: method) { tell("\(method) ran") }
         try child.start()

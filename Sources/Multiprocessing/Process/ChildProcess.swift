@@ -321,6 +321,8 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
     }
 
     /// How it ended; nil while it has not.
+    ///
+    /// Where the program ignores SIGCHLD, or waits for any child itself, nobody can tell how a child by `.spawn` or `.fork` ended that had no time to say so: it counts as killed.
     public var exitStatus: ExitStatus? {
         guard let process = try? launched("ask") else { return nil }
         _ = process.noteExitIfGone()

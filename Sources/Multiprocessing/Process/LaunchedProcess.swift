@@ -147,7 +147,7 @@ final class LaunchedProcess: Sendable {
 
     /// Notes its end. Only the first call does anything.
     ///
-    /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, and without that it was killed with its server.
+    /// - Parameter status: The wait status, or nil when there is nobody left to tell; then what it announced counts, or the signal it reported, and without either it was killed.
     func noteEnd(_ status: ExitStatus?) {
         _ = receive()
         settle(status)
@@ -156,7 +156,8 @@ final class LaunchedProcess: Sendable {
     private func settle(_ status: ExitStatus?) {
         let onEnd = record.withLock { record -> [@Sendable () -> Void] in
             guard record.status == nil else { return [] }
-            record.status = status ?? record.announcedCode.map { .exited($0) } ?? .signaled(.kill)
+            let announced = record.announcedCode.map { ExitStatus.exited($0) }
+            record.status = status ?? announced ?? .signaled(record.report?.signal ?? .kill)
             record.sentinel?.signalEvent()
             defer { record.onEnd = [] }
             return record.onEnd
@@ -180,11 +181,7 @@ final class LaunchedProcess: Sendable {
     /// - Returns: Whether the end is known now.
     func noteExit() -> Bool {
         if isOwnChild {
-            var status: Int32 = 0
-            // Another thread may have been first; then it notes the end.
-            if mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) == 1 {
-                noteEnd(ExitStatus(waitStatus: status))
-            }
+            if let (status, _) = reap() { noteEnd(status) }
         } else {
             collect()
             if let code = record.withLock({ $0.announcedCode }) { noteEnd(.exited(code)) }
@@ -199,9 +196,10 @@ final class LaunchedProcess: Sendable {
         return ended.hasHappened || (Polling.isReadable(pidfd.number) && noteExit())
     }
 
-    /// Reaps it, once. Nil while it still runs.
+    /// Reaps it, once, now that it has ended. Nil while it still runs.
     ///
-    /// - Returns: Its status; in it nil when somebody else has reaped it (a `waitpid(-1)` elsewhere in the program, or an ignored SIGCHLD) and nobody can tell.
+    /// - Returns: Its status; in it nil when somebody else has reaped it (a `waitpid(-1)` elsewhere in the program, the kernel where SIGCHLD is ignored, or the process that this one is
+    ///   a copy of) and nobody can tell.
     private func reap() -> (status: ExitStatus?, Void)? {
         reaped.withLock { reaped in
             if let reaped { return (reaped, ()) }
