@@ -79,7 +79,7 @@ final class ForkServerClient: Sendable {
             switch action {
             case .use(let spare, _, let missing): return .spare(spare, .spares(missing))
             case .order(let generation):
-                if let child = try order(from: server, generation) { return .ordered(child, .order) }
+                if let offer = try order(from: server, generation) { return offer }
             case .wait(let waiter): return .wait(waiter)
             case .startServer(let waiter, let generation):
                 try startServer(generation)
@@ -94,9 +94,16 @@ final class ForkServerClient: Sendable {
     }
 
     /// Orders a child that somebody waits for. Returns nil when the server is gone, so that another is needed.
-    private func order(from server: ForkServerConnection?, _ generation: Int) throws -> OrderedChild? {
+    private func order(from server: ForkServerConnection?, _ generation: Int) throws -> Offer? {
         do {
-            if let child = try server?.order(isAwaited: true) { return child }
+            do {
+                if let child = try server?.order(isAwaited: true) { return .ordered(child, .order) }
+            } catch let error as SystemError where error.code == EAGAIN {
+                let waiter = Waiter()
+                if state.withLock({ $0.machine.postponed(waiter, generation: generation) }) { return .wait(waiter) }
+                // What fills the socket are orders that nobody waits for, of spares: they are read at once.
+                if let child = try server?.order(isAwaited: true, wait: true) { return .ordered(child, .order) }
+            }
         } catch {
             state.withLock { $0.machine.answered(generation: generation) }?.tell(nil)
             throw error
@@ -109,8 +116,10 @@ final class ForkServerClient: Sendable {
     func settle(_ debt: Debt, _ server: ForkServerConnection, hasForked: Bool) {
         let next = state.withLock { state -> Waiter? in
             if hasForked { state.machine.forked(generation: server.generation) }
-            if case .order = debt { return state.machine.answered(generation: server.generation) }
-            return nil
+            switch debt {
+            case .order: return state.machine.answered(generation: server.generation)
+            case .spares: return state.machine.used(generation: server.generation)
+            }
         }
         next?.tell(nil)
         if case .spares(let count) = debt { orderSpares(count, from: server) }

@@ -113,10 +113,12 @@ final class ForkServerConnection: Sendable {
 
     /// Orders a child.
     ///
-    /// - Parameter isAwaited: Whether somebody waits for it; otherwise it is forked in a quiet moment.
+    /// - Parameters:
+    ///   - isAwaited: Whether somebody waits for it; otherwise it is forked in a quiet moment.
+    ///   - wait: Whether to wait for room in the server's socket.
     /// - Returns: The child to be; nil when the server is gone.
-    /// - Throws: `SystemError` when descriptors are short.
-    func order(isAwaited: Bool) throws -> OrderedChild? {
+    /// - Throws: `SystemError` when descriptors are short; with EAGAIN when hundreds of orders lie in the server's socket.
+    func order(isAwaited: Bool, wait: Bool = false) throws -> OrderedChild? {
         let pair = try Link.pair()
         guard let slot = takeSlot() else { return nil }
         page[slot] = .endsWithProgram
@@ -124,7 +126,7 @@ final class ForkServerConnection: Sendable {
             let order = (UInt32(slot), UInt32(isAwaited ? 1 : 0))
             try withUnsafeBytes(of: order) { bytes throws(SystemError) in
                 // Not waiting: who orders may be a thread that must not block, and a server that has hundreds of orders to read answers none.
-                try control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: false)
+                try control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: wait)
             }
         } catch {
             // A slot whose order was not sent is free again.

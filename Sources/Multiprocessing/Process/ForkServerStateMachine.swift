@@ -124,6 +124,22 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
         return waiters.isEmpty ? nil : waiters.removeFirst()
     }
 
+    /// A spare was used. Returns who may ask again: one who waited for an answer, and was told of it, may have taken that spare instead of ordering, and then there is no answer to his order.
+    package mutating func used(generation: Int) -> Waiter? {
+        guard case .running(generation) = phase, !waiters.isEmpty else { return nil }
+        return waiters.removeFirst()
+    }
+
+    /// An order could not be sent, for the orders of others fill the server's socket; these are not bounded where threads wait for them. Whoever wanted it asks again when one of them is answered.
+    ///
+    /// - Returns: False when there is no other order whose answer could tell him.
+    package mutating func postponed(_ waiter: Waiter, generation: Int) -> Bool {
+        guard case .running(generation) = phase, outstanding > 1 else { return false }
+        outstanding -= 1
+        waiters.append(waiter)
+        return true
+    }
+
     /// A child of the server of that generation is there.
     package mutating func forked(generation: Int) {
         if isCurrent(generation) { failures = 0 }

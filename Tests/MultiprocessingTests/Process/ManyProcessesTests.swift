@@ -35,10 +35,25 @@ struct ManyProcessesTests {
         }
     }
 
-    @Test func `two thousand children one after another leave nothing behind`() async throws {
+    @Test(arguments: [0, 2])
+    func `two thousand children one after another leave nothing behind, here and in the server`(
+        _ spares: Int
+    ) async throws {
         try await isolated {
-            func residentPages() -> Int {
-                Proc.lines("/proc/self/statm").first?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+            try ForkServer.setSpares(spares)
+            /// The memory of this process and of the server.
+            func residentPages() throws -> [Int] {
+                guard let server = ForkServer.processIdentifier else { throw CheckFailed(description: "no server") }
+                return [getpid(), server].map {
+                    let numbers = Proc.lines("/proc/\($0)/statm").first?.split(separator: " ").compactMap { Int($0) }
+                    return numbers?.dropFirst().first ?? 0
+                }
+            }
+            /// What the server has open once the children that are on their way are there.
+            func serverDescriptors() throws -> Int {
+                guard let server = ForkServer.processIdentifier else { throw CheckFailed(description: "no server") }
+                try checkEventually("the spares are there") { Proc.children(of: server).count == spares }
+                return Proc.entries("/proc/\(server)/fd").count
             }
             func round(_ count: Int) throws {
                 for n in 0..<count {
@@ -49,11 +64,13 @@ struct ManyProcessesTests {
                 }
             }
             try round(500)
-            let before = residentPages()
+            let (before, descriptors) = (try residentPages(), try serverDescriptors())
             try round(1500)
-            let growth = residentPages() - before
             // 4 KiB pages; the allocator may round up, but nothing may grow with the number of children.
-            try check(growth < 256, "\(growth) pages more after 1500 children")
+            for (after, before) in zip(try residentPages(), before) {
+                try check(after - before < 256, "\(after - before) pages more after 1500 children")
+            }
+            try checkEqual(try serverDescriptors(), descriptors)
         }
     }
 
@@ -74,28 +91,31 @@ struct ManyProcessesTests {
         }
         #expect(results == Array(0..<60))
         try await isolated {
-            let count = 8
-            var threads: [pthread_t] = []
-            for _ in 0..<count {
-                var thread = pthread_t()
-                pthread_create(
-                    &thread,
-                    nil,
-                    { _ in
-                        for n in 0..<20 where (try? ChildProcess.run { n }) != n {
-                            return UnsafeMutableRawPointer(bitPattern: 1)
-                        }
-                        return nil
-                    },
-                    nil
-                )
-                threads.append(thread)
+            try TestThreads(8) { _ in for n in 0..<20 { try checkEqual(try ChildProcess.run { n }, n) } }.join()
+        }
+    }
+
+    @Test func `hundreds of threads that start children at once all get one`() async throws {
+        try await isolated {
+            guard let server = ForkServer.processIdentifier else { throw CheckFailed(description: "no server") }
+            // Stopped, it reads no orders: they fill its socket.
+            kill(server, SIGSTOP)
+            let (begun, count) = (try SharedAtomic(0), 400)
+            let threads = try TestThreads(count) { n in
+                begun.add(1)
+                let child = ChildProcess { exit(Int32(n % 100)) }
+                try child.start()
+                try child.join()
+                try checkEqual(child.exitCode, Int32(n % 100))
             }
-            for thread in threads {
-                var result: UnsafeMutableRawPointer?
-                pthread_join(thread, &result)
-                try check(result == nil, "a thread lost a result")
+            defer { kill(server, SIGCONT) }
+            // Each that has ordered sleeps until there is a child.
+            try checkEventually("all threads wait or have failed") {
+                let others = Proc.entries("/proc/self/task").compactMap { Int32($0) }.filter { $0 != getpid() }
+                return begun.load() == count && others.allSatisfy { Proc.state(of: $0) != "R" }
             }
+            kill(server, SIGCONT)
+            try threads.join()
         }
     }
 

@@ -125,6 +125,28 @@ struct ForkServerStateMachineTests {
         guard case .order = machine.take(waiter: Waiter()) else { return fail("not ordered") }
     }
 
+    @Test func `who finds the socket full waits for an answer to another order, if there is one`() throws {
+        var machine = Machine(target: 0)
+        let generation = try startServer(&machine)
+        _ = machine.ready(generation: generation)
+        // Threads are not held to a number.
+        for _ in 0..<2 * Machine.maximumOutstanding {
+            guard case .order = machine.take(isBlocking: true, waiter: Waiter()) else { return fail("not ordered") }
+        }
+        let late = Waiter()
+        guard case .order = machine.take(isBlocking: true, waiter: Waiter()) else { return fail("not ordered") }
+        let willBeTold = machine.postponed(late, generation: generation)
+        #expect(willBeTold)
+        let told = machine.answered(generation: generation)
+        #expect(told === late)
+        for _ in 1..<2 * Machine.maximumOutstanding { _ = machine.answered(generation: generation) }
+        guard case .order = machine.take(waiter: Waiter()) else { return fail("not ordered") }
+        let waitsAlone = machine.postponed(late, generation: generation)
+        #expect(!waitsAlone)
+        let isOfOldServer = machine.postponed(late, generation: generation - 1)
+        #expect(!isOfOldServer)
+    }
+
     @Test func `spares that are too many are let go of`() throws {
         var machine = Machine(target: 3)
         let generation = try startServer(&machine)
@@ -142,62 +164,127 @@ struct ForkServerStateMachineTests {
         #expect(!isKept)
     }
 
+    @Test func `who takes a spare lets the next one go, since he orders nothing that would be answered`() throws {
+        var machine = Machine(target: 1)
+        let generation = try startServer(&machine)
+        _ = machine.ready(generation: generation)
+        for _ in 0..<Machine.maximumOutstanding {
+            guard case .order = machine.take(waiter: Waiter()) else { return fail("not ordered") }
+        }
+        guard case .wait(let first) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        guard case .wait(let second) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        keep(5, in: &machine, generation)
+        let told = machine.answered(generation: generation)
+        #expect(told === first)
+        guard case .use(5, generation, _) = machine.take(waiter: Waiter()) else { return fail("not used") }
+        let next = machine.used(generation: generation)
+        #expect(next === second)
+        let nobody = machine.used(generation: generation)
+        #expect(nobody == nil)
+    }
+
     @Test func `at any order of events nobody waits who could go on`() {
         var random = Seeded(seed: 11)
         for _ in 0..<300 {
-            var machine = Machine(target: Int.random(in: 0...3, using: &random))
-            var generation: Int?
-            var isReady = false
-            var waiting: [Waiter] = []
-            var outstanding = 0
-            func tell(_ waiters: [Waiter]) {
-                for waiter in waiters {
-                    #expect(waiting.contains { $0 === waiter })
-                    waiting.removeAll { $0 === waiter }
-                }
-            }
+            var world = World(target: Int.random(in: 0...3, using: &random))
             for _ in 0..<200 {
-                switch Int.random(in: 0..<12, using: &random) {
-                case 0..<6:
-                    switch machine.take(waiter: Waiter()) {
-                    case .use(_, let current, let missing):
-                        #expect(current == generation && isReady)
-                        for spare in 0..<missing { _ = machine.ordered(spare, generation: current) }
-                    case .order(let current):
-                        #expect(current == generation && isReady)
-                        outstanding += 1
-                    case .wait(let waiter): waiting.append(waiter)
-                    case .startServer(let waiter, let new):
-                        #expect(generation == nil)
-                        (generation, isReady, outstanding) = (new, false, 0)
-                        waiting.append(waiter)
-                    case .giveUp: #expect(generation == nil)
-                    }
-                case 6..<8:
-                    guard let current = generation, !isReady else { break }
-                    isReady = true
-                    let ready = machine.ready(generation: current)
-                    tell(ready.waiters)
-                    for spare in 0..<ready.missing { _ = machine.ordered(spare, generation: current) }
-                case 8..<10:
-                    guard let current = generation, isReady, outstanding > 0 else { break }
-                    outstanding -= 1
-                    machine.forked(generation: current)
-                    if let next = machine.answered(generation: current) { tell([next]) }
-                case 10:
-                    guard let waiter = waiting.randomElement(using: &random) else { break }
-                    waiting.removeAll { $0 === waiter }
-                    if let next = machine.abandon(waiter) { tell([next]) }
-                default:
-                    guard let current = generation else { break }
-                    tell(machine.ended(generation: current, forGood: Bool.random(using: &random)).waiters)
-                    (generation, isReady) = (nil, false)
-                    #expect(waiting.isEmpty)
-                }
-                // Each who waits will be told: by the server when it is ready, or by an answer to an order.
-                #expect(waiting.isEmpty || (generation != nil && (!isReady || outstanding > 0)))
-                #expect(outstanding <= Machine.maximumOutstanding)
+                world.step(&random)
+                // Each who waits will be told: by the server when it is ready, by an answer to an order, or by who uses a spare.
+                let somebodyTells = world.outstanding > 0 || world.used > 0 || !world.told.isEmpty
+                #expect(world.waiting.isEmpty || (world.generation != nil && (!world.isReady || somebodyTells)))
             }
+        }
+    }
+
+    /// A program whose threads and tasks start children at random.
+    private struct World {
+        private var machine: Machine
+        private(set) var generation: Int?
+        private(set) var isReady = false
+        /// Who waits, and who was told to ask again and has not done so.
+        private(set) var waiting: [Waiter] = []
+        private(set) var told: [Waiter] = []
+        /// Orders without an answer.
+        private(set) var outstanding = 0
+        /// Spares whose users have not said so.
+        private(set) var used = 0
+
+        init(target: Int) {
+            machine = Machine(target: target)
+        }
+
+        private mutating func tell(_ waiters: [Waiter]) {
+            for waiter in waiters {
+                #expect(waiting.contains { $0 === waiter })
+                waiting.removeAll { $0 === waiter }
+                told.append(waiter)
+            }
+        }
+
+        mutating func step(_ random: inout Seeded) {
+            switch Int.random(in: 0..<14, using: &random) {
+            case 0..<4: take(&random)
+            case 4..<6:
+                guard !told.isEmpty else { break }
+                told.removeFirst()
+                take(&random)
+            case 6..<8:
+                guard let current = generation, !isReady else { break }
+                isReady = true
+                let ready = machine.ready(generation: current)
+                tell(ready.waiters)
+                for spare in 0..<ready.missing { _ = machine.ordered(spare, generation: current) }
+            case 8..<10:
+                guard let current = generation, isReady, outstanding > 0 else { break }
+                outstanding -= 1
+                machine.forked(generation: current)
+                if let next = machine.answered(generation: current) { tell([next]) }
+            case 10:
+                guard let current = generation, used > 0 else { break }
+                used -= 1
+                if let next = machine.used(generation: current) { tell([next]) }
+            case 11: abandon(&random)
+            case 12: _ = machine.setTarget(Int.random(in: 0...3, using: &random))
+            default:
+                guard let current = generation else { break }
+                tell(machine.ended(generation: current, forGood: Bool.random(using: &random)).waiters)
+                (generation, isReady) = (nil, false)
+                #expect(waiting.isEmpty)
+            }
+        }
+
+        private mutating func take(_ random: inout Seeded) {
+            let isBlocking = Bool.random(using: &random)
+            switch machine.take(isBlocking: isBlocking, waiter: Waiter()) {
+            case .use(_, let current, let missing):
+                #expect(current == generation && isReady)
+                used += 1
+                for spare in 0..<missing { _ = machine.ordered(spare, generation: current) }
+            case .order(let current):
+                #expect(current == generation && isReady)
+                let waiter = Waiter()
+                let isFull = Int.random(in: 0..<4, using: &random) == 0
+                if isFull, machine.postponed(waiter, generation: current) {
+                    waiting.append(waiter)
+                } else {
+                    outstanding += 1
+                }
+                #expect(isBlocking || outstanding <= Machine.maximumOutstanding)
+            case .wait(let waiter): waiting.append(waiter)
+            case .startServer(let waiter, let new):
+                #expect(generation == nil)
+                (generation, isReady, outstanding, used) = (new, false, 0, 0)
+                waiting.append(waiter)
+            case .giveUp: #expect(generation == nil)
+            }
+        }
+
+        /// One who waits, or was told, gives up.
+        private mutating func abandon(_ random: inout Seeded) {
+            guard let waiter = (waiting + told).randomElement(using: &random) else { return }
+            waiting.removeAll { $0 === waiter }
+            told.removeAll { $0 === waiter }
+            if let next = machine.abandon(waiter) { tell([next]) }
         }
     }
 }

@@ -220,6 +220,49 @@ enum Proc {
     }
 }
 
+/// Threads that a test starts itself: neither tasks nor the package's own.
+final class TestThreads {
+    private final class Body {
+        let number: Int
+        let run: @Sendable (Int) throws -> Void
+        var failure: (any Error)?
+
+        init(_ number: Int, _ run: @escaping @Sendable (Int) throws -> Void) {
+            self.number = number
+            self.run = run
+        }
+    }
+
+    private var threads: [(thread: pthread_t, body: Body)] = []
+
+    /// Starts `count` threads that call `run` with their number.
+    init(_ count: Int, _ run: @escaping @Sendable (Int) throws -> Void) throws {
+        for number in 0..<count {
+            let body = Body(number, run)
+            var thread = pthread_t()
+            let error = pthread_create(
+                &thread,
+                nil,
+                { argument in
+                    guard let argument else { return nil }
+                    let body = Unmanaged<Body>.fromOpaque(argument).takeUnretainedValue()
+                    do { try body.run(body.number) } catch { body.failure = error }
+                    return nil
+                },
+                Unmanaged.passUnretained(body).toOpaque()
+            )
+            try checkEqual(error, 0)
+            threads.append((thread, body))
+        }
+    }
+
+    /// Waits for their end, and throws what the first of them threw.
+    func join() throws {
+        for entry in threads { pthread_join(entry.thread, nil) }
+        for case let failure? in threads.map(\.body.failure) { throw failure }
+    }
+}
+
 /// Numbers that are the same in each run (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 struct Seeded: RandomNumberGenerator {
     private var state: UInt64
