@@ -4,7 +4,7 @@ internal import CMultiprocessing
 internal import Glibc
 
 /// A call of the operating system that failed.
-public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct SystemError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The error number, as in `errno`.
     public let code: Int32
 

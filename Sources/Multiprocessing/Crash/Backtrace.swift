@@ -46,6 +46,20 @@ final class Backtrace: Sendable {
     }
 }
 
+extension Backtrace: Codable {
+    /// Reads the places that another process of this build has written.
+    convenience init(from decoder: any Decoder) throws {
+        let numbers = try decoder.singleValueContainer().decode([UInt64].self)
+        self.init(frames: stride(from: 0, to: numbers.count - 1, by: 2).map { (numbers[$0], numbers[$0 + 1]) })
+    }
+
+    /// Writes the places, image and offset in turn; they become words where somebody asks for those.
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(frames.flatMap { [$0.image, $0.offset] })
+    }
+}
+
 extension Backtrace: Hashable {
     /// Compares the places, which are the same in all processes of one build.
     static func == (a: Backtrace, b: Backtrace) -> Bool {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A call that does not fit the state a process is in, or a process that could not be started.
-public struct ProcessError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct ProcessError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of errors; more may be added.
-    public struct Code: Hashable, Sendable {
+    public struct Code: Hashable, Sendable, Codable {
         private let rawValue: UInt8
 
         /// The process was started before; a `ChildProcess` runs once.
@@ -40,7 +40,7 @@ public struct ProcessError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A wait that reached its deadline.
-public struct TimeoutError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct TimeoutError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// What was waited for.
     public let operation: String
     /// How long.

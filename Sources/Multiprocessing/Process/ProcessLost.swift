@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A process that ended without the result it was asked for: it trapped, was killed, or exited.
-public struct ProcessLost: Error, Hashable, Sendable, CustomStringConvertible {
+///
+/// `Codable` for processes of this program, so that it is known for what it is where a process in a process was lost.
+public struct ProcessLost: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of ends; more may be added.
-    public struct Code: Hashable, Sendable {
+    public struct Code: Hashable, Sendable, Codable {
         private let rawValue: UInt8
 
         /// A signal of its own making ended it: a trap, a bad memory access, `abort`.

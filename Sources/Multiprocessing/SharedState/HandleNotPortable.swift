@@ -4,7 +4,7 @@
 ///
 /// A lock, an array in shared memory or a queue is a descriptor of the operating system. It can be sent to a process of this program (captured by a function, passed as an argument,
 /// inside another `Codable` value), which then uses the same object; it means nothing in a file or in another program.
-public struct HandleNotPortable: Error, Hashable, Sendable, CustomStringConvertible {
+public struct HandleNotPortable: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The name of the handle's type.
     public let typeName: String
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A request about shared memory that cannot be met.
-public struct SharedStateError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct SharedStateError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// What kind of request failed. More may be added.
-    public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+    public struct Code: Hashable, Sendable, Codable, CustomStringConvertible {
+        private enum Value: String, Codable {
             case alreadyExists
             case doesNotExist
             case invalidName

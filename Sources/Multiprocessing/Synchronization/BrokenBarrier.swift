@@ -4,7 +4,7 @@
 /// a process that was killed while it released the others.
 ///
 /// `reset` makes the barrier usable again.
-public struct BrokenBarrier: Error, Hashable, Sendable, CustomStringConvertible {
+public struct BrokenBarrier: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// Whether it was this wait's own timeout that broke the barrier.
     public let timedOut: Bool
 

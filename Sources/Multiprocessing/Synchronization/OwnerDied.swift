@@ -3,7 +3,7 @@
 /// A process ended while it held a lock, so that what the lock protects may be half-changed.
 ///
 /// Exactly one acquirer gets this error for each such death. The lock is free again when it is thrown: look at the data and go on, or mend it with `recover`.
-public struct OwnerDied: Error, Hashable, Sendable, CustomStringConvertible {
+public struct OwnerDied: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The process that held the lock; nil when it was killed in the very moment of taking it.
     public let processIdentifier: Int32?
 

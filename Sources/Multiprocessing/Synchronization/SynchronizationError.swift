@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A wrong use of a synchronisation primitive; nothing was changed.
-public struct SynchronizationError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct SynchronizationError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// What was wrong. More may be added.
-    public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+    public struct Code: Hashable, Sendable, Codable, CustomStringConvertible {
+        private enum Value: String, Codable {
             case notOwner
             case deadlock
             case tooManyReleases
