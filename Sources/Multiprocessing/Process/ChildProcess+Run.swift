@@ -102,6 +102,37 @@ extension ChildProcess {
             try WireCoding.decode(R.self, from: &$0, userInfo: $1)
         }
     }
+
+    /// Calls `target`, which has no result, with `arguments` in a process of its own, and blocks until it has ended. Throws as `run(timeout:_:)` does.
+    @available(*, noasync)
+    @_disfavoredOverload  // a trailing closure without arguments is meant for the others
+    public static func run<each A: Codable & Sendable>(
+        timeout: Duration? = nil,
+        target: @escaping @Sendable (repeat each A) throws -> Void,
+        arguments: repeat each A
+    ) throws {
+        try Run(.procedure(target, repeat each arguments), timeout).wait { _, _ in }
+    }
+
+    /// Calls `target`, which has no result, with `arguments` in a process of its own, without blocking a thread. Cancelling the task kills the process.
+    @_disfavoredOverload  // a trailing closure without arguments is meant for the others
+    public static func run<each A: Codable & Sendable>(
+        timeout: Duration? = nil,
+        target: @escaping @Sendable (repeat each A) throws -> Void,
+        arguments: repeat each A
+    ) async throws {
+        try await Run(.procedure(target, repeat each arguments), timeout).wait { _, _ in }
+    }
+
+    /// Calls the asynchronous `target`, which has no result, with `arguments` in a process of its own. Cancelling the task kills the process.
+    @_disfavoredOverload  // a trailing closure without arguments is meant for the others
+    public static func run<each A: Codable & Sendable>(
+        timeout: Duration? = nil,
+        target: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
+        arguments: repeat each A
+    ) async throws {
+        try await Run(.procedure(target, repeat each arguments), timeout).wait { _, _ in }
+    }
 }
 
 /// A process that is run for its outcome.
@@ -127,6 +158,7 @@ private struct Run {
         } catch is DeadlineReached {
             throw timedOut
         }
+        defer { endUnlessEnded(process) }
         guard try process.waitForAnswer(until: deadline) else {
             try process.signal(SIGKILL)
             _ = try process.waitForEnd(until: .never)
@@ -149,24 +181,26 @@ private struct Run {
         } catch is DeadlineReached {
             throw timedOut
         }
+        defer { endUnlessEnded(process) }
         let watch = LinkWatch()
         try watch.begin(process, reactor)
         defer { watch.end(reactor) }
-        do {
-            guard try await process.answered.wait(until: deadline, on: reactor) else {
-                try process.signal(SIGKILL)
-                _ = try await process.ended.wait(until: .never, on: reactor)
-                throw timedOut
-            }
-            if try await !process.ended.wait(until: Deadline(timeout: Self.exitGrace), on: reactor) {
-                try process.signal(SIGKILL)
-                _ = try await process.ended.wait(until: .never, on: reactor)
-            }
-        } catch let error as CancellationError {
+        guard try await process.answered.wait(until: deadline, on: reactor) else {
             try process.signal(SIGKILL)
-            throw error
+            _ = try await process.ended.wait(until: .never, on: reactor)
+            throw timedOut
+        }
+        if try await !process.ended.wait(until: Deadline(timeout: Self.exitGrace), on: reactor) {
+            try process.signal(SIGKILL)
+            _ = try await process.ended.wait(until: .never, on: reactor)
         }
         return try outcome(of: process, result)
+    }
+
+    /// Kills a process that nobody waits for any longer: the task was cancelled, or descriptors or memory to wait with are short.
+    private func endUnlessEnded(_ process: LaunchedProcess) {
+        // It can fail only for a process that is gone.
+        if !process.ended.hasHappened { try? process.signal(SIGKILL) }
     }
 
     private var timedOut: TimeoutError {

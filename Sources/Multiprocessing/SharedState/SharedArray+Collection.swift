@@ -20,11 +20,19 @@ extension SharedArray: RandomAccessCollection {
         }
     }
 
-    /// Writes `newElements` over the elements in `range`; their number has to be the same, or it traps.
+    /// Writes `newElements` over the elements in `range`; their number has to be the same, or it traps. They may be elements of this array, whichever way the two ranges overlap.
     public func replaceElements(in range: Range<Int>, with newElements: some Collection<Element>) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "the range is out of the shared array's range")
         precondition(range.count == newElements.count, "a shared array's length cannot change")
-        _ = UnsafeMutableBufferPointer(start: elements + range.lowerBound, count: range.count).update(from: newElements)
+        let target = UnsafeMutableBufferPointer(start: elements + range.lowerBound, count: range.count)
+        // A slice of this array lies in the memory that is written to; moved as a whole it arrives as it was.
+        let isMoved: Void? = newElements.withContiguousStorageIfAvailable { source in
+            guard let from = source.baseAddress, let to = target.baseAddress else { return }
+            to.update(from: from, count: source.count)
+        }
+        if isMoved != nil { return }
+        // Others, such as a reversed slice, read this array as they go.
+        _ = target.update(from: Array(newElements))
     }
 
     /// Calls `body` with the elements, of which algorithms of the standard library make use.

@@ -39,18 +39,18 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
     /// - Throws: `SharedStateError`: `invalidSize` when `count` is negative or too large for an address, `containsPointer` when the elements hold an address. `SystemError`: ENOMEM when the machine
     ///   has less memory to give.
     public init(count: Int) throws {
+        try PointerCheck.check(Element.self, as: Self.self)
         guard let contentSize = Self.contentSize(count) else {
             throw SharedStateError(.invalidSize, "an array in shared memory cannot have \(count) elements")
         }
         let region = try HandleMemory.make(
             .array,
-            contentSize: Swift.max(contentSize, MemoryLayout<Element>.stride + LockedStorage.elementOffset),
+            contentSize: Swift.max(contentSize, LockedStorage.elementOffset),
             elementSize: MemoryLayout<Element>.size,
             count: count
         )
         storage = LockedStorage(region)
         self.count = count
-        try PointerCheck.check(storage.elements.load(as: Element.self), as: Self.self)
     }
 
     /// Makes an array of the given elements.
@@ -120,8 +120,16 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
     }
 
     /// Runs `body` with the array's lock held, whether or not its last owner died with it; the thread is blocked until it is held.
+    @available(*, noasync)
     public func recover<R>(_ body: () throws -> R) throws -> R {
         try storage.core.recover(body)
+    }
+
+    /// Runs `body` with the array's lock held, whether or not its last owner died with it; the task is suspended until it is held.
+    ///
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    public func recover<R>(_ body: () throws -> R) async throws -> R {
+        try await storage.core.recover(body)
     }
 
     // MARK: - Sending

@@ -26,7 +26,7 @@ public final class SharedAtomic<Value: AtomicRepresentable & BitwiseCopyable & S
     /// - Throws: `SharedStateError`: `containsPointer` when `Value` holds an address, `invalidSize` when it has more than 8 bytes.
     ///   `SystemError` when there is no memory or descriptor for it.
     public init(_ value: Value) throws {
-        try PointerCheck.check(value, as: Self.self)
+        try PointerCheck.check(Value.self, as: Self.self)
         guard AtomicBits.sizes.contains(Self.size) else {
             throw SharedStateError(
                 .invalidSize,

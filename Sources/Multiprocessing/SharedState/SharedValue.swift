@@ -26,7 +26,7 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     ///
     /// - Throws: `SharedStateError` (`containsPointer`) when `T` holds an address; `SystemError` when there is no memory or descriptor for it.
     public init(_ value: T) throws {
-        try PointerCheck.check(value, as: Self.self)
+        try PointerCheck.check(T.self, as: Self.self)
         let region = try HandleMemory.make(.value, contentSize: Self.contentSize, elementSize: MemoryLayout<T>.size)
         storage = LockedStorage(region)
         storage.elements.storeBytes(of: value, as: T.self)
@@ -63,20 +63,27 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     ///
     /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`.
     public func withLock<R>(_ body: (inout T) throws -> R) async throws -> R {
-        try await storage.core.withLock { () throws -> R in
-            var copy = storage.elements.load(as: T.self)
-            defer { storage.elements.storeBytes(of: copy, as: T.self) }
-            return try body(&copy)
-        }
+        try await storage.core.withLock { () throws -> R in try change(body) }
     }
 
     /// Changes the value with the lock held, whether or not its last owner died with it; the thread is blocked until it is held.
+    @available(*, noasync)
     public func recover<R>(_ body: (inout T) throws -> R) throws -> R {
-        try storage.core.recover { () throws -> R in
-            var copy = storage.elements.load(as: T.self)
-            defer { storage.elements.storeBytes(of: copy, as: T.self) }
-            return try body(&copy)
-        }
+        try storage.core.recover { () throws -> R in try change(body) }
+    }
+
+    /// Changes the value with the lock held, whether or not its last owner died with it; the task is suspended until it is held.
+    ///
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    public func recover<R>(_ body: (inout T) throws -> R) async throws -> R {
+        try await storage.core.recover { () throws -> R in try change(body) }
+    }
+
+    /// Changes the value, with the lock held.
+    private func change<R>(_ body: (inout T) throws -> R) throws -> R {
+        var copy = storage.elements.load(as: T.self)
+        defer { storage.elements.storeBytes(of: copy, as: T.self) }
+        return try body(&copy)
     }
 
     // MARK: - Sending

@@ -11,7 +11,7 @@ internal import MultiprocessingPrimitives
 /// ```
 ///
 /// A party that is killed while it waits has arrived: the others pass. One that is killed before it arrives is missing: the others wait until their timeouts, which break the barrier for all, or until
-/// somebody calls ``abort()``. One that is killed while it runs the action, or just as it releases the others, breaks the barrier.
+/// somebody calls `abort()`. One that is killed while it runs the action, or just as it releases the others, breaks the barrier.
 public final class Barrier: Codable, Sendable, CustomStringConvertible {
     /// Keeps the memory.
     private let region: MemoryRegion
@@ -87,18 +87,48 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
 
     // MARK: - Breaking and mending
 
-    /// Breaks the barrier: those who wait, and those who come, get ``BrokenBarrier`` until ``reset()``. Waits for an action that is being run.
+    /// Breaks the barrier: those who wait, and those who come, get ``BrokenBarrier`` until `reset()`. Blocks while an action is being run.
+    @available(*, noasync)
     public func abort() {
+        change { $0.abort() }
+    }
+
+    /// Breaks the barrier as the blocking form does; the task is suspended while an action is being run. Done also for a task that is cancelled.
+    ///
+    /// - Throws: `SystemError` when an action is being run and there is no thread to wait for its end.
+    public func abort() async throws {
+        try await change { $0.abort() }
+    }
+
+    /// Makes the barrier as new; those who wait get ``BrokenBarrier``. Blocks while an action is being run.
+    @available(*, noasync)
+    public func reset() {
+        change { $0.reset() }
+    }
+
+    /// Makes the barrier as new, as the blocking form does; the task is suspended while an action is being run. Done also for a task that is cancelled.
+    ///
+    /// - Throws: `SystemError` when an action is being run and there is no thread to wait for its end.
+    public func reset() async throws {
+        try await change { $0.reset() }
+    }
+
+    /// Changes the state while nobody else does.
+    private func change(_ body: (BarrierState) -> Void) {
+        // Without a cancellation it is always entered in the end.
         guard state.enter() else { return }
-        state.abort()
+        body(state)
         state.leave()
     }
 
-    /// Makes the barrier as new; those who wait get ``BrokenBarrier``. Waits for an action that is being run.
-    public func reset() {
-        guard state.enter() else { return }
-        state.reset()
-        state.leave()
+    /// Changes the state while nobody else does, for which it may have to wait.
+    private func change(_ body: @escaping @Sendable (BarrierState) -> Void) async throws {
+        if state.enterIfFree() {
+            body(state)
+            state.leave()
+        } else {
+            try await BlockingWaiters.run { [self] _ in change(body) }
+        }
     }
 
     // MARK: - Questions

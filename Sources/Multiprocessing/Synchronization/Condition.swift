@@ -103,6 +103,24 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
         try await core.withLock(body)
     }
 
+    /// Runs `body`, which mends what the lock protects, with the lock held; the thread is blocked until it is. A death that nobody was told of yet is taken as told.
+    @available(*, noasync)
+    public func recover<Result>(_ body: () throws -> Result) throws -> Result {
+        try core.recover(body)
+    }
+
+    /// Runs `body`, which mends what the lock protects, with the lock held; the task is suspended until it is. A death that nobody was told of yet is taken as told.
+    ///
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    public func recover<Result>(_ body: () throws -> Result) async throws -> Result {
+        try await core.recover(body)
+    }
+
+    /// The lock, for other code and further conditions to share: the condition's own where none was given. Nil where a ``Lock`` was given, which is the caller's.
+    public var recursiveLock: RecursiveLock? {
+        if case .recursiveLock(let lock) = guardian { lock } else { nil }
+    }
+
     // MARK: - Notifying
 
     /// Releases at most `count` of those who wait; they go on when they get the lock. Never blocks.

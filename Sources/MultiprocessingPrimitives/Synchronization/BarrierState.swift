@@ -109,6 +109,18 @@ package struct BarrierState: @unchecked Sendable {
         }
     }
 
+    /// Takes the gate as `enter` does, if nobody holds it.
+    package func enterIfFree() -> Bool {
+        switch try? gate.acquire(until: .passed) {
+        case .acquired?: return true
+        case .ownerDied?:
+            repair()
+            return true
+        case .heldByCaller?: preconditionFailure("a barrier's action must not use that barrier")
+        case .timedOut?, .cancelled?, nil: return false
+        }
+    }
+
     /// Gives the gate up.
     package func leave() {
         _ = gate.release(by: .thread)

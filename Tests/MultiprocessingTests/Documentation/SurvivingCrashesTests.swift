@@ -67,7 +67,7 @@ struct SurvivingCrashesTests {
             try await stock.withLock { $0 -= 1 }
         } catch is OwnerDied {
             deaths += 1
-            try stock.recover { $0 = max($0, 0) }
+            try await stock.recover { $0 = max($0, 0) }
         }
         #expect(deaths == 1)
         // The change of the dead process was never written back.

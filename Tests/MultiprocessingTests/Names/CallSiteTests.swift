@@ -24,6 +24,8 @@ private func describe(_ text: String, _ limits: Limits) throws {
 
 private func nothing(_ number: Int) {}
 
+private func wait(_ number: Int) async { await Task.yield() }
+
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct CallSiteTests {
     @Test func `calls from asynchronous code suspend and need no annotation`() async throws {
@@ -34,6 +36,14 @@ struct CallSiteTests {
             return waited * factor
         }
         try await ChildProcess.run { #expect(several == 86) }
+        try await ChildProcess.run(target: describe, arguments: "text", Limits())
+        try await ChildProcess.run(target: wait, arguments: 1)
+        try await ChildProcess.run(target: nothing, arguments: 1)
+        #expect(try await ChildProcess.run(target: twice, arguments: 4) == 8)
+        #expect(try await ChildProcess.run(target: later, arguments: 4) == 5)
+        await #expect(throws: TestFailure.self) {
+            try await ChildProcess.run(target: describe, arguments: "", Limits())
+        }
         #expect(several == 86)
 
         let process = ChildProcess { print("", terminator: "") }
@@ -83,6 +93,10 @@ struct CallSiteTests {
         for child in children { try child.start() }
         for child in children { try child.join() }
         #expect(counter.value == 2 && hits.load() == 2 && squares.last == 18)
+
+        try ChildProcess.run(target: nothing, arguments: 1)
+        try ChildProcess.run(target: describe, arguments: "text", Limits())
+        #expect(try ChildProcess.run(target: twice, arguments: 4) == 8)
 
         let memory = try SharedMemory(size: 16)
         memory.withUnsafeMutableBytes { $0.storeBytes(of: 7, as: Int.self) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CMultiprocessing
+import CLaboratory
 import Glibc
 import Multiprocessing
 import Testing
@@ -62,7 +62,7 @@ struct RunTests {
     }
 
     @Test func `a synchronous body runs on the main thread`() async throws {
-        #expect(try await ChildProcess.run { mp_thread_id() == getpid() } == true)
+        #expect(try await ChildProcess.run { laboratory_thread_id() == getpid() } == true)
     }
 
     @Test func `large arguments and results arrive whole`() async throws {
@@ -125,6 +125,38 @@ struct RunTests {
                 try check(false, "no timeout")
             } catch is TimeoutError {}
             try check(clock() - before < 150_000, "\(clock() - before) µs")
+        }
+    }
+
+    @Test func `a call that cannot be waited for any longer is killed`() async throws {
+        try await isolated {
+            let (entered, pid) = (try Event(), try SharedAtomic(Int32(0)))
+            signal(SIGUSR1) { _ in }
+            defer { signal(SIGUSR1, SIG_DFL) }
+            var before = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+            defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) }
+            let waiter = pthread_self()
+            let threads = try TestThreads(1) { _ in
+                try entered.wait()
+                // poll(2) refuses lists that are longer than the number of files that may be open.
+                var none = rlimit()
+                getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &none)
+                none.rlim_cur = 1
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &none)
+                pthread_kill(waiter, SIGUSR1)
+            }
+            do {
+                _ = try ChildProcess.run { () -> Int in
+                    pid.store(getpid())
+                    entered.set()
+                    while true { pause() }
+                }
+                try check(false, "a wait without descriptors ended")
+            } catch let error as SystemError { try checkEqual(error.code, EINVAL) }
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+            try threads.join()
+            try checkEqual(Proc.waitForEnd(of: [pid.load()], within: .seconds(10)), [])
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Multiprocessing
 import Testing
 
@@ -16,6 +17,25 @@ struct SharedArrayTests {
         #expect(Array(try SharedArray(["a".utf8.first ?? 0, 2])) == [97, 2])
         #expect(Array(try SharedArray(repeating: 1.5, count: 2)) == [1.5, 1.5])
         #expect(try SharedArray<Int>(count: 0).isEmpty)
+    }
+
+    @Test func `elements that are replaced by others of the same array arrive as they were`() throws {
+        let numbers = Array(0..<8)
+        for (from, to) in [(0, 2), (2, 0), (0, 0), (4, 3)] {
+            let array = try SharedArray(numbers)
+            array.replaceElements(in: to..<to + 4, with: array[from..<from + 4])
+            var expected = numbers
+            expected.replaceSubrange(to..<to + 4, with: numbers[from..<from + 4])
+            #expect(Array(array) == expected)
+        }
+        let array = try SharedArray(numbers)
+        array.replaceElements(in: 0..<8, with: array.reversed())
+        #expect(Array(array) == numbers.reversed())
+        array.replaceElements(in: 1..<3, with: array.lazy.map { $0 + 1 }.prefix(2))
+        #expect(Array(array) == [7, 8, 7, 4, 3, 2, 1, 0])
+        array.replaceElements(in: 8..<8, with: [])
+        array.replaceElements(in: 0..<8, with: array)
+        #expect(array.first == 7 && array.last == 0)
     }
 
     @Test func `processes fill an array in place`() throws {
@@ -48,6 +68,27 @@ struct SharedArrayTests {
         #expect { try SharedArray<Int>(count: -1) } throws: { ($0 as? SharedStateError)?.code == .invalidSize }
         #expect { try SharedArray<Int>(count: Int.max) } throws: { ($0 as? SharedStateError)?.code == .invalidSize }
         #expect { try SharedArray<Int>(count: 1 << 40) } throws: { "\($0)".contains("available") }
+    }
+
+    @Test func `what a dead process left in an array is mended with the lock, by threads and by tasks`() async throws {
+        let array = try SharedArray<Int>(count: 1)
+        for waits in [false, true] {
+            let child = ChildProcess {
+                try array.withLock {
+                    array[0] = -1
+                    _ = kill(getpid(), SIGKILL)
+                }
+            }
+            try child.start()
+            try await child.join()
+            if waits {
+                try await array.recover { array[0] = 1 }
+            } else {
+                try await ChildProcess.run { try array.recover { array[0] = 1 } }
+            }
+            try await array.withLock { array[0] += 1 }
+            #expect(array[0] == 2)
+        }
     }
 
     @Test func `the array's lock is recursive and shared`() throws {

@@ -16,6 +16,25 @@ private struct Node: BitwiseCopyable, @unchecked Sendable {
     var next: UnsafeMutablePointer<Int>?
 }
 
+/// An address in one of its cases.
+private enum Place: BitwiseCopyable, @unchecked Sendable {
+    case none
+    case number(Int)
+    case pointer(UnsafeRawPointer)
+}
+
+/// An address in a case of a field of a generic type's argument.
+private struct Nested<Element: BitwiseCopyable & Sendable>: BitwiseCopyable, Sendable {
+    var elements: (Element?, Element?)
+}
+
+/// No address in any case.
+private enum Reading: BitwiseCopyable, Sendable {
+    case none
+    case temperature(Double, at: Duration)
+    case pair(Nested<Int>)
+}
+
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct SharedValueTests {
     @Test func `a value is seen and changed by other processes`() throws {
@@ -76,6 +95,28 @@ struct SharedValueTests {
         #expect(try value.recover { $0 } == 4)
     }
 
+    @Test func `a task mends what a dead process left, and waits for the lock without a thread`() async throws {
+        let value = try SharedValue(1)
+        try await value.withLock { _ in }
+        let entered = try Event()
+        let child = ChildProcess {
+            try value.withLock { _ in
+                entered.set()
+                while true { pause() }
+            }
+        }
+        try child.start()
+        try await entered.wait()
+        let mended = Task { try await value.recover { $0 += 1 } }
+        let given = Task { try await value.recover { $0 = -100 } }
+        given.cancel()
+        await #expect(throws: CancellationError.self) { try await given.value }
+        try child.kill()
+        try await mended.value
+        #expect(value.value == 2)
+        try await child.join()
+    }
+
     @Test func `tasks change a value`() async throws {
         let value = try SharedValue(0)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -89,6 +130,16 @@ struct SharedValueTests {
         #expect { try SharedValue(Node()) } throws: { ($0 as? SharedStateError)?.code == .containsPointer }
         #expect { try SharedValue(Node?.some(Node())) } throws: { "\($0)".contains("UnsafeMutablePointer") }
         #expect(throws: SharedStateError.self) { try SharedArray<Node>(count: 2) }
+        #expect(throws: SharedStateError.self) { try SharedArray<Node>(count: 0) }
+        // Whatever case there is at the moment.
+        #expect { try SharedValue(Place.none) } throws: { "\($0)".contains("UnsafeRawPointer") }
+        #expect(throws: SharedStateError.self) { try SharedValue(Node?.none) }
+        #expect(throws: SharedStateError.self) { try SharedValue(Nested<Place>(elements: (nil, nil))) }
+        #expect(throws: SharedStateError.self) { try SharedArray<(Int, Place)>(count: 2) }
+        _ = try SharedValue(Reading.none)
+        _ = try SharedValue(timespec())
+        _ = try SharedValue(SIMD4<Float>.zero)
+        _ = try SharedValue<[3 of Int]>([1, 2, 3])
         _ = try SharedValue((1, 2.5, true))
         _ = try SharedValue(Duration.seconds(1))
     }

@@ -39,7 +39,7 @@ final class OneResult<Value: Sendable>: Sendable {
 }
 
 /// Something took too long, or did not happen at all.
-struct TestFailure: Error {}
+struct TestFailure: Error, Codable {}
 
 /// A second handle on the same thing, as another process would get it.
 func copy<Handle: Codable>(_ handle: Handle) throws -> Handle {

@@ -44,6 +44,31 @@ struct BarrierTests {
         #expect(barrier.isBroken == abort)
     }
 
+    @Test(arguments: [true, false])
+    func `tasks abort and reset a barrier, and wait for its action without a thread`(abort: Bool) async throws {
+        let idle = try Barrier(parties: 2)
+        let party = Task { try await idle.wait() }
+        while idle.waitingCount == 0 { await Task.yield() }
+        if abort { try await idle.abort() } else { try await idle.reset() }
+        await #expect(throws: BrokenBarrier.self) { try await party.value }
+        #expect(idle.isBroken == abort)
+
+        let (running, goOn) = (try Event(), try Event())
+        let barrier = try Barrier(parties: 1) {
+            running.set()
+            try goOn.wait()
+        }
+        let other = Task { try await barrier.wait() }
+        try await running.wait()
+        // Cancelled before it can have begun: it is done all the same.
+        let change = Task { if abort { try await barrier.abort() } else { try await barrier.reset() } }
+        change.cancel()
+        goOn.set()
+        #expect(try await other.value == 0)
+        try await change.value
+        #expect(barrier.isBroken == abort)
+    }
+
     @Test func `an action that throws breaks the barrier`() throws {
         let isFaulty = try SharedValue(true)
         let barrier = try Barrier(parties: 1) { if isFaulty.value { throw TestFailure() } }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Multiprocessing
 import Testing
 
@@ -27,6 +28,31 @@ struct ConditionTests {
             }
         }
         #expect("\(condition)" == "Condition(RecursiveLock(owner: none, count: 0), waiting: 0)")
+    }
+
+    @Test func `a condition is mended after a death with its lock, and shares the lock of its own`() async throws {
+        let condition = try Condition()
+        for waits in [false, true] {
+            let child = ChildProcess {
+                try condition.acquire()
+                kill(getpid(), SIGKILL)
+            }
+            try child.start()
+            try await child.join()
+            if waits {
+                try await condition.recover { try condition.notifyAll() }
+            } else {
+                try await ChildProcess.run { try condition.recover { try condition.notifyAll() } }
+            }
+            try await condition.withLock {}
+        }
+        let lock = try #require(condition.recursiveLock)
+        let other = try Condition(lock: lock)
+        try await lock.withLock { () async throws in
+            try condition.notify()
+            try other.notify()
+        }
+        #expect(try Condition(lock: Lock()).recursiveLock == nil)
     }
 
     @Test func `one notification releases one process, and notifyAll the rest`() throws {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A mangled type name among the constants of an image.
+struct MangledName {
+    /// Its bytes, without the zero at the end. Control bytes 0x01–0x17 are followed by a relative pointer of four bytes, 0x18–0x1f by a pointer.
+    let bytes: UnsafeBufferPointer<UInt8>
+
+    /// Finds the name that the relative pointer at `place` points to.
+    init(relativeTo place: UnsafeRawPointer) {
+        let start = (place + Int(place.load(as: Int32.self))).assumingMemoryBound(to: UInt8.self)
+        var length = 0
+        while start[length] != 0 {
+            switch start[length] {
+            case 0x01...0x17: length += 5
+            case 0x18...0x1f: length += 9
+            default: length += 1
+            }
+        }
+        bytes = UnsafeBufferPointer(start: start, count: length)
+    }
+
+    /// The printable bytes.
+    var text: String {
+        String(decoding: bytes.prefix { (0x20..<0x7f).contains($0) }, as: UTF8.self)
+    }
+
+    /// Whether this is the type of a function as code sees it ("I", attributes, "_"), which names no type of the language.
+    var isFunction: Bool {
+        guard bytes.last == UInt8(ascii: "_") else { return false }
+        var index = bytes.count - 2
+        while index >= 0, bytes[index] != UInt8(ascii: "I") {
+            let isAttribute =
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(bytes[index])
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[index])
+            guard isAttribute else { return false }
+            index -= 1
+        }
+        return index >= 0
+    }
+
+    /// The type, when the program has its metadata.
+    var type: Any.Type? {
+        guard let start = bytes.baseAddress else { return nil }
+        return _getTypeByMangledNameInContext(start, UInt(bytes.count), genericContext: nil, genericArguments: nil)
+    }
+
+    /// The type, where the name may hold parameters of the generic type with that descriptor, for those arguments of it.
+    func type(in descriptor: UnsafeRawPointer, arguments: UnsafeRawPointer) -> Any.Type? {
+        guard let start = bytes.baseAddress, unreadable == nil else { return nil }
+        return _getTypeByMangledNameInContext(
+            start,
+            UInt(bytes.count),
+            genericContext: descriptor,
+            genericArguments: arguments
+        )
+    }
+
+    /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory.
+    var unreadable: String? {
+        // The runtime does not refuse such a name but ends the program.
+        if text.contains("Qp") || text.contains("QP") { return "a parameter pack" }
+        guard bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
+        switch bytes[bytes.count - 1] {
+        case UInt8(ascii: "w"): return "a weak reference"
+        case UInt8(ascii: "o"), UInt8(ascii: "u"): return "an unowned reference"
+        case UInt8(ascii: "b"), UInt8(ascii: "c"): return "a variable"
+        default: return nil
+        }
+    }
+
+    /// What can be said of the type in words.
+    var demangled: String { SymbolicName(bytes: bytes).description }
+}
