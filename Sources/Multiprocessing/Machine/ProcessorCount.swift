@@ -2,6 +2,7 @@
 
 internal import CMultiprocessing
 internal import Glibc
+internal import MultiprocessingPrimitives
 
 /// The number of processors of the machine that are switched on.
 public var cpuCount: Int {
@@ -15,6 +16,6 @@ public var cpuCount: Int {
 public var availableCPUCount: Int {
     let allowed = mp_affinity_count()
     let count = allowed > 0 ? Int(allowed) : cpuCount
-    guard let quota = ControlGroup.processorQuota else { return count }
+    guard let quota = ControlGroup().processorQuota else { return count }
     return max(1, min(count, Int(quota.rounded(.up))))
 }
