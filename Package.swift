@@ -82,21 +82,23 @@ let package = Package(
             path: "Tests/Chaos",
             swiftSettings: settings
         ),
+        .target(name: "CLaboratory", path: "Tests/CLaboratory"),
         // Processes for tests that fork and kill.
         .target(
             name: "Laboratory",
-            dependencies: ["CMultiprocessing", "MultiprocessingPrimitives"],
+            dependencies: ["CLaboratory", "CMultiprocessing", "MultiprocessingPrimitives"],
             path: "Tests/Laboratory",
             swiftSettings: settings
         ),
         .testTarget(
             name: "WireCodingTests",
-            dependencies: ["MultiprocessingWireCoding", "MultiprocessingFoundation"],
+            // The uppermost room, to decode hostile bytes in a process that can have little memory.
+            dependencies: ["Multiprocessing", "MultiprocessingWireCoding", "MultiprocessingFoundation"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "PrimitivesTests",
-            dependencies: ["CMultiprocessing", "Laboratory", "MultiprocessingPrimitives"],
+            dependencies: ["CLaboratory", "CMultiprocessing", "Laboratory", "MultiprocessingPrimitives"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -106,14 +108,17 @@ let package = Package(
         ),
         .testTarget(
             name: "FunctionsTests",
-            dependencies: ["CMultiprocessing", "MultiprocessingFunctions", "MultiprocessingWireCoding"],
+            // The uppermost room, to call functions in other processes.
+            dependencies: [
+                "CMultiprocessing", "Multiprocessing", "MultiprocessingFunctions", "MultiprocessingWireCoding",
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "MultiprocessingTests",
             dependencies: [
-                "CMultiprocessing", "Multiprocessing", "MultiprocessingFunctions", "MultiprocessingPrimitives",
-                "MultiprocessingWireCoding",
+                "CLaboratory", "CMultiprocessing", "Multiprocessing", "MultiprocessingFunctions",
+                "MultiprocessingPrimitives", "MultiprocessingWireCoding",
             ],
             swiftSettings: settings
         ),

@@ -73,6 +73,8 @@ int mp_spawn_self(char *const *arguments, int socket_fd, pid_t *pid) {
     return error;
 }
 
+pid_t mp_fork(void) { return fork(); }
+
 int mp_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int mp_pidfd_send_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
@@ -231,8 +233,6 @@ int mp_socketpair(int fds[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK
 
 int mp_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
 
-int mp_close_range(unsigned int first, unsigned int last) { return (int)syscall(SYS_close_range, first, last, 0); }
-
 pid_t mp_peer_of_socket(int fd) {
     int value;
     socklen_t size = sizeof value;
@@ -276,8 +276,6 @@ int mp_affinity_count(void) {
     return -1;
 }
 
-int mp_thread_id(void) { return (int)syscall(SYS_gettid); }
-
 const char *mp_signal_name(int signal) { return sigabbrev_np(signal); }
 
 void mp_flush_standard_output(void) {
@@ -314,11 +312,12 @@ static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) *hea
 static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct image_search *search = context;
-    struct mp_image image = {.base = info->dlpi_addr, .start = UINTPTR_MAX, .name = info->dlpi_name};
+    struct mp_image image = {.base = info->dlpi_addr, .start = UINTPTR_MAX, .name = info->dlpi_name, .thread_variables = info->dlpi_tls_data};
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
         if (header->p_type == PT_NOTE) find_build_id(info, header, &image);
+        if (header->p_type == PT_TLS) image.thread_variables_size = header->p_memsz;
         if (header->p_type == PT_DYNAMIC) image.dynamic = (const void *)start;
         if (header->p_type == PT_GNU_RELRO) image.relro_start = start, image.relro_end = end;
         if (header->p_type != PT_LOAD) continue;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CLaboratory
 internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingPrimitives
@@ -32,7 +33,7 @@ package enum Laboratory {
     package static func run(_ body: () throws -> Void) async throws {
         var ends: [Int32] = [-1, -1]
         guard mp_pipe(&ends) == 0 else { throw SystemError("making a pipe") }
-        let pid = mp_fork()
+        let pid = Fork.fork()
         guard pid >= 0 else { throw SystemError("forking") }
         if pid == 0 { serve(ends[1], body) }
         close(ends[1])
@@ -70,8 +71,8 @@ package enum Laboratory {
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
         // Other tests' descriptors: an end of theirs would stay open as long as the laboratory.
-        mp_close_range(3, UInt32(report) - 1)
-        mp_close_range(UInt32(report) + 1, UInt32.max)
+        laboratory_close_range(3, UInt32(report) - 1)
+        laboratory_close_range(UInt32(report) + 1, UInt32.max)
         signOfLife()
         do {
             try body()
@@ -110,7 +111,7 @@ package struct ForkedProcess {
     package let pid: Int32
 
     package init(_ body: () throws -> Void) throws {
-        pid = mp_fork()
+        pid = Fork.fork()
         guard pid >= 0 else { throw SystemError("forking") }
         guard pid == 0 else { return }
         // Longer than any test: a laboratory that ends in time ends its processes itself.

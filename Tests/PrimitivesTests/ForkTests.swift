@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLaboratory
 import CMultiprocessing
 import Glibc
 import Laboratory
@@ -42,6 +43,22 @@ extension PrimitivesTests {
                         try require(result != .timedOut, "the other thread does not get the lock")
                     }
                     try require(guarded.count.withLock { $0 } == 2, "the lock protects nothing")
+                }
+                try require(try child.join() == 0, "the child failed")
+            }
+        }
+
+        @Test func `a program's own variable that has the number of the thread keeps it in a forked process`()
+            async throws
+        {
+            try await Laboratory.run {
+                // The runtime has variables of its own with that number.
+                Guarded().count.withLock { $0 += 1 }
+                let number = UInt32(laboratory_thread_id())
+                laboratory_thread_variable().pointee = number
+                let child = try ForkedProcess {
+                    try require(laboratory_thread_variable().pointee == number, "the variable was changed")
+                    try require(laboratory_thread_id() != Int32(number), "this is the same thread")
                 }
                 try require(try child.join() == 0, "the child failed")
             }

@@ -3,7 +3,6 @@
 // The C shim of swift-multiprocessing: only what Swift cannot say. This header is the contract; nothing else is shared with Swift.
 //
 //   hook.c         control before `main`, for a process that this package started
-//   fork.c         fork, and what the Swift runtime does not know of it
 //   system.c       system calls that the Glibc module lacks, spawn
 //   descriptors.c  messages with file descriptors beside them (SCM_RIGHTS)
 //   robust.c       futex words whose holder may die, waits on several words (robust.h)
@@ -44,8 +43,7 @@ void mp_serve_if_marked(void);
 
 // MARK: - Processes (system.c)
 
-// The real `fork` of the C library (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
-// In the child the Swift runtime's locks know the thread by its new id.
+// The real `fork` of the C library, which Swift does not let itself call (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
 pid_t mp_fork(void);
 
 // Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits
@@ -117,8 +115,6 @@ int mp_eventfd(unsigned int initial);
 int mp_socketpair(int fds[2]);
 // Duplicates `fd` to the lowest free number that is at least 3, close-on-exec.
 int mp_duplicate(int fd);
-// Closes every descriptor from `first` to `last`, both included.
-int mp_close_range(unsigned int first, unsigned int last);
 // Checks that `fd` is a local packet socket whose other end belongs to this user. Returns the peer's pid, or -1.
 pid_t mp_peer_of_socket(int fd);
 
@@ -132,7 +128,6 @@ int mp_futex_wake(const uint32_t *word, int count);
 int64_t mp_now(void);
 // The number of processors the affinity mask of this process allows, or -1.
 int mp_affinity_count(void);
-int mp_thread_id(void);
 // The name of a signal, such as "KILL", or NULL.
 const char *mp_signal_name(int signal);
 // Writes what is buffered for standard output, unless another thread is in the middle of doing so.
@@ -209,6 +204,8 @@ struct mp_image {
     size_t build_id_size;
     const void *dynamic;          // its dynamic section, or NULL
     uintptr_t relro_start, relro_end;  // what the loader made read-only
+    void *thread_variables;       // the calling thread's, or NULL
+    size_t thread_variables_size;
 };
 
 // Calls `body` for each loaded image until it returns false.

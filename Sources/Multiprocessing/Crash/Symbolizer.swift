@@ -3,6 +3,7 @@
 internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingFunctions
+internal import MultiprocessingPrimitives
 
 /// Puts places in images into words.
 final class Symbolizer {

@@ -172,7 +172,7 @@ final class ForkServerLoop {
         guard let link else { return }
         guard page[slot] != .unwanted else { return tellExit(slot, 0) }
         let server = getpid()
-        let pid = mp_fork()
+        let pid = Fork.fork()
         if pid == 0 { becomeChild(link, slot, server: server) }
         if pid > 0 {
             living[pid] = slot

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLaboratory
 import CMultiprocessing
 import Multiprocessing
 import Testing
@@ -101,7 +102,7 @@ private struct ActionNotes: Codable, Sendable {
         counts[2] = 1
         let runs = counts[0]
         let rounds = counts[1]
-        runners[runs] = mp_thread_id()
+        runners[runs] = laboratory_thread_id()
         for _ in 0..<runs % 8 * 40 { mp_pause() }
         counts[0] = runs + 1
         defer { counts[2] = 0 }
@@ -133,7 +134,7 @@ private struct UsedBarrier: Subject {
 
     @available(*, noasync)
     func use(by caller: Int, _ generator: inout Seeded) throws {
-        threads[caller] = mp_thread_id()
+        threads[caller] = laboratory_thread_id()
         for _ in 0..<300 {
             let dice = Int.random(in: 0..<100, using: &generator)
             if generator.once(in: 4) { generator.dawdle() }

@@ -4,31 +4,32 @@
 //
 //   file      40 section headers: 8 bytes   58 size of one: 2   60 number: 2
 //   section    4 type (2: symbols)   24 place in the file   32 size   40 index of the section with the names
-//   symbol     0 name: 4 bytes   4 info (low 4 bits: 1 object, 2 function)   6 section: 2   8 address: 8   16 size: 8
+//   symbol     0 name: 4 bytes   4 info (low 4 bits: 1 object, 2 function, 6 thread-local)   6 section: 2   8 address: 8   16 size: 8
 
 internal import Glibc
-internal import MultiprocessingPrimitives
 
 /// The symbols of one executable or library.
-final class SymbolTable {
+package final class SymbolTable {
     /// A symbol as the file has it.
-    struct Symbol {
-        let name: UnsafePointer<CChar>
-        let address: UInt64
-        let size: UInt64
-        let isFunction: Bool
-        let isObject: Bool
-        let section: Int
+    package struct Symbol {
+        package let name: UnsafePointer<CChar>
+        package let address: UInt64
+        package let size: UInt64
+        package let isFunction: Bool
+        package let isObject: Bool
+        /// Whether each thread has one; the address is an offset among them.
+        package let isThreadLocal: Bool
+        package let section: Int
     }
 
     private let file: UnsafeRawBufferPointer
     private let symbols: Range<Int>
     private let names: Range<Int>
     /// The sections that take no room in the file, and so start as zeros (type 8).
-    let zeroSections: Set<Int>
+    package let zeroSections: Set<Int>
 
     /// Maps the file and finds its symbols. Nil when it is no such file or was stripped.
-    init?(path: String) {
+    package init?(path: String) {
         guard let descriptor = try? OwnedDescriptor(checking: open(path, O_RDONLY | O_CLOEXEC), "opening \(path)")
         else { return nil }
         var status = stat()
@@ -73,15 +74,15 @@ final class SymbolTable {
     }
 
     /// Calls `body` for each symbol; the names are valid as long as the table.
-    func forEach(_ body: (Symbol) -> Void) {
+    package func forEach(_ body: (Symbol) -> Void) {
         forEach(in: 0..<count, body)
     }
 
     /// The number of symbols.
-    var count: Int { symbols.count / 24 }
+    package var count: Int { symbols.count / 24 }
 
     /// Calls `body` for some of the symbols.
-    func forEach(in range: Range<Int>, _ body: (Symbol) -> Void) {
+    package func forEach(in range: Range<Int>, _ body: (Symbol) -> Void) {
         for index in range.clamped(to: 0..<count) {
             if let symbol = symbol(at: symbols.lowerBound + index * 24) { body(symbol) }
         }
@@ -97,12 +98,13 @@ final class SymbolTable {
             size: file.loadUnaligned(fromByteOffset: place + 16, as: UInt64.self),
             isFunction: kind == 2,
             isObject: kind == 1,
+            isThreadLocal: kind == 6,
             section: Int(file.loadUnaligned(fromByteOffset: place + 6, as: UInt16.self))
         )
     }
 
     /// Returns the function that `address` (as the file counts) lies in.
-    func function(at address: UInt64) -> (name: String, offset: UInt64)? {
+    package func function(at address: UInt64) -> (name: String, offset: UInt64)? {
         var found: Symbol?
         forEach { symbol in
             if symbol.isFunction, symbol.address <= address, address < symbol.address + max(symbol.size, 1) {

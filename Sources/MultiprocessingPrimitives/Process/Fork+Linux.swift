@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fork, and what the Swift runtime does not know of it.
+//
+// The runtime's locks (`swift_once`, the standard library's `Mutex`) are futexes of the priority-inheriting kind: the word holds the number of the thread that has it, and each thread keeps its number in a
+// thread-local variable. The thread that returns from fork in the child has a copy of that variable with the number it had in the parent. It takes and gives up free locks with it; but as soon as a
+// second thread waits for such a lock the kernel finds an owner that is no thread of this process, and both loop on EPERM for ever. So the child forgets the number, and the runtime asks for it again.
+//
+// The variables cannot be linked to: one is in each of the runtime's libraries, or in the executable that they were linked into, and one in each file that the standard library's `Mutex` was inlined into.
+// Each is a word with the thread's number; the symbol tables tell it from a program's own variable that has that value by chance.
+
+internal import CMultiprocessing
+internal import Glibc
+
+/// Copies of this process.
+package enum Fork {
+    /// A thread-local word with the number of the calling thread in it.
+    private struct Word {
+        /// The file it belongs to; empty for the executable.
+        let image: String
+        /// Where it lies among the variables of that file.
+        let offset: Int
+        /// Where it lies for the calling thread.
+        nonisolated(unsafe) let place: UnsafeMutablePointer<UInt32>  // safe because only the calling thread uses it
+    }
+
+    /// Calls `fork`. In the child the runtime's locks know the thread by its new number.
+    package static func fork() -> Int32 {
+        // Before the fork: the child must not take the loader's lock, which another thread may have held.
+        let words = threadNumbers().filter(isOfRuntime)
+        let pid = mp_fork()
+        if pid == 0 { for word in words { word.place.pointee = 0 } }
+        return pid
+    }
+
+    // MARK: - Finding the variables
+
+    private struct Search {
+        let number: UInt32
+        /// This package's own, which is forgotten in another way.
+        let own: ClosedRange<UInt>
+        var words: [Word] = []
+
+        /// Looks at all variables that a file has for the calling thread.
+        mutating func look(at image: mp_image) {
+            guard let first = image.thread_variables else { return }
+            for offset in stride(from: 0, to: Int(image.thread_variables_size) & ~3, by: 4) {
+                let place = (first + offset).assumingMemoryBound(to: UInt32.self)
+                guard place.pointee == number, !own.contains(UInt(bitPattern: place)) else { continue }
+                words.append(Word(image: image.name.map { String(cString: $0) } ?? "", offset: offset, place: place))
+            }
+        }
+    }
+
+    private static func threadNumbers() -> [Word] {
+        guard let thread = mp_this_thread() else { return [] }
+        let start = UInt(bitPattern: thread)
+        var search = Search(number: thread.pointee.id, own: start...start + UInt(MemoryLayout<mp_thread>.size))
+        withUnsafeMutablePointer(to: &search) { search in
+            mp_for_each_image(
+                { image, context in
+                    guard let image, let context else { return false }
+                    context.assumingMemoryBound(to: Search.self).pointee.look(at: image.pointee)
+                    return true
+                },
+                search
+            )
+        }
+        return search.words
+    }
+
+    /// The offsets of the runtime's variables in files that were asked for before; nil for those without a symbol table.
+    private final class Known: Sendable {
+        let offsets = PlainMutex<[String: Set<Int>?]>([:])
+    }
+
+    /// Another thread may be looking at the moment of a fork.
+    private static let known = ForkLocal { Known() }
+
+    private static func isOfRuntime(_ word: Word) -> Bool {
+        // These have no others.
+        if word.image.split(separator: "/").last?.hasPrefix("libswift") == true { return true }
+        let offsets = known.value.offsets.withLock { known in
+            if let offsets = known[word.image] { return offsets }
+            let offsets = runtimeOffsets(in: word.image)
+            known[word.image] = .some(offsets)
+            return offsets
+        }
+        // A stripped file does not tell. What has the number of the thread is most likely that: in the child it is no number of any thread.
+        return offsets?.contains(word.offset) ?? true
+    }
+
+    private static func runtimeOffsets(in image: String) -> Set<Int>? {
+        guard let table = SymbolTable(path: image.isEmpty ? "/proc/self/exe" : image) else { return nil }
+        var offsets: Set<Int> = []
+        table.forEach { symbol in
+            // "_swift_stdlib_gettid.tid" and "swift::threading_impl::linux::ulock_get_tid()::tid"
+            guard symbol.isThreadLocal else { return }
+            if strstr(symbol.name, "_swift_stdlib_gettid") != nil || strstr(symbol.name, "ulock_get_tid") != nil {
+                offsets.insert(Int(symbol.address))
+            }
+        }
+        return offsets
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What only tests need of C.
+
+#ifndef CLABORATORY_H
+#define CLABORATORY_H
+
+#include <stdint.h>
+
+// Closes every descriptor from `first` to `last`, both included.
+int laboratory_close_range(unsigned int first, unsigned int last);
+
+int laboratory_thread_id(void);
+
+// A variable of the calling thread, as a program may have one.
+uint32_t *laboratory_thread_variable(void);
+
+#endif
