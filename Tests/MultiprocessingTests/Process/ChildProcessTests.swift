@@ -127,6 +127,23 @@ struct ChildProcessTests {
         }
     }
 
+    @Test func `a copy of this process is refused in a task, and for an asynchronous body`() async throws {
+        #expect { try ChildProcess(startMethod: .fork) {}.start() } throws: {
+            ($0 as? ProcessError)?.code == .startMethodUnsupported && "\($0)".contains("inside a Swift task")
+        }
+        try await isolated {
+            let child = ChildProcess(startMethod: .fork) { await Task.yield() }
+            do {
+                try child.start()
+                try check(false, "an asynchronous body was forked")
+            } catch let error as ProcessError {
+                try checkEqual(error.code, .startMethodUnsupported)
+                try check(error.description.contains("asynchronous"), error.description)
+            }
+            try checkEqual(child.processIdentifier, nil)
+        }
+    }
+
     @Test func `a start without time starts nothing and can be tried again`() async throws {
         try await isolated {
             let process = ChildProcess { exit(4) }

@@ -83,6 +83,32 @@ struct ForkServerTests {
         }
     }
 
+    @Test func `a server killed while it starts is replaced, and who waits for it gets his child`() async throws {
+        try await apart(timeout: .seconds(60)) {
+            let path = "/tmp/mp-preload-\(getpid())"
+            close(open(path, O_CREAT | O_WRONLY, 0o600))
+            // Only the first server finds the file.
+            try ForkServer.preload { if unlink(path) == 0 { while true { pause() } } }
+            let killer = try TestThreads(1) { _ in
+                while access(path, F_OK) == 0 { usleep(1000) }
+                guard let server = ForkServer.processIdentifier else { throw CheckFailed(description: "no server") }
+                kill(server, SIGKILL)
+            }
+            try checkEqual(try ChildProcess.run { 7 }, 7)
+            try killer.join()
+        }
+    }
+
+    @Test func `servers that are killed while they start, again and again, are given up`() async throws {
+        try await apart(timeout: .seconds(60)) {
+            try ForkServer.preload { kill(getpid(), SIGKILL) }
+            do {
+                try ChildProcess {}.start()
+                try check(false, "a child was started")
+            } catch let error as ProcessError { try checkEqual(error.code, .serverFailed) }
+        }
+    }
+
     @Test func `a spare killed before its job is replaced`() async throws {
         try await isolated {
             try ForkServer.setSpares(3)

@@ -51,6 +51,24 @@ struct WholeProgramTests {
         #expect(access(copy, F_OK) != 0)
     }
 
+    @Test func `a program whose executable was replaced goes on starting children of its own`() throws {
+        let copy = "/tmp/mp-replaced-\(getpid())"
+        defer { unlink(copy) }
+        try #require(system("cp '\(Fixture.path)' '\(copy)' && cp /bin/false '\(copy).new'") == 0)
+        let result = try Fixture("replaced", "\(copy).new", path: copy).finish()
+        #expect(result.output == ["forkServer ran", "spawn ran", "fork ran"], "\(result)")
+        #expect(access("\(copy).new", F_OK) != 0)
+    }
+
+    @Test func `a default start method can be set once, before it is used`() throws {
+        #expect(try Fixture("default-method", "once").finish().output == ["spawn", "Process-1 by spawn"])
+        for order in ["twice", "late"] {
+            let result = try Fixture("default-method", order).finish()
+            #expect(result.output.isEmpty && result.status != 0, "\(result)")
+            #expect(result.errors.contains("can be set only once"), "\(result)")
+        }
+    }
+
     @Test func `variables of main are warned of once, by name`() throws {
         let result = try Fixture("variables").finish()
         #expect(result.output == ["ran"])

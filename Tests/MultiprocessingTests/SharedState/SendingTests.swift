@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Multiprocessing
 import Testing
 
 import struct Foundation.Data
-import class Foundation.FileManager
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
@@ -103,10 +103,12 @@ struct SendingTests {
     }
 
     @Test func `nothing is left when every process that had handles was killed`() throws {
-        let before = try names(in: "/dev/shm")
         let ready = try Semaphore(value: 0)
+        let files = try SharedArray<UInt64>(count: 100)
         let child = ChildProcess {
+            let before = memoryFiles(of: getpid())
             let tools = try Tools()
+            for (index, file) in memoryFiles(of: getpid()).subtracting(before).enumerated() { files[index] = file }
             let grandchildren = (0..<2).map { _ in
                 ChildProcess(daemon: true) {
                     try tools.lock.withLock {
@@ -122,7 +124,12 @@ struct SendingTests {
         #expect(try ready.acquire(timeout: .seconds(20)))
         try child.kill()
         try child.join()
-        #expect(try names(in: "/dev/shm").subtracting(before).filter { !$0.hasPrefix("mp-test") }.isEmpty)
+        let made = Set(files).subtracting([0])
+        #expect(made.count >= 10)
+        // The last of them is gone a moment after its death can be seen.
+        try checkEventually("nobody has any of the memory") {
+            Proc.entries("/proc").compactMap { Int32($0) }.allSatisfy { memoryFiles(of: $0).isDisjoint(with: made) }
+        }
     }
 
     @Test func `handles reach grandchildren, and stay alive with their last user`() throws {
@@ -209,7 +216,13 @@ private struct Disguise: Codable {
     }
 }
 
-/// The names in a folder.
-private func names(in folder: String) throws -> Set<String> {
-    Set(try FileManager.default.contentsOfDirectory(atPath: folder))
+/// The memory files without a name that a process has mapped, by the kernel's numbers for them.
+private func memoryFiles(of process: Int32) -> Set<UInt64> {
+    Set(
+        // "7f…-7f… rw-s 00000000 00:01 1234   /memfd:name (deleted)"
+        Proc.lines("/proc/\(process)/maps").filter { $0.contains("/memfd:multiprocessing") }.compactMap { line in
+            let parts = line.split(separator: " ")
+            return parts.count > 4 ? UInt64(parts[4]) : nil
+        }
+    )
 }

@@ -83,6 +83,13 @@ struct SharedMemoryTests {
         #expect { try SharedMemory(name: name) } throws: { ($0 as? SharedStateError)?.code == .doesNotExist }
     }
 
+    @Test(.enabled(if: system("unshare -rm true 2>/dev/null") == 0, "needs a name space of its own"))
+    func `named memory that its file system has no room for is an error, and no name is left`() throws {
+        let command = "mount -t tmpfs -o size=64k none /dev/shm && exec '\(Fixture.path)' full-memory"
+        let result = try Fixture("-rm", "/bin/sh", "-c", command, path: "/usr/bin/unshare").finish()
+        #expect(result.output == ["true", "true", "4096"], "\(result)")
+    }
+
     @Test func `a process killed while it makes named memory leaves no name`() throws {
         let child = ChildProcess { [name] in
             while true { try SharedMemory(name: name, create: true, size: 1 << 20).unlink() }
