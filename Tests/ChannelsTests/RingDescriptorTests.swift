@@ -155,7 +155,7 @@ struct RingDescriptorTests {
 
 /// An outcome that another thread sets.
 private final class Outcome: Sendable {
-    private let place = FutexMutex<RingOutcome?>(nil)
+    private let place = PlainMutex<RingOutcome?>(nil)
 
     var value: RingOutcome? { place.withLock { $0 } }
 
