@@ -27,7 +27,10 @@ struct FunctionDecoder {
             throw FunctionNotPortable.corrupt("unknown kind of context")
         }
         switch kind {
-        case .none: return FunctionWords(code: code, context: 0)
+        case .none:
+            // Nothing follows that would notice a context that was left out.
+            try references.readCheck(from: &reader)
+            return FunctionWords(code: code, context: 0)
         case .box: return FunctionWords(code: code, context: try decodeBox(from: &reader))
         default: return FunctionWords(code: code, context: try decodeObject(kind, from: &reader))
         }

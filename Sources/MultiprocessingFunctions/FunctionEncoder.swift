@@ -3,7 +3,7 @@
 // A function value, as bytes:
 //
 //   reference to the code, then 1 byte for the context
-//     0   nothing captured
+//     0   nothing captured: a check of everything before
 //     1   a box: reference to its metadata, the bindings, the captures one after another
 //     2   an object that is Codable: its type, its encoding
 //     3   the storage of an array, set or dictionary: the collection's type, its encoding
@@ -53,7 +53,8 @@ struct FunctionEncoder {
         defer { depth -= 1 }
         try references.write(words.code, as: .function, into: &writer)
         guard let context = UnsafeRawPointer(bitPattern: words.context) else {
-            return references.write(tag: ContextKind.none.rawValue, into: &writer)
+            references.write(tag: ContextKind.none.rawValue, into: &writer)
+            return references.writeCheck(into: &writer)
         }
         guard let metadata = context.load(as: UnsafeRawPointer?.self) else {
             throw FunctionNotPortable(.captureTypeUnknown, "the closure's context has no metadata")

@@ -32,6 +32,11 @@ struct ReferenceWriter {
         hash.mix(number)
     }
 
+    /// Writes a check of all that was written so far.
+    func writeCheck(into writer: inout WireWriter) {
+        writer.write(UInt32(truncatingIfNeeded: hash.value))
+    }
+
     /// Writes a byte that says what follows, and makes everything after depend on it: the same reference means something else in another place.
     mutating func write(tag: UInt8, into writer: inout WireWriter) {
         bind(UInt64(tag))
@@ -78,6 +83,15 @@ struct ReferenceReader {
     /// Makes everything after this depend on `number` as well.
     mutating func bind(_ number: UInt64) {
         hash.mix(number)
+    }
+
+    /// Reads a check of all that was read so far.
+    ///
+    /// - Throws: `FunctionNotPortable` when something else was written.
+    func readCheck(from reader: inout WireReader) throws {
+        guard try reader.read(UInt32.self) == UInt32(truncatingIfNeeded: hash.value) else {
+            throw FunctionNotPortable.corrupt("a function fails its check")
+        }
     }
 
     /// Reads a byte that says what follows.

@@ -91,7 +91,7 @@ struct CorruptionTests {
         for cut in 10..<min(bytes.count, other.count) {
             let mixed = Array(bytes[..<cut] + other[cut...])
             guard !mixed.starts(with: bytes), !mixed.starts(with: other) else { continue }
-            _ = #expect(throws: (any Error).self) { try argument.call(mixed) }
+            _ = #expect(throws: (any Error).self, "cut at \(cut): \(bytes) and \(other)") { try argument.call(mixed) }
         }
     }
 

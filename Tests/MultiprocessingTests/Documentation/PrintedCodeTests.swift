@@ -110,7 +110,7 @@ struct PrintedCodeTests {
     @Test func `kinds of pools`() async throws {
         try await isolated {
             func total(of words: [String], on pool: some WorkerPool) throws -> Int {
-                try pool.map(words) { $0.count }.reduce(0, +)
+                try pool.map(words, chunkSize: 4) { $0.count }.reduce(0, +)
             }
             do {
                 let threads = try ThreadPool(threads: 2)

@@ -162,7 +162,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
             for function in [handle, large] {
                 for _ in 0..<3 {
                     let results = try (0..<3).map { try pool.applyAsync(function, $0) }
-                    for result in results { _ = try checkThrows(RemoteError.self) { _ = try result.get() } }
+                    for result in results { _ = try checkThrows(SystemError.self) { _ = try result.get() } }
                 }
             }
             try pool.apply { for number in 30..<64 { close(Int32(number)) } }
