@@ -81,6 +81,8 @@ class HostedValue: @unchecked Sendable {
 }
 
 /// A value in a manager.
+///
+/// `@unchecked` is safe because the pointer never changes, and the value behind it is used by one call at a time: that whose turn it is.
 final class Hosted<Value>: HostedValue, @unchecked Sendable {
     // Behind a pointer, because a function that awaits changes it in place, on one thread after the other.
     private let pointer: UnsafeMutablePointer<Value>
