@@ -35,6 +35,7 @@ struct SystemMessageAuthentication: Sendable {
             // Local: its names must not meet those of another copy in the program.
             guard let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) else { continue }
             if let digest = dlsym(handle, "EVP_sha256"), let code = dlsym(handle, "HMAC") {
+                // Safe because these are the C functions of those names, whose types have been the same in all the versions above.
                 return SystemMessageAuthentication(
                     digest: unsafeBitCast(digest, to: Digest.self),
                     code: unsafeBitCast(code, to: Code.self)
