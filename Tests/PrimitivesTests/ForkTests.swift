@@ -13,6 +13,32 @@ private final class Guarded: Sendable {
     let count = Mutex(0)
 }
 
+/// This thread's variables of the executable in which the runtime keeps the thread's number: one for each file that the standard library's mutex was inlined into.
+private func threadNumbers() throws -> [UnsafeMutablePointer<UInt32>] {
+    var variables: UnsafeMutableRawPointer?
+    withUnsafeMutablePointer(to: &variables) { variables in
+        mp_for_each_image(
+            { image, context in
+                // The executable comes first.
+                let place = context?.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+                place?.pointee = image?.pointee.thread_variables
+                return false
+            },
+            variables
+        )
+    }
+    guard let variables, let table = SymbolTable(path: "/proc/self/exe") else {
+        throw LaboratoryFailure(description: "no symbols")
+    }
+    var numbers: [UnsafeMutablePointer<UInt32>] = []
+    table.forEach { symbol in
+        if symbol.isThreadLocal, String(cString: symbol.name).hasPrefix("_swift_stdlib_gettid") {
+            numbers.append((variables + Int(symbol.address)).assumingMemoryBound(to: UInt32.self))
+        }
+    }
+    return numbers
+}
+
 extension PrimitivesTests {
     /// What a forked process may rely on.
     @Suite(.timeLimit(.minutes(10))) struct ForkTests {
@@ -43,6 +69,20 @@ extension PrimitivesTests {
                         try require(result != .timedOut, "the other thread does not get the lock")
                     }
                     try require(guarded.count.withLock { $0 } == 2, "the lock protects nothing")
+                }
+                try require(try child.join() == 0, "the child failed")
+            }
+        }
+
+        @Test func `a forked process forgets its parent's number in every file that has a mutex`() async throws {
+            try await Laboratory.run {
+                let numbers = try threadNumbers()
+                try require(numbers.count > 1, "the tests' files have \(numbers.count) mutexes")
+                let parent = UInt32(laboratory_thread_id())
+                for number in numbers { number.pointee = parent }
+                let child = try ForkedProcess {
+                    let kept = numbers.filter { $0.pointee == parent }
+                    try require(kept.isEmpty, "\(kept.count) of \(numbers.count) files have the parent's number")
                 }
                 try require(try child.join() == 0, "the child failed")
             }

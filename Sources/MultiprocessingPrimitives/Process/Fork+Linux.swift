@@ -38,7 +38,7 @@ package enum Fork {
     private struct Search {
         let number: UInt32
         /// This package's own, which is forgotten in another way.
-        let own: ClosedRange<UInt>
+        let own: Range<UInt>
         var words: [Word] = []
 
         /// Looks at all variables that a file has for the calling thread.
@@ -55,7 +55,7 @@ package enum Fork {
     private static func threadNumbers() -> [Word] {
         guard let thread = mp_this_thread() else { return [] }
         let start = UInt(bitPattern: thread)
-        var search = Search(number: thread.pointee.id, own: start...start + UInt(MemoryLayout<mp_thread>.size))
+        var search = Search(number: thread.pointee.id, own: start..<start + UInt(MemoryLayout<mp_thread>.size))
         withUnsafeMutablePointer(to: &search) { search in
             mp_for_each_image(
                 { image, context in
