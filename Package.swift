@@ -86,7 +86,7 @@ let package = Package(
         // Processes for tests that fork and kill.
         .target(
             name: "Laboratory",
-            dependencies: ["CLaboratory", "CMultiprocessing", "MultiprocessingPrimitives"],
+            dependencies: ["CLaboratory", "CMultiprocessing", "Multiprocessing", "MultiprocessingPrimitives"],
             path: "Tests/Laboratory",
             swiftSettings: settings
         ),

@@ -8,8 +8,6 @@
 
 static _Thread_local uint32_t variable;
 
-int laboratory_close_range(unsigned int first, unsigned int last) { return (int)syscall(SYS_close_range, first, last, 0); }
-
 int laboratory_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 uint32_t *laboratory_thread_variable(void) { return &variable; }

@@ -3,10 +3,11 @@
 internal import CLaboratory
 internal import CMultiprocessing
 internal import Glibc
+internal import Multiprocessing
 internal import MultiprocessingPrimitives
 
 /// What went wrong in a laboratory, in words.
-package struct LaboratoryFailure: Error, CustomStringConvertible {
+package struct LaboratoryFailure: Error, Codable, CustomStringConvertible {
     package let description: String
 
     /// Creates a failure with its description.
@@ -15,9 +16,7 @@ package struct LaboratoryFailure: Error, CustomStringConvertible {
     }
 }
 
-/// A forked, single-threaded process in which a test may fork and kill as it likes.
-///
-/// Forking a test process with its many threads is done once for each test, and the child uses no task. What happens in it comes back as text.
+/// A single-threaded process in which a test may fork and kill as it likes.
 package enum Laboratory {
     /// The longest time between two signs of life of a laboratory, in seconds; it is killed then.
     private static let limit: UInt32 = 55
@@ -29,60 +28,17 @@ package enum Laboratory {
 
     /// Runs `body` in a new process and throws what went wrong there; the task is suspended until then.
     ///
-    /// A test that blocked its thread as long would starve all tests that run beside it: there are as many threads for tasks as processors.
-    package static func run(_ body: () throws -> Void) async throws {
-        var ends: [Int32] = [-1, -1]
-        guard mp_pipe(&ends) == 0 else { throw SystemError("making a pipe") }
-        let pid = Fork.fork()
-        guard pid >= 0 else { throw SystemError("forking") }
-        if pid == 0 { serve(ends[1], body) }
-        close(ends[1])
-        let readEnd = ends[0]
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            do {
-                try Thread.start(name: "mp-laboratory") {
-                    continuation.resume(with: Result { try waitForEnd(of: pid, readEnd) })
-                }
-            } catch {
-                continuation.resume(throwing: error)
-            }
-        }
+    /// The process comes from the fork server. A copy of the tests' own process, whose other threads are in the middle of something, now and then waits for ever for a lock of the runtime's that one of them
+    /// had at the moment of the fork.
+    package static func run(_ body: @escaping @Sendable () throws -> Void) async throws {
+        try await ChildProcess.run { try serve(body) }
     }
 
-    /// Blocks until the process has ended and throws what it reported.
-    private static func waitForEnd(of pid: Int32, _ readEnd: Int32) throws {
-        defer { close(readEnd) }
-        var report: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = read(readEnd, &buffer, buffer.count)
-            guard count > 0 else { break }
-            report += buffer[..<count]
-        }
-        var status: Int32 = 0
-        guard waitpid(pid, &status, 0) == pid, status == 0 else {
-            throw LaboratoryFailure(description: "wait status \(status): \(String(decoding: report, as: UTF8.self))")
-        }
-    }
-
-    private static func serve(_ report: Int32, _ body: () throws -> Void) -> Never {
-        // The threads that tests run on block every signal, the alarm's too.
-        var none = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, nil)
-        // Other tests' descriptors: an end of theirs would stay open as long as the laboratory.
-        laboratory_close_range(3, UInt32(report) - 1)
-        laboratory_close_range(UInt32(report) + 1, UInt32.max)
+    private static func serve(_ body: () throws -> Void) throws {
         signOfLife()
-        do {
-            try body()
-            try checkNothingIsLeft()
-            _exit(0)
-        } catch {
-            var text = "\(error)"
-            _ = text.withUTF8 { write(report, $0.baseAddress, $0.count) }
-            _exit(1)
-        }
+        try body()
+        try checkNothingIsLeft()
+        alarm(0)
     }
 
     private static func checkNothingIsLeft() throws {
@@ -149,9 +105,9 @@ package func isAsleep(_ pid: Int32) -> Bool {
     return line[end...].dropFirst(2).first == "S"
 }
 
-/// Looks until `condition` holds; throws after ten seconds.
+/// Looks until `condition` holds; throws after forty seconds.
 package func waitFor(_ what: String, _ condition: () -> Bool) throws {
-    let deadline = Deadline(timeout: .seconds(10))
+    let deadline = Deadline(timeout: .seconds(40))
     while !condition() {
         guard !deadline.hasPassed else { throw LaboratoryFailure(description: "waited in vain for: \(what)") }
         sched_yield()

@@ -7,9 +7,7 @@
 
 #include <stdint.h>
 
-// Closes every descriptor from `first` to `last`, both included.
-int laboratory_close_range(unsigned int first, unsigned int last);
-
+// The kernel's number of the calling thread.
 int laboratory_thread_id(void);
 
 // A variable of the calling thread, as a program may have one.
