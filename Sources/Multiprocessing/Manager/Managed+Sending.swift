@@ -33,7 +33,7 @@ extension Managed {
             case .counted(let client, let channel): self.init(client: client, number: number, channel: channel)
             case .underWay(let client, let token):
                 self.init(client: client, number: number, token: token)
-                _ = try client.request { try channel() }
+                try countOnArrival()
             }
             return
         }
@@ -63,7 +63,16 @@ extension Managed {
             ManagerClient(identity: handle.manager, route: .local(route))
         }
         self.init(client: client, number: handle.value, token: token)
-        _ = try client.request { try channel() }
+        try countOnArrival()
+    }
+
+    /// Has the handle counted, so that it needs no descriptor until its first use.
+    private func countOnArrival() throws {
+        do {
+            _ = try client.request { try channel() }
+        } catch let lost as ManagerLost where lost.code == .disconnected {
+            // It lives, and lets nobody in at present: what stands for the handle keeps the value until the first use, which finds out.
+        }
     }
 
     /// Encodes the handle, not the value, for a process of this program.

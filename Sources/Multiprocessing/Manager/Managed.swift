@@ -133,7 +133,7 @@ public final class Managed<Value>: Sendable, Codable {
                 }
             } catch let unsent as UnsentRequest {
                 // As `ManagerClient.request`.
-                if isRepeated { throw try await unsent.channel.lostForTask() }
+                if isRepeated { throw try await client.whyUnsent(unsent) }
                 try unsent.checkMayRepeat()
                 isRepeated = true
             }

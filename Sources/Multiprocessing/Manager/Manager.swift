@@ -153,7 +153,7 @@ extension ManagerClient {
                 return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
             } catch let unsent as UnsentRequest {
                 // As `request`.
-                if isRepeated { throw try await unsent.channel.lostForTask() }
+                if isRepeated { throw try await whyUnsent(unsent) }
                 try unsent.checkMayRepeat()
                 isRepeated = true
             }

@@ -19,6 +19,8 @@ final class ManagerOwner: Sendable {
     struct Server: Sendable {
         let process: LaunchedProcess
         let channel: ClientChannel
+        /// How many processes were started before it.
+        let number: UInt64
         /// The values that were made anew in it.
         var remade: Set<UInt64> = []
     }
@@ -60,7 +62,7 @@ final class ManagerOwner: Sendable {
         self.epitaph = epitaph
         home = desk?.home
         state = Mutex(State(server: nil, reception: reception, desk: desk, restartsLeft: restarts))
-        if restarts > 0 { epitaph.willRestart = true }
+        if restarts == 0 { epitaph.endWith(0) }
         try start(reception)
         if restarts == 0 { state.withLock { $0.reception = nil } }
     }
@@ -81,13 +83,13 @@ final class ManagerOwner: Sendable {
         // The copy that `.fork` makes of this process would run no task.
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let (here, there) = try RingLink.pair(duplex: true)
-        let firstNumber = state.withLock { $0.restarts } << ManagerJob.numberShift
+        let number = state.withLock { $0.restarts }
         let serversEnd = Connection(there)
         let job = ManagerJob(
             reception: reception,
             owner: serversEnd,
             key: key,
-            firstNumber: firstNumber,
+            firstNumber: number << ManagerJob.numberShift,
             home: home
         )
         let process = try ChildProcess(.procedure(ManagerServer.run, job), name, true, method).launch(
@@ -102,7 +104,7 @@ final class ManagerOwner: Sendable {
             epitaph.read(after: deaths, within: Epitaph.timeout)
                 ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
         }
-        state.withLock { $0.server = Server(process: process, channel: channel) }
+        state.withLock { $0.server = Server(process: process, channel: channel, number: number) }
         process.whenEnded { [weak self, epitaph, unowned process] in
             let (wasAsked, failure) = self?.state.withLock { ($0.wasAsked, $0.failure) } ?? (true, nil)
             // Decided before it is told that it has ended.
@@ -143,17 +145,16 @@ final class ManagerOwner: Sendable {
 
     /// The process has ended. Returns the door for the next, if there is to be one.
     private func replacement() -> SharedDescriptor? {
-        let reception = state.withLock { state -> SharedDescriptor? in
+        state.withLock { state -> SharedDescriptor? in
             guard !state.wasAsked, state.restartsLeft > 0, let reception = state.reception else {
                 state.reception = nil
+                epitaph.endWith(state.restarts)
                 return nil
             }
             state.restartsLeft -= 1
             state.restarts += 1
             return reception
         }
-        if reception == nil { epitaph.willRestart = false }
-        return reception
     }
 
     /// Starts another process, on a thread that may block.
@@ -171,16 +172,22 @@ final class ManagerOwner: Sendable {
     /// Lets go of the door: whoever knocks, or has knocked, learns that nobody is there.
     private func giveUp(_ error: any Error) {
         Log.write(.error, "\(name) could not be restarted: \(error)")
-        epitaph.willRestart = false
-        let (server, desk) = state.withLock { state in
-            state.failure = "it could not be restarted: \(error)"
+        let failure = "it could not be restarted: \(error)"
+        let (server, number, desk) = state.withLock { state in
+            state.failure = failure
             state.reception = nil
+            epitaph.endWith(state.restarts)
             defer { state.desk = nil }
-            return (state.server, state.desk)
+            return (state.server, state.restarts, state.desk)
         }
         desk?.close()
-        // Not asked to end, which would be told as a shutdown.
-        try? server?.process.signal(SIGKILL)
+        if let server, server.number == number {
+            // Not asked to end, which would be told as a shutdown.
+            try? server.process.signal(SIGKILL)
+        } else {
+            // There is no process whose end could be told.
+            epitaph.write(.signaled(.kill), nil, wasAsked: false, failure: failure)
+        }
     }
 
     // MARK: - Values
@@ -208,11 +215,11 @@ final class ManagerOwner: Sendable {
         let (server, desk) = state.withLock { state in
             state.wasAsked = true
             state.reception = nil
+            epitaph.endWith(state.restarts)
             defer { state.desk = nil }
             return (state.server, state.desk)
         }
         desk?.close()
-        epitaph.willRestart = false
         // A manager that cannot be asked is told by a signal.
         do { try server?.channel.tell(.shutDown, key) } catch { try? server?.process.signal(SIGTERM) }
     }

@@ -101,7 +101,9 @@ struct ManagerRestartTests {
             isLater.set()
             kill(manager.processIdentifier, SIGKILL)
             while manager.isAlive { _ = try managerLost { try number.withValue { $0 } } }
-            try checkEqual(try managerLost { try number.withValue { $0 } }.code, .killed)
+            let lost = try managerLost { try number.withValue { $0 } }
+            try checkEqual(lost.code, .killed)
+            try check(lost.message?.contains("could not be restarted") == true, "\(lost)")
         }
     }
 

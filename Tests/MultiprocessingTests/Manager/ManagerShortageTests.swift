@@ -145,4 +145,29 @@ struct ManagerShortageTests {
             try manager.shutdown()
         }
     }
+
+    @Test func `a client that a manager without descriptors cannot let in comes in later`() async throws {
+        try await isolated {
+            let manager = try Manager()
+            let number = try manager.host { 7 }
+            let (here, there) = try Connection.pipe()
+            let process = ChildProcess {
+                _ = try there.receive(Int.self)
+                try checkEqual(try managerLost { try number.withValue { $0 } }.code, .disconnected)
+                try there.send(1)
+                _ = try there.receive(Int.self)
+                try checkEqual(try number.withValue { $0 }, 7)
+            }
+            try number.withValue { _ in leaveDescriptors(0) }
+            try process.start()
+            // If the child ends early, this end learns of it.
+            there.close()
+            try here.send(0)
+            try checkEqual(try here.receive(Int.self), 1)
+            try number.withValue { _ in lift(files) }
+            try here.send(2)
+            try finish(process)
+            try manager.shutdown()
+        }
+    }
 }

@@ -119,7 +119,14 @@ final class ManagerClient: Sendable {
     @inline(never)
     private func again<R>(_ unsent: UnsentRequest, _ body: () throws -> R) throws -> R {
         try unsent.checkMayRepeat()
-        do { return try body() } catch let unsent as UnsentRequest { throw unsent.channel.lost }
+        // The channel tells how the process ended to which it led: not that those which followed ended as well.
+        do { return try body() } catch let unsent as UnsentRequest { throw lost ?? unsent.channel.lost }
+    }
+
+    /// Why a request could not be sent a second time; the task is suspended while that is found out. As in `again`.
+    func whyUnsent(_ unsent: UnsentRequest) async throws -> ManagerLost {
+        if let lost { return lost }
+        return try await unsent.channel.lostForTask()
     }
 
     /// Says that a handle is gone that was counted in the channel with that number.

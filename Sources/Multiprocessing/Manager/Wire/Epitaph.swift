@@ -5,7 +5,7 @@
 //   offset   size
 //        0      4   how many of its processes have ended (a futex word)
 //        4      4   pid of the one that serves
-//        8      1   1: another process follows when one ends
+//        8      4   how many of its processes will have ended when no other follows; 0 while that is not known
 //     4096   4096   the first record; three more follow. The end of the manager's process number n, from 0, is told in record n modulo 4: who lost it reads of that one, though its successor is at work, or
 //                   dead, by then
 //
@@ -49,6 +49,8 @@ final class Epitaph: Sendable {
 
     private var word: SharedWord { SharedWord(region.base, offset: 0) }
 
+    private var finalWord: SharedWord { SharedWord(region.base, offset: 8) }
+
     /// Where the end of the process of that number, from 0, is told.
     private func record(_ number: UInt32) -> UnsafeMutableRawPointer {
         region.base + (1 + Int(number) % Self.recordCount) * Self.page
@@ -59,6 +61,11 @@ final class Epitaph: Sendable {
     /// Says which process the manager is.
     func begin(processIdentifier: Int32) {
         region.base.storeBytes(of: processIdentifier, toByteOffset: 4, as: Int32.self)
+    }
+
+    /// Says that no process follows the one of that number, from 0. Before its end is written, so that whoever learns of that end knows that it is the last.
+    func endWith(_ number: UInt64) {
+        finalWord.store(UInt32(truncatingIfNeeded: number) &+ 1)
     }
 
     /// Writes how the manager ended, and wakes those who wait for that. Who reads it makes names of the addresses: that takes time.
@@ -111,11 +118,8 @@ final class Epitaph: Sendable {
     /// How many of the manager's processes have ended.
     var deaths: UInt32 { word.load() }
 
-    /// Whether another process follows when one ends.
-    var willRestart: Bool {
-        get { region.base.load(fromByteOffset: 8, as: UInt8.self) == 1 }
-        set { region.base.storeBytes(of: newValue ? 1 : 0, toByteOffset: 8, as: UInt8.self) }
-    }
+    /// Whether another process follows when one ends, as far as is known.
+    var willRestart: Bool { finalWord.load() == 0 }
 
     /// How the process ended that came after so many others. Blocks until that is known or the time is up; nil for the latter.
     func read(after deaths: UInt32, within timeout: Duration) -> ManagerLost? {
@@ -131,8 +135,9 @@ final class Epitaph: Sendable {
 
     /// How the manager ended, when no process follows.
     var last: ManagerLost? {
-        let deaths = deaths
-        return deaths > 0 && !willRestart ? Self.read(record(deaths - 1)) : nil
+        let final = finalWord.load()
+        // A later number, when it was not known that another follows.
+        return final > 0 && deaths >= final ? Self.read(record(deaths - 1)) : nil
     }
 
     private static func read(_ record: UnsafeMutableRawPointer) -> ManagerLost {
