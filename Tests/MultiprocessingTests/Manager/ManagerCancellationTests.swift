@@ -55,7 +55,7 @@ struct ManagerCancellationTests {
             let total = try await manager.host { 0 }
             try await total.withValue(with: Announced()) { $0 += 0 * MemoryLayout.size(ofValue: $1) }
             // Stopped, it takes no more requests than there is room for.
-            kill(manager.processIdentifier, SIGSTOP)
+            try Proc.stop(manager.processIdentifier)
             let block = [UInt8](repeating: 1, count: 1 << 20)
             let filling = try (0..<6).map { _ in
                 try onThreadAsync { try total.withValue(with: block) { $0 += $1.count } }

@@ -209,6 +209,14 @@ enum Proc {
         return state != "Z" && state != "X"
     }
 
+    /// Stops a process, and waits until it has. The signal goes to one of its threads, and the others run on until that one has had the processor.
+    static func stop(_ process: Int32) throws {
+        kill(process, SIGSTOP)
+        try checkEventually("process \(process) is stopped") {
+            entries("/proc/\(process)/task").allSatisfy { Int32($0).flatMap(state) == "T" }
+        }
+    }
+
     /// Waits until none of the processes runs. Returns those that do at the deadline.
     static func waitForEnd(of processes: [Int32], within limit: Duration) -> [Int32] {
         let deadline = ContinuousClock.now + limit

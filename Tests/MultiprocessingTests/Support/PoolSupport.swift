@@ -18,7 +18,7 @@ func checkThrows<E: Error>(_: E.Type, line: Int = #line, _ body: () throws -> Vo
 
 /// Throws unless `condition` holds within ten seconds: what other processes and threads do comes at once, but not in step.
 func checkEventually(_ message: String, line: Int = #line, _ condition: () throws -> Bool) throws {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while try !condition() {
         try check(ContinuousClock.now < deadline, message, line: line)
         usleep(1000)
