@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "CMultiprocessing.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -340,6 +341,12 @@ void mp_for_each_image(bool (*body)(const struct mp_image *image, void *context)
 
 // The entry point that an async main ends in; swiftcc without arguments is the C convention.
 __attribute__((noreturn)) void swift_task_asyncMainDrainQueue(void);
+
+void mp_prepare_main_queue(void) {
+    // Its name is that of an entry point for run loops; it makes the queue's descriptor, once.
+    uintptr_t (*make_handle)(void) = (uintptr_t (*)(void))dlsym(RTLD_DEFAULT, "_dispatch_get_main_queue_handle_4CF");
+    if (make_handle != NULL) make_handle();
+}
 
 void mp_drain_main_queue(void) { swift_task_asyncMainDrainQueue(); }
 

@@ -190,6 +190,9 @@ void mp_set_crash_socket(int socket);
 
 // MARK: - Swift concurrency
 
+// Makes what `mp_drain_main_queue` needs of the kernel. Without, that ends the process when there is no descriptor left.
+void mp_prepare_main_queue(void);
+
 // Gives the calling thread, which must be the main thread, to the main actor for good: what an `async` main does.
 __attribute__((noreturn)) void mp_drain_main_queue(void);
 

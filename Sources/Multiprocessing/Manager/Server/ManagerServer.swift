@@ -37,6 +37,8 @@ final class ManagerServer: Sendable {
     static func run(_ job: ManagerJob) throws {
         // Ctrl-C is the parent's to handle, and its calls go on while it does.
         signal(SIGINT, SIG_IGN)
+        // Before the first request, which may use up all descriptors.
+        mp_prepare_main_queue()
         let server = try ManagerServer(job)
         try server.watchdog.start()
         server.welcome(job.owner)
