@@ -41,7 +41,7 @@ final class IncomingMessage: @unchecked Sendable {
         if bytes.count > capacity {
             free(memory)
             memory = malloc(bytes.count)
-            precondition(memory != nil, "no memory for a message of \(bytes.count) bytes")
+            guard memory != nil else { fatalError("no memory for a message of \(bytes.count) bytes") }
             capacity = bytes.count
         }
         count = bytes.count

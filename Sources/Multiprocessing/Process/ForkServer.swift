@@ -26,7 +26,7 @@ public enum ForkServer {
     ///
     /// - Throws: `SystemError` when the threads or descriptors to start processes with cannot be had.
     public static func setSpares(_ count: Int) throws {
-        precondition(count >= 0, "a number of spares cannot be negative")
+        guard count >= 0 else { fatalError("a number of spares cannot be negative") }
         try Runtime.shared().forkServer.spares = count
     }
 

@@ -39,10 +39,9 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
         }
         set {
             chosen.withLock { chosen in
-                precondition(
-                    chosen == nil || chosen == newValue,
-                    "StartMethod.default is \(chosen ?? newValue) already and can be set only once, before its first use"
-                )
+                if let chosen, chosen != newValue {
+                    fatalError("StartMethod.default is \(chosen) already, and can be set only once, before it is used")
+                }
                 chosen = newValue
             }
         }

@@ -67,13 +67,13 @@ public final class ShareableList: Codable, Sendable {
     ///
     /// - Throws: `SharedStateError` (`tooLong`) when it needs more bytes than the slot has; the slot is unchanged then.
     public func replaceElement(at index: Int, with element: Element) throws {
-        precondition(index >= 0 && index < count, "the index is out of the shareable list's range")
+        guard index >= 0 && index < count else { fatalError("the index is out of the shareable list's range") }
         try slots.write(element, at: index)
     }
 
     /// The number of bytes that the slot at `index` has for a string or bytes. An index out of range traps.
     public func capacity(at index: Int) -> Int {
-        precondition(index >= 0 && index < count, "the index is out of the shareable list's range")
+        guard index >= 0 && index < count else { fatalError("the index is out of the shareable list's range") }
         return slots.capacity(at: index)
     }
 
@@ -128,7 +128,7 @@ extension ShareableList: RandomAccessCollection {
 
     /// The element at `index`. An index out of range traps.
     public subscript(index: Int) -> Element {
-        precondition(index >= 0 && index < count, "the index is out of the shareable list's range")
+        guard index >= 0 && index < count else { fatalError("the index is out of the shareable list's range") }
         return slots.read(at: index)
     }
 }

@@ -11,19 +11,21 @@ extension SharedArray: RandomAccessCollection {
     @inlinable
     public subscript(index: Int) -> Element {
         get {
-            precondition(index >= 0 && index < count, "the index is out of the shared array's range")
+            guard index >= 0 && index < count else { fatalError("the index is out of the shared array's range") }
             return elements[index]
         }
         set {
-            precondition(index >= 0 && index < count, "the index is out of the shared array's range")
+            guard index >= 0 && index < count else { fatalError("the index is out of the shared array's range") }
             elements[index] = newValue
         }
     }
 
     /// Writes `newElements` over the elements in `range`; their number has to be the same, or it traps. They may be elements of this array, whichever way the two ranges overlap.
     public func replaceElements(in range: Range<Int>, with newElements: some Collection<Element>) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "the range is out of the shared array's range")
-        precondition(range.count == newElements.count, "a shared array's length cannot change")
+        guard range.lowerBound >= 0 && range.upperBound <= count else {
+            fatalError("the range is out of the shared array's range")
+        }
+        guard range.count == newElements.count else { fatalError("a shared array's length cannot change") }
         let target = UnsafeMutableBufferPointer(start: elements + range.lowerBound, count: range.count)
         // A slice of this array lies in the memory that is written to; moved as a whole it arrives as it was.
         let isMoved: Void? = newElements.withContiguousStorageIfAvailable { source in

@@ -27,7 +27,7 @@ package final class MemoryRegion: @unchecked Sendable {
     package var descriptor: Int32 {
         // Relaxed: whoever closes it sees to it that nobody else asks.
         let number = file.load(ordering: .relaxed)
-        precondition(number >= 0, "the descriptor of this memory was closed")
+        guard number >= 0 else { fatalError("the descriptor of this memory was closed") }
         return number
     }
 

@@ -102,7 +102,7 @@ package struct BarrierState: @unchecked Sendable {
             case .cancelled?:
                 return false
             case .heldByCaller?:
-                preconditionFailure("a barrier's action must not use that barrier")
+                fatalError("a barrier's action must not use that barrier")
             case .timedOut?, nil:
                 continue
             }
@@ -116,7 +116,7 @@ package struct BarrierState: @unchecked Sendable {
         case .ownerDied?:
             repair()
             return true
-        case .heldByCaller?: preconditionFailure("a barrier's action must not use that barrier")
+        case .heldByCaller?: fatalError("a barrier's action must not use that barrier")
         case .timedOut?, .cancelled?, nil: return false
         }
     }

@@ -182,7 +182,7 @@ package struct WireWriter: ~Copyable {
         if byteCount >= Self.largePiece, count < Self.largePiece, !isLent, borrow(needed) { return }
         let larger = max(needed, capacity.multipliedReportingOverflow(by: 2).partialValue, 64)
         let memory = isLent ? malloc(larger) : realloc(base, larger)
-        guard let memory else { preconditionFailure("no memory for a message of \(larger) bytes") }
+        guard let memory else { fatalError("no memory for a message of \(larger) bytes") }
         if isLent, let base { memcpy(memory, base, count) }
         mp_advise_large(memory, larger)
         isLent = false

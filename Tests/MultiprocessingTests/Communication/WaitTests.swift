@@ -22,6 +22,8 @@ struct WaitTests {
         pairs[4].1.close()
         #expect(try await Connection.wait(for: ends).first === ends[4])
         #expect(try onThread { try Connection.wait(for: ends, timeout: .seconds(30)) }.first === ends[4])
+        // Those that nobody closed have to be there until now.
+        withExtendedLifetime(pairs) {}
     }
 
     @Test func `connections, streams, listeners, queues, processes and descriptors mix`() async throws {

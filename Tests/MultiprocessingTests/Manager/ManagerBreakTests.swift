@@ -40,7 +40,7 @@ struct ManagerBreakTests {
                     ]
                     try checkEqual(lost.code, expected[ending])
                     if ending == "trap" {
-                        try check(lost.message?.contains("Index out of range") == true, "\(lost)")
+                        try check(!trapsHaveWords || lost.message?.contains("Index out of range") == true, "\(lost)")
                         try check(!lost.backtrace.isEmpty)
                     }
                     // Later calls as well; after a shutdown nobody is there who could tell.

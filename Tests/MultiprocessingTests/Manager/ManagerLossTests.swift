@@ -37,7 +37,7 @@ struct ManagerLossTests {
             let index = 7
             let lost = try managerLost { try list.withValue { $0[index] } }
             try checkEqual(lost.code, .crashed)
-            try check(lost.message?.contains("Index out of range") == true, "\(lost)")
+            try check(!trapsHaveWords || lost.message?.contains("Index out of range") == true, "\(lost)")
             try checkEqual(lost.processIdentifier, manager.processIdentifier)
             try check(lost.status?.code ?? 0 < 0)
             // Later calls, of this process and of others.
@@ -45,7 +45,7 @@ struct ManagerLossTests {
             try checkEqual(try managerLost { try manager.host { 1 } }.code, .crashed)
             try check(!manager.isAlive)
             let told = try here.receive([String].self)
-            try check(told[0].contains("Index out of range"), "\(told)")
+            try check(!trapsHaveWords || told[0].contains("Index out of range"), "\(told)")
             try checkEqual(told[1], "\(lost.status?.code ?? 0)")
             try process.join()
             try process.close()

@@ -6,7 +6,7 @@ import Testing
 /// A condition: who holds its lock, who waits, and how many of those may go.
 ///
 /// A wait happens twice: it gives the lock up, and it takes it again.
-private struct ConditionModel: Model {
+struct ConditionModel: Model {
     enum Operation: UInt8 { case acquire, release, wait, notify, notifyTwo, notifyAll }
 
     struct State: Hashable {
@@ -91,7 +91,7 @@ extension ConditionModel.State {
 }
 
 /// A condition and what was done with it.
-private struct UsedCondition: Subject {
+struct UsedCondition: Subject {
     static var hasTasks: Bool { true }
 
     let condition: Condition

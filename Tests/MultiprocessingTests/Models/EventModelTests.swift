@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// An event: a flag.
-private struct EventModel: Model {
+struct EventModel: Model {
     enum Operation: UInt8 { case set, clear, isSet, wait }
 
     var initial: Bool { false }
@@ -30,7 +30,7 @@ private struct EventModel: Model {
 }
 
 /// An event and what was done with it.
-private struct UsedEvent: Subject {
+struct UsedEvent: Subject {
     static var hasTasks: Bool { true }
 
     let event: Event

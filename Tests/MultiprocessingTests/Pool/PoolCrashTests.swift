@@ -61,8 +61,8 @@ private struct OneWay: Codable, Error {
     }
 }
 
-/// Ends the process that reads it.
-private struct Bomb: Codable {
+/// Ends the process that reads it. Not private: an optimised program keeps no metadata of such a type.
+struct Bomb: Codable {
     let number: Int
     let text: String
 
@@ -101,7 +101,7 @@ private struct Bomb: Codable {
                     case .abort: try checkEqual(lost.status, .signaled(.abort))
                     case .overflow, .segmentationFault: try checkEqual(lost.status, .signaled(.segmentationFault))
                     case .terminate: try checkEqual(lost.status, .signaled(.terminate))
-                    case .index: try check(lost.message?.contains("out of range") == true, "\(lost)")
+                    case .index: try check(!trapsHaveWords || lost.message?.contains("out of range") == true, "\(lost)")
                     }
                     try checkEqual(try others.map { try $0.get(timeout: .seconds(30)) }, (0..<20).map(double))
                 }

@@ -116,6 +116,7 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
             let large = try measured.apply { () -> Int32 in
                 let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: 300 << 20)
                 memory.initialize(repeating: 1, count: 300 << 20)
+                keep(memory)
                 return getpid()
             }
             try checkEqual(large, small[0])

@@ -19,6 +19,7 @@ private func eat(_ n: Int) -> Int {
 private func leak(_ n: Int) -> Int32 {
     let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: 24 << 20)
     memory.initialize(repeating: 1, count: 24 << 20)
+    keep(memory)
     usleep(150_000)
     return getpid()
 }

@@ -18,6 +18,18 @@ func check(
     guard try condition() else { throw CheckFailed(description: "line \(line): \(message())") }
 }
 
+/// Whether traps of the standard library and of `precondition` say why: optimised code leaves the words out.
+let trapsHaveWords: Bool = {
+    var isDebug = false
+    assert({ isDebug = true }() == ())
+    return isDebug
+}()
+
+/// Keeps the optimiser from leaving out memory that nobody reads.
+@inline(never)
+@_optimize(none)
+func keep<T>(_ value: T) {}
+
 /// Throws unless both are equal.
 func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) throws {
     guard actual == expected else { throw CheckFailed(description: "line \(line): \(actual) is not \(expected)") }

@@ -44,6 +44,8 @@ final class Killer: Sendable {
         let result = try onThreadAsync { [self] in
             var random = Seeded(seed: seed)
             while !isStopping.load(ordering: .relaxed), count.load(ordering: .relaxed) < limit {
+                // Every other time when something has been done since: on a busy machine no worker would live to do its first task.
+                if Bool.random(using: &random) { waitForProgress(pool) }
                 // Not to wait for anything: the moments are to be random.
                 usleep(UInt32.random(in: 0...pause, using: &random))
                 guard let pid = pool.pids.randomElement(using: &random) else { continue }
@@ -54,6 +56,22 @@ final class Killer: Sendable {
             return true
         }
         done.withLock { $0 = result }
+    }
+
+    /// Waits until a worker has done another task; not when there is none to do.
+    private func waitForProgress(_ pool: Pool) {
+        let before = Self.tasksDone(pool.statistics)
+        while !isStopping.load(ordering: .relaxed) {
+            let now = pool.statistics
+            if now.running + now.waiting == 0 { return }
+            if Self.tasksDone(now).contains(where: { $0.value > before[$0.key] ?? 0 }) { return }
+            usleep(200)
+        }
+    }
+
+    private static func tasksDone(_ statistics: PoolStatistics) -> [Int32: Int] {
+        let pairs = statistics.workers.compactMap { worker in worker.processIdentifier.map { ($0, worker.tasks) } }
+        return Dictionary(pairs) { $0 + $1 }
     }
 
     /// How many were killed so far.

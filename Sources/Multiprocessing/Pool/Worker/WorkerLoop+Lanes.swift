@@ -35,7 +35,7 @@ extension WorkerLoop {
     private func endWithoutPool(_ error: any Error) -> Never {
         // A pool that is gone takes its workers along; that is no crash of theirs.
         if let error = error as? SystemError, error.code == EPIPE || error.code == ECONNRESET { _exit(1) }
-        preconditionFailure("a worker lost the connection with its pool: \(error)")
+        fatalError("a worker lost the connection with its pool: \(error)")
     }
 
     /// Finds the segment of a record; the descriptor of a new one is the last of `received`.
@@ -75,7 +75,7 @@ extension WorkerLoop {
             do {
                 try send(kind, ticket: ticket, [.failed], index: index, last: last)
             } catch {
-                preconditionFailure("a worker could not answer its pool: \(error)")
+                fatalError("a worker could not answer its pool: \(error)")
             }
         }
         resultDescriptors.forgetAttached()

@@ -38,7 +38,7 @@ extension WorkerLoop {
     private func function(_ number: UInt32) -> WorkerFunction {
         if let lastFunction, lastNumber == number { return lastFunction }
         guard let function = functions[number] else {
-            preconditionFailure("a pool sent this worker a task without its function")
+            fatalError("a pool sent this worker a task without its function")
         }
         (lastNumber, lastFunction) = (number, function)
         return function

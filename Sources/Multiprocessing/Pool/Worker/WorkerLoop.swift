@@ -69,7 +69,7 @@ final class WorkerLoop: @unchecked Sendable {
     static func serve(_ handle: WorkerHandle) {
         // Ctrl-C is the pool's to handle: it ends its workers in order.
         signal(SIGINT, SIG_IGN)
-        guard let arrived = handle.take() else { preconditionFailure("a worker was started without its memory") }
+        guard let arrived = handle.take() else { fatalError("a worker was started without its memory") }
         WorkerLoop(arrived).run()
     }
 
@@ -79,7 +79,7 @@ final class WorkerLoop: @unchecked Sendable {
         memory.setStatus(.serving, 1)
         while !hasFailed {
             guard let record = tasks.next() else {
-                if tasks.isCorrupt { preconditionFailure("the memory that a pool shares with this worker is damaged") }
+                if tasks.isCorrupt { fatalError("the memory that a pool shares with this worker is damaged") }
                 tasks.release()
                 // A pool that has more to say than there was room for hears of nothing but results otherwise.
                 if tasks.isAskedForRoom() { sayDrained() }
@@ -94,7 +94,7 @@ final class WorkerLoop: @unchecked Sendable {
             case WorkerRecordKind.forget: forget(head)
             case WorkerRecordKind.initializer: initialize(head)
             case WorkerRecordKind.stop: return
-            default: preconditionFailure("a pool sent this worker a record of kind \(record.kind)")
+            default: fatalError("a pool sent this worker a record of kind \(record.kind)")
             }
             tasks.advance(over: record)
             // A pool that waits for room looks again when a result comes.
@@ -143,7 +143,7 @@ final class WorkerLoop: @unchecked Sendable {
                 exit(0)
             }
         } catch {
-            preconditionFailure("a worker could not start its thread: \(error)")
+            fatalError("a worker could not start its thread: \(error)")
         }
         mp_drain_main_queue()
     }
