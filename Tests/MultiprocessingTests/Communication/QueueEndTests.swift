@@ -143,7 +143,7 @@ struct QueueEndTests {
         try await queue.put("b", timeout: .zero)
         try onThread { try queue.put("c", timeout: nil) }
         #expect(queue.count == 3 && !queue.isEmpty && !queue.isFull)
-        #expect(try await queue.get(timeout: .seconds(1)) == "a")
+        #expect(try await queue.get(timeout: .seconds(60)) == "a")
         queue.shutDown()
         #expect { try queue.tryPut("d") } throws: { ($0 as? QueueError)?.code == .shutDown }
         #expect(try queue.tryGet() == "b")

@@ -59,7 +59,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
                 try queue.put(n)
                 return n
             }
-            try checkEqual(try (0..<200).map { _ in try queue.get(timeout: .seconds(5)) }.sorted(), Array(0..<200))
+            try checkEqual(try (0..<200).map { _ in try queue.get(timeout: .seconds(60)) }.sorted(), Array(0..<200))
             // Each element with a handle of its own, among others that have none.
             let events = try (0..<50).map { _ in try Event() }
             let items: [Event?] = events.flatMap { [$0, nil, nil] }

@@ -177,7 +177,7 @@ private func processorTime() -> Duration {
             )
             _ = try checkThrows(WorkerLost.self) { _ = try lost.get(timeout: .seconds(30)) }
             try check(inner[0] != 0 && inner[1] != 0)
-            try checkEqual(Proc.waitForEnd(of: [inner[0], inner[1]], within: .seconds(2)), [])
+            try checkEqual(Proc.waitForEnd(of: [inner[0], inner[1]], within: .seconds(10)), [])
             pool.close()
             try pool.join()
         }

@@ -210,7 +210,7 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
             gate.set()
             _ = try first.get(timeout: .seconds(30))
             for result in results { try result.get(timeout: .seconds(30)) }
-            try checkEqual(try (0..<5).map { _ in try order.get(timeout: .seconds(1)) }, [94, 51, 53, 32, 10])
+            try checkEqual(try (0..<5).map { _ in try order.get(timeout: .seconds(60)) }, [94, 51, 53, 32, 10])
             pool.close()
             try pool.join()
         }
@@ -289,7 +289,7 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
                     try await task.value
                     throw CheckFailed(description: "not cancelled")
                 } catch is CancellationError {}
-                try check(Proc.waitForEnd(of: [pids[0]], within: .seconds(5)).isEmpty)
+                try check(Proc.waitForEnd(of: [pids[0]], within: .seconds(10)).isEmpty)
                 try checkEqual(try await pool.apply(double, 4), 8)
             }
             pool.terminate()

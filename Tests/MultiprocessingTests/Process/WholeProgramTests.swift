@@ -23,12 +23,12 @@ struct WholeProgramTests {
         #expect(daemons.count == 6)
         #expect(daemons.allSatisfy(Proc.isRunning))
         kill(program.processIdentifier, signal)
-        #expect(Proc.waitForEnd(of: daemons, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: daemons, within: .seconds(10)) == [])
         #expect(Proc.isRunning(survivor))
         // What it needs to live is the server; with it, that ends.
         let server = try #require(lines.compactMap { pid($0, "server") }.first)
         kill(survivor, SIGKILL)
-        #expect(Proc.waitForEnd(of: [survivor, server], within: .seconds(5)) == [])
+        #expect(Proc.waitForEnd(of: [survivor, server], within: .seconds(10)) == [])
         kill(program.processIdentifier, SIGKILL)
         _ = program.finish()
     }
@@ -40,7 +40,7 @@ struct WholeProgramTests {
         #expect(result.output.contains("main done"))
         #expect(result.output.last == "other done")
         let daemons = result.output.compactMap { pid($0, "daemon") }
-        #expect(Proc.waitForEnd(of: daemons, within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: daemons, within: .seconds(10)) == [])
     }
 
     @Test func `a program whose executable was deleted goes on starting children`() throws {
@@ -93,7 +93,7 @@ struct WholeProgramTests {
             result.output.dropFirst() == ["TimeoutError", "TimeoutError", "timed out 100", "CancellationError"],
             "\(result)"
         )
-        #expect(Proc.waitForEnd(of: [server], within: .seconds(1)) == [])
+        #expect(Proc.waitForEnd(of: [server], within: .seconds(10)) == [])
     }
 
     @Test func `a child that is to survive runs although its parent died before it had read its job`() throws {
@@ -107,6 +107,6 @@ struct WholeProgramTests {
         while spares.allSatisfy(Proc.isRunning) { usleep(1000) }
         for spare in spares { kill(spare, SIGCONT) }
         #expect(program.finish().output.contains("the body ran"))
-        #expect(Proc.waitForEnd(of: spares + [server], within: .seconds(5)) == [])
+        #expect(Proc.waitForEnd(of: spares + [server], within: .seconds(10)) == [])
     }
 }
