@@ -4,15 +4,17 @@ internal import Glibc
 internal import MultiprocessingPrimitives
 
 extension ManagerOwner {
-    /// How long each step of an end may take: asking, SIGTERM.
-    private static let grace = Duration.seconds(1)
+    /// How long a manager may take to end once it is asked: a moment, but for machines with much to do. It says farewell to clients elsewhere, who cannot see how it ends.
+    private static let patience = Duration.seconds(5)
+    /// How each step of an end is made when the one before had no effect in time, and how long it may take.
+    private static let steps: [(signal: Int32, before: Duration)] = [(SIGTERM, patience), (SIGKILL, .seconds(1))]
 
     /// Asks the manager to end, and sees to it that it does, without waiting.
     func askToEnd() {
         ask()
         guard let process = server?.process, !process.noteExitIfGone(), let reactor = try? Runtime.shared().reactor
         else { return }
-        let timer = reactor.waitUntil(Deadline(timeout: Self.grace)) { _ in
+        let timer = reactor.waitUntil(Deadline(timeout: Self.patience)) { _ in
             // The second step is the last here: nobody is left to care how it ends.
             if !process.ended.hasHappened { try? process.signal(SIGKILL) }
         }
@@ -24,9 +26,9 @@ extension ManagerOwner {
     func end() throws {
         ask()
         guard let process = server?.process else { return }
-        for signal in [SIGTERM, SIGKILL] {
-            if try process.waitForEnd(until: Deadline(timeout: Self.grace)) { return }
-            try process.signal(signal)
+        for step in Self.steps {
+            if try process.waitForEnd(until: Deadline(timeout: step.before)) { return }
+            try process.signal(step.signal)
         }
         _ = try process.waitForEnd(until: .never)
     }
@@ -36,9 +38,9 @@ extension ManagerOwner {
         let reactor = try Runtime.shared().reactor
         ask()
         guard let process = server?.process else { return }
-        for signal in [SIGTERM, SIGKILL] {
-            if try await process.ended.wait(until: Deadline(timeout: Self.grace), on: reactor) { return }
-            try process.signal(signal)
+        for step in Self.steps {
+            if try await process.ended.wait(until: Deadline(timeout: step.before), on: reactor) { return }
+            try process.signal(step.signal)
         }
         _ = try await process.ended.wait(until: .never, on: reactor)
     }

@@ -114,6 +114,8 @@ struct WaitTests {
             case .failure(let error): #expect(isCode(.closed)(error))
             }
         }
+        // The other ends have to be there until now.
+        withExtendedLifetime(pairs) {}
         await #expect(performing: { try await Connection.wait(for: [here]) }, throws: isCode(.closed))
         #expect(throws: SystemError.self) { try onThread { try Connection.wait(for: [Int32(-1)], timeout: .zero) } }
     }

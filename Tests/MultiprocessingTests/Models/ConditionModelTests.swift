@@ -25,13 +25,12 @@ struct ConditionModel: Model {
         var next = situation
         next.give(Answer.yes, to: caller)
         if call.operation == .acquire {
-            guard situation.state.owner == nil else {
-                guard call.isTimed else { return [] }
-                next.give(Answer.timedOut, to: caller)
-                return [next]
-            }
+            var late = situation
+            late.give(Answer.timedOut, to: caller)
+            guard situation.state.owner == nil else { return call.isTimed ? [late] : [] }
             next.state.owner = caller
-            return [next]
+            // One who waits takes the lock for a moment to look whether it may go on.
+            return call.isTimed && !situation.state.waiting.isEmpty ? [next, late] : [next]
         }
         if let wait = situation.state.waiting[caller] {
             return goOn(call, by: caller, wait, in: situation)

@@ -73,7 +73,9 @@ final class ManagerServer: Sendable {
 
     /// Ends the process.
     private func shutDown() -> Never {
-        for session in sessions.withLock({ Array($0.values) }) { session.sayFarewell() }
+        // Another thread may be sending an answer at this moment.
+        let deadline = Deadline(timeout: .milliseconds(200))
+        for session in sessions.withLock({ Array($0.values) }) { session.sayFarewell(until: deadline) }
         exit(0)
     }
 

@@ -39,8 +39,8 @@ extension ServerSession {
         link.buffers.giveBack(message)
     }
 
-    /// Tells a client that does not see how the process ends that it is meant to. What finds no room is not worth waiting for.
-    func sayFarewell() {
+    /// Tells a client that does not see how the process ends that it is meant to. What finds no room until `deadline` is not worth waiting for.
+    func sayFarewell(until deadline: Deadline) {
         guard manager != nil else { return }
         let message = link.buffers.takeOutgoing()
         message.write { writer, _ in
@@ -48,7 +48,7 @@ extension ServerSession {
             writer.write(ManagerAnswer.farewell.rawValue)
             writer.write(getpid())
         }
-        _ = put(message, until: .passed)
+        _ = put(message, until: deadline)
     }
 
     // MARK: - Sending
