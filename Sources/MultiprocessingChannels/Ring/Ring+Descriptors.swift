@@ -29,8 +29,8 @@ extension Ring {
 
     @inline(never)
     private func sendTicketed(_ descriptors: [Int32], tail: RingPosition) throws(SystemError) -> UInt64? {
-        let ticket = base.load(fromByteOffset: 152, as: UInt64.self) &+ 1
-        base.storeBytes(of: ticket, toByteOffset: 152, as: UInt64.self)
+        let ticket = base.load(fromByteOffset: Offset.ticket, as: UInt64.self) &+ 1
+        base.storeBytes(of: ticket, toByteOffset: Offset.ticket, as: UInt64.self)
         let outcome = try lane.send(descriptors, ticket: ticket)
         if case .sent = outcome { return ticket }
         // Acquiring: pairs with the release of the consumer. The head of now is what a sleep is to begin with.

@@ -10,8 +10,8 @@ internal import Synchronization
 extension Ring {
     /// How many bytes have pages; with the producers' lock.
     private var committed: Int {
-        get { base.load(fromByteOffset: 144, as: Int.self) }
-        set { base.storeBytes(of: newValue, toByteOffset: 144, as: Int.self) }
+        get { base.load(fromByteOffset: Offset.committed, as: Int.self) }
+        set { base.storeBytes(of: newValue, toByteOffset: Offset.committed, as: Int.self) }
     }
 
     /// Gives the ring pages up to `end`.

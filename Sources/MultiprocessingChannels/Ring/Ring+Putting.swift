@@ -91,6 +91,8 @@ extension Ring {
             if try write(record, fill) { return .done }
             let seen = cachedHead
             let result = sleep(on: space, pace: spacePace, until: deadline, cancellation) {
+                headPosition.count(since: RingPosition(word: seen))
+            } _: {
                 // Relaxed: `write` looks again.
                 head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
                     || !record.descriptors.isEmpty && self.receipts.load() != receipts

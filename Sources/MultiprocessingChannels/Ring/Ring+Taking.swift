@@ -78,6 +78,8 @@ extension Ring {
             if hasLeftovers { dropLeftoversBelow() }
             let seen = cachedTail
             let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
+                count
+            } _: {
                 // Relaxed: `read` looks again.
                 tail.pointee.load(ordering: .relaxed) != seen || ending != nil || hasLeftovers
             }
@@ -123,6 +125,8 @@ extension Ring {
             if let end { return end }
             if hasLeftovers { dropLeftoversBelow() }
             let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
+                count
+            } _: {
                 !isEmpty || ending != nil || hasLeftovers
             }
             switch result {
@@ -142,8 +146,8 @@ extension Ring {
 
     /// The tail as a consumer saw it last; with the consumers' lock.
     private var cachedTail: UInt64 {
-        get { base.load(fromByteOffset: 328, as: UInt64.self) }
-        set { base.storeBytes(of: newValue, toByteOffset: 328, as: UInt64.self) }
+        get { base.load(fromByteOffset: Offset.cachedTail, as: UInt64.self) }
+        set { base.storeBytes(of: newValue, toByteOffset: Offset.cachedTail, as: UInt64.self) }
     }
 
     /// Looks for the next message; with the consumers' lock.
@@ -153,8 +157,10 @@ extension Ring {
         var position = RingPosition(word: head.pointee.load(ordering: .relaxed))
         if position.word == cachedTail {
             // Acquiring: pairs with the release of the producer, so that the record is seen.
-            cachedTail = tail.pointee.load(ordering: .acquiring)
-            if position.word == cachedTail { return false }
+            let now = tail.pointee.load(ordering: .acquiring)
+            cachedTail = now
+            if position.word == now { return false }
+            if readBesideTail(position, tail: now, &message) { return true }
         }
         while true {
             let offset = position.offset * RingPosition.unit

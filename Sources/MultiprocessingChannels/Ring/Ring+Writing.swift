@@ -7,8 +7,8 @@ internal import Synchronization
 extension Ring {
     /// The head as a producer saw it last; with the producers' lock.
     var cachedHead: UInt64 {
-        get { base.load(fromByteOffset: 136, as: UInt64.self) }
-        set { base.storeBytes(of: newValue, toByteOffset: 136, as: UInt64.self) }
+        get { base.load(fromByteOffset: Offset.cachedHead, as: UInt64.self) }
+        set { base.storeBytes(of: newValue, toByteOffset: Offset.cachedHead, as: UInt64.self) }
     }
 
     /// A message that is to be written.
@@ -70,7 +70,7 @@ extension Ring {
             try skip(at: tail, to: target)
             start = RingPosition(offset: target, lap: tail.lap + 1, sequence: tail.sequence)
         }
-        let used = try store(record, ticket: ticket, at: start.offset, fill)
+        let used = try store(record, ticket: ticket, at: start, fill)
         if record.slot >= 0 { handOver(record, sequence: tail.sequence) }
         ringIfMarked(Offset.itemsBell)
         let end = RingPosition(offset: start.offset + used, lap: start.lap, sequence: tail.sequence + 1)
@@ -115,8 +115,13 @@ extension Ring {
         )
     }
 
-    private func start(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 160 + (lap & 3) * 8, as: UInt32.self)) }
-    private func end(ofLap lap: Int) -> Int { Int(base.load(fromByteOffset: 164 + (lap & 3) * 8, as: UInt32.self)) }
+    private func start(ofLap lap: Int) -> Int {
+        Int(base.load(fromByteOffset: Offset.laps + (lap & 3) * 8, as: UInt32.self))
+    }
+
+    private func end(ofLap lap: Int) -> Int {
+        Int(base.load(fromByteOffset: Offset.laps + 4 + (lap & 3) * 8, as: UInt32.self))
+    }
 
     /// Writes the record that leads from `tail` to `target`, and notes the laps. None of it counts before the tail is stored.
     private func skip(at tail: RingPosition, to target: Int) throws(SystemError) {
@@ -126,12 +131,12 @@ extension Ring {
         address.storeBytes(of: RecordKind.skip << 56 | UInt64(target), as: UInt64.self)
         base.storeBytes(
             of: UInt32(truncatingIfNeeded: tail.offset + 1),
-            toByteOffset: 164 + (tail.lap & 3) * 8,
+            toByteOffset: Offset.laps + 4 + (tail.lap & 3) * 8,
             as: UInt32.self
         )
         base.storeBytes(
             of: UInt32(truncatingIfNeeded: target),
-            toByteOffset: 160 + ((tail.lap + 1) & 3) * 8,
+            toByteOffset: Offset.laps + ((tail.lap + 1) & 3) * 8,
             as: UInt32.self
         )
     }
@@ -141,10 +146,10 @@ extension Ring {
     private func store(
         _ record: Record,
         ticket: UInt64,
-        at unit: Int,
+        at position: RingPosition,
         _ fill: (UnsafeMutableRawPointer) -> Int
     ) throws(SystemError) -> Int {
-        let offset = unit * RingPosition.unit
+        let offset = position.offset * RingPosition.unit
         let end = offset + record.units * RingPosition.unit
         try commit(end)
         let address = try memory.address(offset, upTo: end)
@@ -154,11 +159,14 @@ extension Ring {
             storeLarge(record, ticket: ticket, at: address)
         } else if record.descriptors.isEmpty {
             address.storeBytes(of: RecordKind.message << 56 | UInt64(byteCount), as: UInt64.self)
+            repeatBesideTail(address + 8, byteCount, sequence: position.sequence)
+            return record.units(byteCount)
         } else {
             address.storeBytes(of: RecordKind.messageWithDescriptors << 56 | UInt64(byteCount), as: UInt64.self)
             address.storeBytes(of: ticket, toByteOffset: 8, as: UInt64.self)
             address.storeBytes(of: UInt64(record.descriptors.count), toByteOffset: 16, as: UInt64.self)
         }
+        repeatNothingBesideTail()
         return record.units(byteCount)
     }
 }

@@ -7,18 +7,11 @@
 //        4      4   the most messages; 0: 2^28 - 1
 //        8      4   the most units of 16 bytes; 0: no limit (a single message may always be larger)
 //       12      4   not 0: large messages may be there that were not taken yet
-//       64     64   the producers' lock
 //      128      8   tail (`RingPosition`): what lies before it exists
-//      136      8   the head as a producer saw it last
-//      144      8   how many bytes of the ring have pages
-//      152      8   the last ticket for descriptors
-//      160     32   start and end of the last four laps, 4 bytes each
+//      136     48   the newest message once more, if it is short (Ring+Short.swift)
 //      192      4   WAITING (bit 31): a consumer sleeps on this word
 //      196      4   not 0: somebody waits for messages by the bell
 //      200      4   SHUT (bit 0): no more puts; CLOSED (bit 1): no more takes either; ENDED (bit 2): consumers know that no more comes
-//      256     64   the consumers' lock
-//      320      8   head (`RingPosition`): what lies before it has been taken
-//      328      8   the tail as a consumer saw it last
 //      384      4   WAITING (bit 31): a producer sleeps on this word
 //      388      4   not 0: somebody waits for room by the bell
 //      392      4   how often descriptors were received, or dropped, beside the ring
@@ -28,7 +21,19 @@
 //      584      8   packets of descriptors with this ticket and lower ones belong to nobody, and are in the way; 0: none
 //      640     64   the lock of those who end the ring
 //     1024   2048   16 slots for large messages (RingSlots.swift)
-//     4096      …   records, in units of 16 bytes
+//     4096     64   the producers' lock
+//     4160      8   the head as a producer saw it last
+//     4168      8   how many bytes of the ring have pages
+//     4176      8   the last ticket for descriptors
+//     4192     32   start and end of the last four laps, 4 bytes each
+//     8192     64   the consumers' lock
+//     8256      8   head (`RingPosition`): what lies before it has been taken
+//     8264      8   the tail as a consumer saw it last
+//     8272     40   a short message that a consumer has found
+//    12288      …   records, in units of 16 bytes
+//
+// What only one side writes has a page of its own. A processor that fetches cache lines in ascending order, as the words of one side would be, fetches those behind them too, up to the end of the page: with both sides in
+// one page each would keep taking the other one's lines away.
 //
 // A record is a header of 8 bytes (kind in the highest byte, length or target below) and the bytes. One store makes a message exist (tail) or taken (head); whoever is killed before it leaves
 // nothing behind but a lock, which passes on by itself. There is nothing to repair.
@@ -45,7 +50,7 @@ internal import Synchronization
 package final class Ring: @unchecked Sendable {
     // Safe because shared words are atomic or changed under a lock in shared memory, and everything else is constant or atomic.
 
-    static let firstUnit = 4096 / RingPosition.unit
+    static let firstUnit = 12288 / RingPosition.unit
     private static let softUnit = firstUnit + (256 << 10) / RingPosition.unit
     private static let magic: UInt32 = 0x6772_706d
     static let waiting: UInt32 = 0x8000_0000
@@ -112,15 +117,17 @@ package final class Ring: @unchecked Sendable {
         let end = min(memory.size / RingPosition.unit, RingPosition.largestOffset)
         rules = RingStateMachine(first: Self.firstUnit, soft: Self.softUnit, end: end)
         if isNew {
-            let committed = 4 * MemoryRegion.pageSize
+            let committed = max(6 * MemoryRegion.pageSize, 1 << 15)
             try memory.allocate(0..<committed)
             base.storeBytes(of: UInt32(capacity ?? 0), toByteOffset: 4, as: UInt32.self)
             let units = byteLimit.map { max(1, $0 / RingPosition.unit) } ?? 0
             base.storeBytes(of: UInt32(clamping: units), toByteOffset: 8, as: UInt32.self)
-            base.storeBytes(of: committed, toByteOffset: 144, as: Int.self)
-            base.storeBytes(of: UInt32(Self.firstUnit), toByteOffset: 160, as: UInt32.self)
+            base.storeBytes(of: committed, toByteOffset: Offset.committed, as: Int.self)
+            base.storeBytes(of: UInt32(Self.firstUnit), toByteOffset: Offset.laps, as: UInt32.self)
             let origin = RingPosition(offset: Self.firstUnit, lap: 0, sequence: 0).word
-            for offset in [128, 136, 320, 328] { base.storeBytes(of: origin, toByteOffset: offset, as: UInt64.self) }
+            for offset in [Offset.tail, Offset.cachedHead, Offset.head, Offset.cachedTail] {
+                base.storeBytes(of: origin, toByteOffset: offset, as: UInt64.self)
+            }
             base.storeBytes(of: Self.magic, as: UInt32.self)
         }
         guard base.load(as: UInt32.self) == Self.magic else {
@@ -137,8 +144,8 @@ package final class Ring: @unchecked Sendable {
     var producers: RobustLock { RobustLock(base + Offset.producers) }
     var consumers: RobustLock { RobustLock(base + Offset.consumers) }
     var enders: RobustLock { RobustLock(base + Offset.enders) }
-    var tail: UnsafeMutablePointer<Atomic<UInt64>> { (base + 128).assumingMemoryBound(to: Atomic<UInt64>.self) }
-    var head: UnsafeMutablePointer<Atomic<UInt64>> { (base + 320).assumingMemoryBound(to: Atomic<UInt64>.self) }
+    var tail: UnsafeMutablePointer<Atomic<UInt64>> { (base + Offset.tail).assumingMemoryBound(to: Atomic<UInt64>.self) }
+    var head: UnsafeMutablePointer<Atomic<UInt64>> { (base + Offset.head).assumingMemoryBound(to: Atomic<UInt64>.self) }
 
     /// Where a consumer sleeps.
     var items: SharedWord { SharedWord(base, offset: Offset.items) }
@@ -151,8 +158,10 @@ package final class Ring: @unchecked Sendable {
 
     /// Where the words lie that every message looks at.
     enum Offset {
-        static let producers = 64
-        static let consumers = 256
+        static let tail = 128
+        /// What message is repeated beside the tail, and its bytes.
+        static let mark = 136
+        static let repeated = 144
         static let items = 192
         /// Whether tasks wait for messages.
         static let itemsBell = 196
@@ -168,6 +177,20 @@ package final class Ring: @unchecked Sendable {
         /// The ticket of the last descriptors that are in the way.
         static let leftovers = 584
         static let enders = 640
+
+        // What only producers write.
+        static let producers = 4096
+        static let cachedHead = 4160
+        static let committed = 4168
+        static let ticket = 4176
+        static let laps = 4192
+
+        // What only consumers write.
+        static let consumers = 8192
+        static let head = 8256
+        static let cachedTail = 8264
+        /// Where a short message is copied to.
+        static let short = 8272
     }
 
     /// The word at `offset`, for looks that are compiled in place: calls of another module's `SharedWord` are not.

@@ -64,10 +64,12 @@ extension Ring {
     func publish(_ position: RingPosition, in target: UnsafeMutablePointer<Atomic<UInt64>>, waking offset: Int) {
         guard let list = mp_this_thread().pointee.robust else { return }
         mp_robust_pending(list, base + offset)
-        // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten. In one order with the look at the sleeper's mark, before it; pairs
-        // with the exchange and the fence in `sleep`.
-        target.pointee.store(position.word, ordering: .sequentiallyConsistent)
-        if word(offset).pointee.load(ordering: .sequentiallyConsistent) != 0 { wakeSleeper(offset) }
+        // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten. A plain store and a fence, no exchange: that would need the cache line
+        // once more after the stores before it, when the one who watches it may have taken it.
+        target.pointee.store(position.word, ordering: .releasing)
+        // The position before the look at the sleeper's mark; pairs with the exchange and the fence in `sleepInKernel`.
+        mp_full_fence()
+        if word(offset).pointee.load(ordering: .relaxed) != 0 { wakeSleeper(offset) }
         mp_robust_pending(list, nil)
     }
 
