@@ -35,7 +35,7 @@ struct CallSiteTests {
             let factor = 2
             return waited * factor
         }
-        try await ChildProcess.run { #expect(several == 86) }
+        try await ChildProcess.run { try checkEqual(several, 86) }
         try await ChildProcess.run(target: describe, arguments: "text", Limits())
         try await ChildProcess.run(target: wait, arguments: 1)
         try await ChildProcess.run(target: nothing, arguments: 1)
