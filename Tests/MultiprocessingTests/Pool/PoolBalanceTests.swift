@@ -54,15 +54,18 @@ private func identity(_ n: Int) -> Int { n }
     func `short calls behind one that takes unexpectedly long are done by others`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
-            // So that the pool takes all calls for short, and thinks it not worth while to wake a second worker for them.
-            for n in 0..<500 { try checkEqual(try pool.apply(identity, n), n) }
-            let gate = try Event()
-            let long = try pool.applyAsync { try gate.wait() }
-            let short = try (0..<10).map { try pool.applyAsync(identity, $0) }
-            for (n, result) in short.enumerated() { try checkEqual(try result.get(timeout: .seconds(60)), n) }
-            try check(!long.isReady)
-            gate.set()
-            _ = try long.get()
+            // Each time the long one may be found to take long before all short ones are submitted; then the second worker gets those behind it at once.
+            for round in 0..<20 {
+                // So that the pool takes all calls for short, and thinks it not worth while to wake a second worker for them.
+                for n in 0..<100 { try checkEqual(try pool.apply(identity, n), n) }
+                let gate = try Event()
+                let long = try pool.applyAsync { try gate.wait() }
+                let short = try (0..<1 + round % 3).map { try pool.applyAsync(identity, $0) }
+                for (n, result) in short.enumerated() { try checkEqual(try result.get(timeout: .seconds(60)), n) }
+                try check(!long.isReady)
+                gate.set()
+                _ = try long.get()
+            }
             pool.terminate()
             try pool.join()
         }

@@ -45,6 +45,7 @@ extension LocalSession {
             worker.results.advance(over: record)
         }
         if worker.results.isCorrupt { end(worker) }
+        worker.isHeldUp = false
         worker.results.releaseAndWake()
         worker.dropRevoked()
         worker.freeDefinitions()

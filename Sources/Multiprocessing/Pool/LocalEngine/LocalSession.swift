@@ -132,7 +132,9 @@ final class LocalSession: EngineSession, @unchecked Sendable {
                 worker.isListedIdle = false
                 continue
             }
-            if worker.isAsleep, let last, canTakeMore(last), last.backlog < Self.wakeTime, !last.outstanding.isEmpty {
+            if worker.isAsleep, let last, !last.isHeldUp, canTakeMore(last), last.backlog < Self.wakeTime,
+                !last.outstanding.isEmpty
+            {
                 return last
             }
             return worker
@@ -250,7 +252,11 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         }
         guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
         else { return }
-        if free.isAsleep, isQuick(laden) { return lookSoon() }
+        let isStill = laden.stillness(at: mp_now()) >= Self.longestStillness
+        // It is likely to be done with what it has before another one is awake.
+        if free.isAsleep, !isStill, laden.backlog < 2 * Self.wakeTime { return lookSoon() }
+        // Else it would be given at once what is taken from it now.
+        if isStill { laden.isHeldUp = true }
         // The newer half of what waits there; what the worker takes meanwhile it keeps.
         var rest = laden.outstanding.count / 2
         for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
@@ -258,11 +264,6 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             events.lost(entry.ticket, .notBegun)
             rest -= 1
         }
-    }
-
-    /// Whether a worker is likely to be done with what it has before another one is awake.
-    private func isQuick(_ worker: LocalWorker) -> Bool {
-        worker.backlog < 2 * Self.wakeTime && worker.stillness(at: mp_now()) < Self.longestStillness
     }
 
     /// Nanoseconds after which a worker that takes nothing is at a longer task than was to be expected.
@@ -275,16 +276,24 @@ final class LocalSession: EngineSession, @unchecked Sendable {
 
     /// Sees to it that somebody looks again soon, if the one who waits does not do so in any case.
     private func lookSoon() {
-        // Relaxed: it is set under the pool's lock; the bell below orders it before the look of one who sleeps without.
+        // Relaxed: it is set under the pool's lock, and unset by the one who waits, who looks again then.
         guard nextLook.load(ordering: .relaxed) == .max else { return }
         nextLook.store(mp_now() + 2 * Self.longestStillness, ordering: .relaxed)
+        // The time before the look at the mark; pairs with the fence in `Doorbell.wait`: either its mark is seen here, or it sees the time.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         if doorbell.isAsleep { wake() }
     }
 
     func wait(until deadline: Deadline) {
-        let deadline = min(deadline, Deadline(nanoseconds: nextLook.exchange(.max, ordering: .relaxed)))
+        let deadline = min(deadline, Deadline(nanoseconds: nextLook.load(ordering: .relaxed)))
         let watched = watched.withLock { $0 }
-        doorbell.wait(until: deadline) { watched.contains(where: \.hasResults) || changed.load(ordering: .acquiring) }
+        doorbell.wait(until: deadline) {
+            watched.contains(where: \.hasResults) || changed.load(ordering: .acquiring)
+                // Somebody has come meanwhile who wants a look sooner than that.
+                || nextLook.load(ordering: .relaxed) < deadline.nanoseconds
+        }
+        let look = nextLook.load(ordering: .relaxed)
+        if look != .max, look <= mp_now() { nextLook.store(.max, ordering: .relaxed) }
         changed.store(false, ordering: .releasing)
     }
 

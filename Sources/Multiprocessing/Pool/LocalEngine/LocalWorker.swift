@@ -124,8 +124,14 @@ final class LocalWorker: @unchecked Sendable {
     /// How much it had taken when that was looked at last, and since when it was so.
     @exclusivity(unchecked) private var progress: (released: UInt64, since: Int64) = (.max, 0)
 
+    /// Whether it is known to be at something that takes longer than was to be expected, for which what it has behind that cannot wait.
+    @exclusivity(unchecked) var isHeldUp = false
+
     /// Begins to count anew how long it has taken nothing: it is given something to do.
-    func noteBegin() { progress.released = .max }
+    func noteBegin() {
+        progress.released = .max
+        isHeldUp = false
+    }
 
     /// For how many nanoseconds it has taken nothing, as far as was looked.
     func stillness(at now: Int64) -> Int64 {
