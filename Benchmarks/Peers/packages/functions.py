@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What workers are asked to do."""
+import functools
 
 WORKERS = 2
 
@@ -14,6 +15,12 @@ def square(n):
 
 def make_bytes(count):
     return b"\7" * count
+
+
+@functools.cache
+def kept_bytes(count):
+    """Bytes that a worker has: made once, since making them takes long."""
+    return make_bytes(count)
 
 
 def length(data):

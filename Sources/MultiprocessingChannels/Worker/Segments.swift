@@ -15,6 +15,13 @@ package struct SegmentSender: ~Copyable {
         package let region: MemoryRegion
         /// Whether the receiver has to be sent its descriptor.
         package let isNew: Bool
+
+        /// Creates the name of a segment.
+        package init(slot: Int, region: MemoryRegion, isNew: Bool) {
+            self.slot = slot
+            self.region = region
+            self.isNew = isNew
+        }
     }
 
     /// The number of a segment that neither side keeps.
@@ -26,6 +33,9 @@ package struct SegmentSender: ~Copyable {
 
     private var regions: [MemoryRegion?]
     private var total = 0
+
+    /// The bytes of all that are kept.
+    package var bytes: Int { total }
 
     /// Creates a sender without segments.
     package init() {
@@ -79,6 +89,9 @@ package struct SegmentSender: ~Copyable {
 /// The segments of one direction, as their receiver sees them.
 package struct SegmentReceiver: ~Copyable {
     private var regions: [MemoryRegion?]
+
+    /// The bytes of all that are kept.
+    package var bytes: Int { regions.reduce(0) { $0 + ($1?.size ?? 0) } }
 
     /// Creates a receiver that knows no segment.
     package init() {

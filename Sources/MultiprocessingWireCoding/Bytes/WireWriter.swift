@@ -4,6 +4,7 @@
 
 internal import CMultiprocessing
 internal import Glibc
+internal import MultiprocessingPrimitives
 
 /// A growable buffer of bytes with writes of the primitive values that messages are made of.
 ///
@@ -85,8 +86,19 @@ package struct WireWriter: ~Copyable {
     @inlinable
     package mutating func writeBytes(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-        reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        if bytes.count <= 1 << 20 {
+            reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        } else {
+            copyLarge(source, bytes.count)
+        }
         advance(by: bytes.count)
+    }
+
+    /// Stores many bytes where the next ones go.
+    @usableFromInline
+    @inline(never)
+    mutating func copyLarge(_ source: UnsafeRawPointer, _ count: Int) {
+        LargeCopy.copy(source, to: reserve(count), count: count)
     }
 
     /// Writes bytes after their number.

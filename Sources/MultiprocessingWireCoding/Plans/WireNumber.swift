@@ -2,6 +2,7 @@
 
 internal import CMultiprocessing
 internal import Glibc
+internal import MultiprocessingPrimitives
 
 /// A standard type of fixed size, arrays of which are copied as they lie in memory.
 protocol WireNumber: WireLeaf, BitwiseCopyable {
@@ -48,7 +49,7 @@ func arrayByCopying<Element>(_ bytes: UnsafeRawBufferPointer) -> [Element] {
     return Array(unsafeUninitializedCapacity: bytes.count / MemoryLayout<Element>.stride) { buffer, count in
         guard let target = buffer.baseAddress else { return }
         mp_advise_large(target, bytes.count)
-        memcpy(target, source, bytes.count)
+        LargeCopy.copy(source, to: target, count: bytes.count)
         count = bytes.count / MemoryLayout<Element>.stride
     }
 }

@@ -161,7 +161,7 @@ extension Pool {
         _ callbacks: Callbacks<R>,
         arguments: repeat each A
     ) throws -> AsyncResult<R> {
-        try submit(function, options, callbacks, Self.input(repeat each arguments)) { reader, userInfo in
+        try submit(function, options, callbacks, input(repeat each arguments)) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
     }
@@ -172,7 +172,7 @@ extension Pool {
         _ callbacks: Callbacks<Void>,
         arguments: repeat each A
     ) throws -> AsyncResult<Void> {
-        try submit(function, options, callbacks, Self.input(repeat each arguments)) { _, _ in }
+        try submit(function, options, callbacks, input(repeat each arguments)) { _, _ in }
     }
 
     private func result<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -184,7 +184,7 @@ extension Pool {
             function,
             options,
             Callbacks(),
-            Self.input(repeat each arguments)
+            input(repeat each arguments)
         ) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
@@ -197,15 +197,15 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) async throws -> AsyncResult<Void> {
-        let input = try Self.input(repeat each arguments)
+        let input = try input(repeat each arguments)
         let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), input) { _, _ in }
         try await core.submit(result.job, isComplete: true)
         return result
     }
 
     /// Encodes the arguments of one call.
-    static func input<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> CallInput {
-        try CallInput { writer, userInfo in
+    func input<each A: Codable & Sendable>(_ arguments: repeat each A) throws -> CallInput {
+        try CallInput(for: core) { writer, userInfo in
             repeat try WireCoding.encode(each arguments, into: &writer, userInfo: userInfo)
         }
     }

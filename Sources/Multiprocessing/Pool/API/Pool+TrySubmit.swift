@@ -34,7 +34,7 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void>? {
-        try trySubmit(PortableFunction(procedure: function), options, Self.input(repeat each arguments)) { _, _ in }
+        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments)) { _, _ in }
     }
 
     /// Calls the asynchronous `function` with `arguments` in a worker, unless the pool's queue is full; that it has returned is known later.
@@ -44,7 +44,7 @@ extension Pool {
         _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void>? {
-        try trySubmit(PortableFunction(procedure: function), options, Self.input(repeat each arguments)) { _, _ in }
+        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments)) { _, _ in }
     }
 
     private func trySubmit<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -52,7 +52,7 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>? {
-        try trySubmit(function, options, Self.input(repeat each arguments)) { reader, userInfo in
+        try trySubmit(function, options, input(repeat each arguments)) { reader, userInfo in
             try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
         }
     }

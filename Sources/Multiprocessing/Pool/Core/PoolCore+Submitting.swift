@@ -38,6 +38,13 @@ extension PoolCore {
         }
     }
 
+    /// Lends memory for arguments of `size` bytes that are about to be encoded; nil where that is of no use.
+    func lend(_ size: Int) -> (any LentMemory)? {
+        // In a copy of the process somebody may have had the lock for ever.
+        guard (try? checkProcess()) != nil else { return nil }
+        return withLock { phase == .running ? session.lend(size) : nil }
+    }
+
     /// Gives up a job that cannot be submitted to its end. When that is because the caller was cancelled, what has begun of it is ended as well.
     func abandon(_ job: PoolJob, _ error: any Error) {
         withLock {

@@ -102,6 +102,7 @@ final class PoolJob: @unchecked Sendable {
 
     /// Notes that nothing more comes.
     func end() {
+        input.giveBack()
         ended.store(true, ordering: .releasing)
     }
 

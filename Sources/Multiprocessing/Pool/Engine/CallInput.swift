@@ -9,15 +9,15 @@ enum CallInput {
     /// Anything else.
     case block(TaskInput.Block)
 
-    /// Encodes arguments.
+    /// Encodes arguments for a call of `core`.
     ///
     /// - Throws: what `encode` throws.
-    init(_ encode: (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void) throws {
-        self = try EncodingContext.with { context in
+    init(for core: PoolCore, _ encode: (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void) throws {
+        self = try EncodingContext.with(core) { context in
             try encode(&context.writer, context.userInfo)
             let carried = context.takeIfUsed()
             if carried == nil, let short = context.writer.withUnsafeBytes({ ShortBytes($0) }) { return .short(short) }
-            return .block(TaskInput.Block(taking: &context.writer, carried))
+            return .block(context.takeBlock(carried))
         }
     }
 

@@ -43,6 +43,8 @@ struct WorkerSpecification: Sendable {
     var startMethod = StartMethod.default
     /// Called in each before its first task.
     var initializer: TaskFunction?
+    /// How long memory for large payloads is kept that nobody uses.
+    var keepsSegments = Duration.seconds(10)
     /// The name of the pool, in names of workers.
     var name = "Pool"
     /// How many items of a map make a task, where the user does not say; nil: as many as suit how long they take.
@@ -83,6 +85,8 @@ protocol EngineSession: AnyObject, Sendable {
     var wantsTasks: Bool { get }
     /// Takes an attempt. Its outcome comes through `poll`.
     func submit(_ task: TaskEnvelope)
+    /// Lends memory for arguments of `size` bytes that are about to be encoded; nil where that is of no use.
+    func lend(_ size: Int) -> (any LentMemory)?
     /// Says that no further attempt is submitted for the moment: workers that were not woken yet are.
     func flush()
     /// Gives back what was read ahead and not begun where a worker has nothing to do, when the pool has nothing else to hand out.
@@ -122,6 +126,7 @@ protocol EngineSession: AnyObject, Sendable {
 }
 
 extension EngineSession {
+    func lend(_ size: Int) -> (any LentMemory)? { nil }
     func flush() {}
     func hasTask(for caller: EngineCaller) -> Bool { false }
     func runTask(for caller: EngineCaller) {}

@@ -2,7 +2,6 @@
 
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
-internal import Synchronization
 
 /// The encoded arguments of a job's pieces, in blocks of pieces that were encoded together.
 ///
@@ -22,12 +21,17 @@ final class TaskInput: @unchecked Sendable {
         private(set) var values: [any Sendable] = []
         /// What keeps the descriptors open.
         private var carried: CarriedDescriptors?
+        /// The memory the bytes are in, where an engine has lent it.
+        let loan: (any LentMemory)?
 
         /// Creates a block without pieces.
-        init() {}
+        init() {
+            loan = nil
+        }
 
         /// Creates a block of one piece, which is all that `writer` has, and takes its memory.
-        init(taking writer: inout WireWriter, _ carried: CarriedDescriptors?) {
+        init(taking writer: inout WireWriter, _ carried: CarriedDescriptors?, _ loan: (any LentMemory)? = nil) {
+            self.loan = loan
             swap(&self.writer, &writer)
             count = 1
             self.carried = carried
@@ -155,6 +159,17 @@ final class TaskInput: @unchecked Sendable {
         count += block.count
     }
 
+    /// The memory that `pieces` are in and nothing else is, where an engine has lent it.
+    @inline(__always)
+    func loan(of pieces: Range<Int>) -> (any LentMemory)? {
+        pieces.count == count ? only?.loan : nil
+    }
+
+    /// Says that nothing of it is needed any more.
+    func giveBack() {
+        only?.loan?.giveBack()
+    }
+
     /// The descriptors beside all pieces.
     var descriptors: [Int32] { only?.descriptors ?? blocks.flatMap(\.block.descriptors) }
 
@@ -245,7 +260,7 @@ final class TaskInput: @unchecked Sendable {
     private static func copy(_ block: Block, _ range: Range<Int>, to target: UnsafeMutableRawPointer) {
         block.writer.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
-            target.copyMemory(from: base + range.lowerBound, byteCount: range.count)
+            LargeCopy.copy(base + range.lowerBound, to: target, count: range.count)
         }
     }
 
@@ -269,44 +284,5 @@ final class TaskInput: @unchecked Sendable {
             piece = first + last
             index += 1
         }
-    }
-}
-
-/// What values are encoded with: a list for the descriptors of handles, used again and again, given away only when something was put into it.
-///
-/// `@unchecked Sendable` is safe because one thread at a time has it.
-final class EncodingContext: @unchecked Sendable {
-    @exclusivity(unchecked) private(set) var carried = CarriedDescriptors()
-    @exclusivity(unchecked) private(set) var userInfo: [CodingUserInfoKey: Any]
-    /// Memory to encode into.
-    @exclusivity(unchecked) var writer = WireWriter(capacity: 512)
-
-    private init() {
-        userInfo = [CarriedDescriptors.userInfoKey: carried]
-    }
-
-    /// A spare one; taken with an exchange, so that no thread waits for another.
-    private static let spare = Atomic<Unmanaged<EncodingContext>?>(nil)
-
-    /// Calls `body` with a context in which nothing is.
-    static func with<R>(_ body: (EncodingContext) throws -> R) rethrows -> R {
-        // Acquiring and releasing: pairs with itself, between the thread that gives back and the one that takes.
-        let context = spare.exchange(nil, ordering: .acquiringAndReleasing)?.takeRetainedValue() ?? EncodingContext()
-        defer {
-            _ = context.takeIfUsed()
-            context.writer.removeAll(keepingCapacity: context.writer.capacity <= 1 << 16)
-            spare.exchange(.passRetained(context), ordering: .acquiringAndReleasing)?.release()
-        }
-        return try body(context)
-    }
-
-    /// The list, if something is in it; another takes its place.
-    func takeIfUsed() -> CarriedDescriptors? {
-        guard !carried.numbers.isEmpty else { return nil }
-        defer {
-            carried = CarriedDescriptors()
-            userInfo = [CarriedDescriptors.userInfoKey: carried]
-        }
-        return carried
     }
 }

@@ -88,6 +88,7 @@ extension LocalSession {
         from worker: LocalWorker,
         _ events: any EngineEvents
     ) -> Bool {
+        if head.flags.contains(.inSegment) { noteLarge(worker) }
         do {
             let (envelope, lease) = try envelope(of: head, from: worker)
             return withExtendedLifetime(lease) { take(envelope, head, kind, from: worker, events) }

@@ -47,6 +47,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var earlyKills = 0
     /// Looks at the memory of workers, while some are at work and it is limited.
     var memoryTimer: Reactor.Token?
+    /// Looks for segments that nobody uses any more, while there are large ones.
+    var trimTimer: Reactor.Token?
     var isClosing = false
     var isDraining = false
     @exclusivity(unchecked) var isBroken = false
@@ -80,7 +82,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     /// Whether one more worker may be at work: those that end after what they have count, so that never more are than there are to be.
-    private var mayBegin: Bool {
+    var mayBegin: Bool {
         guard workers.count > target else { return true }
         return workers.count(where: \.isAtWork) < target
     }
@@ -91,7 +93,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     func submit(_ task: TaskEnvelope) {
-        guard let worker = candidate ?? choose() else {
+        guard let worker = lender(of: task) ?? candidate ?? choose() else {
             preconditionFailure("a task was submitted to workers that want none")
         }
         candidate = nil
@@ -158,6 +160,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         let last = UInt64(task.function.number) | UInt64(task.pieces.count) << 32
         guard let (record, segment) = try write(task, flags, last, to: worker) else { return false }
         self.last = worker
+        if segment != nil { noteLarge(worker) }
         if worker.outstanding.isEmpty {
             worker.noteBegin()
             worker.tasks.publishAndWake()
@@ -209,7 +212,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             ticket: task.ticket,
             length: task.input.size(of: task.pieces),
             descriptors: task.input.descriptors(of: task.pieces),
-            last: last
+            last: last,
+            lent: task.input.loan(of: task.pieces) as? SegmentLoan
         ) { task.input.copy(task.pieces, to: $0) }
         return written.map { ($0.record, $0.segment) }
     }

@@ -58,7 +58,11 @@ final class LocalWorker: @unchecked Sendable {
     @exclusivity(unchecked) var isWakeDue = false
     var segments = SegmentSender()
     var lentSegments: Set<Int> = []
+    /// Segments that arguments are being encoded into, or wait in.
+    var loans: [SegmentLoan.Note] = []
     var resultSegments = SegmentReceiver()
+    /// When a segment was used last, in nanoseconds.
+    @exclusivity(unchecked) var lastLarge: Int64 = 0
     /// Its results that stay in their segments.
     let leases = SegmentLease.Count()
     @exclusivity(unchecked) private var known: Set<UInt32> = []
@@ -164,6 +168,7 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Writes a record with a payload; nil when the lane or the socket is full.
     ///
+    /// - Parameter lent: The segment that the payload is in already, if it is in one.
     /// - Throws: `SystemError` when there is no memory or descriptor for it.
     func write(
         _ kind: UInt8,
@@ -172,6 +177,7 @@ final class LocalWorker: @unchecked Sendable {
         length: Int,
         descriptors: [Int32],
         last: UInt64,
+        lent: SegmentLoan? = nil,
         _ fill: (UnsafeMutableRawPointer) -> Void
     ) throws(SystemError) -> (record: WorkerRecord, segment: Int?)? {
         var flags = flags
@@ -182,9 +188,14 @@ final class LocalWorker: @unchecked Sendable {
             fill(record.payload)
             return (record, nil)
         }
-        for slot in 0..<WorkerMemory.segmentCount where memory.takeUnopened(slot) { segments.forget(slot) }
-        let loan = try segments.borrow(length) { !lentSegments.contains($0) }
-        fill(loan.region.base)
+        let loan: SegmentSender.Loan
+        let filled = segment(of: lent)
+        if let filled {
+            loan = filled
+        } else {
+            loan = try borrow(length)
+            fill(loan.region.base)
+        }
         flags.insert(.inSegment)
         if loan.isNew {
             flags.insert(.newSegment)
@@ -192,7 +203,7 @@ final class LocalWorker: @unchecked Sendable {
         }
         guard let record = try reserve(kind, WorkerRecord.headSize, descriptors) else {
             // The worker has not been told of it, so it must not be kept as if it had.
-            if loan.isNew { segments.forget(loan.slot) }
+            if loan.isNew, filled == nil { segments.forget(loan.slot) }
             return nil
         }
         record.write(
@@ -205,6 +216,7 @@ final class LocalWorker: @unchecked Sendable {
         )
         // The worker has it from now on.
         if loan.isNew { loan.region.closeDescriptor() }
+        if filled != nil { lent?.note.isNew = false }
         if loan.slot != SegmentSender.unkept { lentSegments.insert(loan.slot) }
         return (record, loan.slot)
     }

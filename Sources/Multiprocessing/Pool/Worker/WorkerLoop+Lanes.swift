@@ -57,6 +57,14 @@ extension WorkerLoop {
         _ = try? takePayload(head)
     }
 
+    /// Gives the memory of all segments back. The pool has read what was in them.
+    func forgetSegments() {
+        writer.removeAll()
+        loan = nil
+        segments = SegmentReceiver()
+        resultSegments = SegmentSender()
+    }
+
     // MARK: - To the pool
 
     /// Sends what is in `writer`, with the descriptors of handles in it.
@@ -219,7 +227,7 @@ extension WorkerLoop {
 
     private func copyWritten(to target: UnsafeMutableRawPointer) {
         writer.withUnsafeBytes { bytes in
-            if let source = bytes.baseAddress { target.copyMemory(from: source, byteCount: bytes.count) }
+            if let source = bytes.baseAddress { LargeCopy.copy(source, to: target, count: bytes.count) }
         }
     }
 }

@@ -93,6 +93,7 @@ final class WorkerLoop: @unchecked Sendable {
             case WorkerRecordKind.definition: define(head)
             case WorkerRecordKind.forget: forget(head)
             case WorkerRecordKind.initializer: initialize(head)
+            case WorkerRecordKind.trim: forgetSegments()
             case WorkerRecordKind.stop: return
             default: fatalError("a pool sent this worker a record of kind \(record.kind)")
             }

@@ -40,6 +40,8 @@ enum WorkerRecordKind {
     static let drained: UInt8 = 9
     /// To the pool: a function could not be kept for want of memory or descriptors, and has to be sent again.
     static let unknown: UInt8 = 10
+    /// To the worker: no record from here on names a segment that came before, in either direction.
+    static let trim: UInt8 = 11
 }
 
 /// What else there is to know of a record.
