@@ -125,25 +125,25 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
     func `the time of an element counts from its begin, wherever in a chunk it is`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
-            // 20 elements of 30 ms in one chunk take longer than the limit together.
-            let options = TaskOptions(timeout: .milliseconds(400))
-            let results = try pool.map(0..<20, chunkSize: 20, options: options) { n in
-                usleep(30_000)
+            // 40 elements of 40 ms in one chunk take longer than the limit together; one of them does not even on a busy machine.
+            let options = TaskOptions(timeout: .milliseconds(1500))
+            let results = try pool.map(0..<40, chunkSize: 40, options: options) { n in
+                usleep(40_000)
                 return n
             }
-            try checkEqual(results, Array(0..<20))
+            try checkEqual(results, Array(0..<40))
             // What waits behind others in the queue has all its time, too.
-            let queued = try (0..<40).map { n in
+            let queued = try (0..<80).map { n in
                 try pool.applyAsync(
                     options: options,
                     { (n: Int) in
-                        _ = usleep(30_000)
+                        _ = usleep(40_000)
                         return n
                     },
                     n
                 )
             }
-            try checkEqual(try queued.map { try $0.get(timeout: .seconds(30)) }, Array(0..<40))
+            try checkEqual(try queued.map { try $0.get(timeout: .seconds(30)) }, Array(0..<80))
             _ = try checkThrows(TimeoutError.self) {
                 _ = try pool.map(0..<20, chunkSize: 20, options: TaskOptions(timeout: .milliseconds(100))) { n in
                     n == 13 ? hang(n) : n

@@ -109,8 +109,7 @@ private func callAllAsync(_ pool: some WorkerPool) async throws {
 @Suite(.timeLimit(.minutes(10)))
 struct WorkerPoolTests {
     @Test func `every call can be made on a pool of either kind, with the defaults of the pools`() async throws {
-        // Not with a look at what is left: asynchronous functions on threads start the runtime's own threads, which stay.
-        try await apart(timeout: .seconds(60)) {
+        try await isolated(hasTasks: true) {
             try withPool(processes: 2) { try callAll($0) }
             try callAll(try Pool.inline)
             let threads = try ThreadPool(threads: 2)
