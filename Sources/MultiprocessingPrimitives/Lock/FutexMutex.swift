@@ -49,6 +49,7 @@ package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
 
     /// Calls `body` with the value, alone. Not to be called inside `body` again.
     @inlinable
+    @inline(__always)
     package borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {

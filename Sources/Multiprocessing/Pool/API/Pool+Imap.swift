@@ -20,6 +20,7 @@ extension Pool {
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
+    @inlinable  // so that the items are read where their type is known
     public func imap<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,
         chunkSize: Int? = nil,
@@ -28,9 +29,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(true, chunkSize, bufferSize, options, progress)) {
-            try $0.function(PortableFunction(function), isMapping: true)
-        }
+        lazily(SequenceReader(items), true, chunkSize, bufferSize, options, progress, function)
     }
 
     /// As `imap`, for a sequence, with an asynchronous `function`.
@@ -42,12 +41,13 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(true, chunkSize, bufferSize, options, progress)) {
+        stream(SequenceReader(items), StreamSettings(true, chunkSize, bufferSize, options, progress)) {
             try $0.function(PortableFunction(function), isMapping: true)
         }
     }
 
     /// As `imap`, for a sequence, with a `function` and a value that each call gets, and that is sent once to each worker.
+    @inlinable  // so that the items are read where their type is known
     public func imap<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,
         with context: C,
@@ -57,9 +57,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(true, chunkSize, bufferSize, options, progress)) {
-            try $0.function(PortableFunction(function), with: context)
-        }
+        lazily(SequenceReader(items), context, true, chunkSize, bufferSize, options, progress, function)
     }
 
     /// As `imap`, for a sequence, with an asynchronous `function` and a value that each call gets, and that is sent once to each worker.
@@ -72,7 +70,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(true, chunkSize, bufferSize, options, progress)) {
+        stream(SequenceReader(items), StreamSettings(true, chunkSize, bufferSize, options, progress)) {
             try $0.function(PortableFunction(function), with: context)
         }
     }
@@ -152,6 +150,7 @@ extension Pool {
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
+    @inlinable  // so that the items are read where their type is known
     public func imapUnordered<T: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,
         chunkSize: Int? = nil,
@@ -160,9 +159,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(false, chunkSize, bufferSize, options, progress)) {
-            try $0.function(PortableFunction(function), isMapping: true)
-        }
+        lazily(SequenceReader(items), false, chunkSize, bufferSize, options, progress, function)
     }
 
     /// As `imapUnordered`, for a sequence, with an asynchronous `function`.
@@ -174,12 +171,13 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T) async throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(false, chunkSize, bufferSize, options, progress)) {
+        stream(SequenceReader(items), StreamSettings(false, chunkSize, bufferSize, options, progress)) {
             try $0.function(PortableFunction(function), isMapping: true)
         }
     }
 
     /// As `imapUnordered`, for a sequence, with a `function` and a value that each call gets, and that is sent once to each worker.
+    @inlinable  // so that the items are read where their type is known
     public func imapUnordered<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
         _ items: sending some Sequence<T>,
         with context: C,
@@ -189,9 +187,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(false, chunkSize, bufferSize, options, progress)) {
-            try $0.function(PortableFunction(function), with: context)
-        }
+        lazily(SequenceReader(items), context, false, chunkSize, bufferSize, options, progress, function)
     }
 
     /// As `imapUnordered`, for a sequence, with an asynchronous `function` and a value that each call gets, and that is sent once to each worker.
@@ -204,7 +200,7 @@ extension Pool {
         progress: PoolProgress? = nil,
         _ function: @escaping @Sendable (T, C) async throws -> R
     ) -> PoolResults<R> {
-        stream(items, StreamSettings(false, chunkSize, bufferSize, options, progress)) {
+        stream(SequenceReader(items), StreamSettings(false, chunkSize, bufferSize, options, progress)) {
             try $0.function(PortableFunction(function), with: context)
         }
     }
@@ -263,6 +259,41 @@ extension Pool {
         _ function: @escaping @Sendable (S.Element, C) async throws -> R
     ) -> PoolResults<R> where S.Element: Codable & Sendable {
         stream(reading: items, StreamSettings(false, chunkSize, bufferSize, options, progress)) {
+            try $0.function(PortableFunction(function), with: context)
+        }
+    }
+
+    // MARK: - Beginning
+
+    /// Begins a lazy map with a `function`.
+    @usableFromInline
+    func lazily<T: Codable & Sendable, R: Codable & Sendable>(
+        _ items: SequenceReader<T>,
+        _ isOrdered: Bool,
+        _ chunkSize: Int?,
+        _ bufferSize: Int?,
+        _ options: TaskOptions,
+        _ progress: PoolProgress?,
+        _ function: @escaping @Sendable (T) throws -> R
+    ) -> PoolResults<R> {
+        stream(items, StreamSettings(isOrdered, chunkSize, bufferSize, options, progress)) {
+            try $0.function(PortableFunction(function), isMapping: true)
+        }
+    }
+
+    /// Begins a lazy map with a `function` and a value that each call gets.
+    @usableFromInline
+    func lazily<T: Codable & Sendable, C: Codable & Sendable, R: Codable & Sendable>(
+        _ items: SequenceReader<T>,
+        _ context: C,
+        _ isOrdered: Bool,
+        _ chunkSize: Int?,
+        _ bufferSize: Int?,
+        _ options: TaskOptions,
+        _ progress: PoolProgress?,
+        _ function: @escaping @Sendable (T, C) throws -> R
+    ) -> PoolResults<R> {
+        stream(items, StreamSettings(isOrdered, chunkSize, bufferSize, options, progress)) {
             try $0.function(PortableFunction(function), with: context)
         }
     }

@@ -20,6 +20,16 @@ final class FunctionTable: Sendable {
         var functions: [Key: TaskFunction] = [:]
         /// Those that capture nothing and have no context.
         var plain: [PlainKey: TaskFunction] = [:]
+        /// The one of those that was asked for last: as a rule it is asked for again.
+        var last: (key: PlainKey, function: TaskFunction)?
+
+        /// The function that captures nothing, if it is remembered.
+        mutating func known(_ key: PlainKey) -> TaskFunction? {
+            if let last, last.key == key { return last.function }
+            guard let function = plain[key] else { return nil }
+            last = (key, function)
+            return function
+        }
         /// Large ones, the one that was used last at the end.
         var large: [TaskFunction] = []
         var lastNumber: UInt32 = 0
@@ -73,7 +83,7 @@ final class FunctionTable: Sendable {
     ) throws -> TaskFunction {
         let plainKey =
             context == nil ? portable.identity.map { PlainKey(isMapping: isMapping, identity: $0) } : nil
-        if let plainKey, let known = state.withLock({ $0.plain[plainKey] }) { return known }
+        if let plainKey, let known = state.withLock({ $0.known(plainKey) }) { return known }
         let carried = CarriedDescriptors()
         let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: carried]
         var writer = WireWriter()

@@ -78,13 +78,26 @@ final class PoolCore: EngineHost, @unchecked Sendable {
 
     // MARK: - The lock
 
+    @inline(__always)
     func withLock<R>(_ body: () throws -> R) rethrows -> R {
-        var posted: [Notice] = []
-        defer { for notice in posted { notice.post() } }
-        return try lock.withLock { _ in
-            defer { swap(&posted, &notices) }
-            return try body()
-        }
+        lock.lock()
+        defer { unlock() }
+        return try body()
+    }
+
+    /// Gives the lock back, and posts what was to be posted then.
+    @inline(__always)
+    private func unlock() {
+        guard !notices.isEmpty else { return lock.unlock() }
+        unlockAndPost()
+    }
+
+    @inline(never)
+    private func unlockAndPost() {
+        let posted = notices
+        notices = []
+        lock.unlock()
+        for notice in posted { notice.post() }
     }
 
     func engineChanged() {

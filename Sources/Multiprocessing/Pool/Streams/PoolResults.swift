@@ -18,8 +18,8 @@ internal import MultiprocessingWireCoding
 ///
 /// When it is dropped, nothing more is begun, and what is under way is finished for nothing. Several threads and tasks may take results; each result goes to one of them.
 public final class PoolResults<R: Sendable>: Sendable {
-    /// What is there once the job could be prepared.
-    struct Stream: Sendable {
+    /// What is there once the job could be prepared. An object, because each result is asked of it.
+    final class Stream: Sendable {
         let core: PoolCore
         let job: PoolJob
         let state: StreamState
@@ -30,13 +30,31 @@ public final class PoolResults<R: Sendable>: Sendable {
         /// Reads the items, where a task does.
         let reader: Task<Void, Never>?
         let decode: @Sendable (TakenAnswers, Int) throws -> R
+
+        init(
+            _ core: PoolCore,
+            _ job: PoolJob,
+            _ state: StreamState,
+            owner: any AnyObject & Sendable,
+            feed: @escaping @Sendable (Int) -> Void,
+            reader: Task<Void, Never>?,
+            decode: @escaping @Sendable (TakenAnswers, Int) throws -> R
+        ) {
+            self.core = core
+            self.job = job
+            self.state = state
+            self.owner = owner
+            self.feed = feed
+            self.reader = reader
+            self.decode = decode
+        }
     }
 
     private let stream: Result<Stream, any Error>
     /// Results that were taken out of the stream together, and go to consumers one by one. Its lock is never taken together with the pool's.
-    private let taken = PlainMutex(Stock())
+    private let taken = Mutex(StreamStock())
     /// Whether the error that kept it from beginning was thrown.
-    private let hasThrown = PlainMutex(false)
+    private let hasThrown = Mutex(false)
 
     init(_ prepare: () throws -> Stream) {
         stream = Result { try prepare() }
@@ -134,36 +152,14 @@ public final class PoolResults<R: Sendable>: Sendable {
         }
     }
 
-    /// Results that were taken together.
-    private struct Stock: Sendable {
-        var results: [StreamState.Ready] = []
-        /// How many of them were delivered.
-        var delivered = 0
-        /// Delivered ones that the stream was not told of yet.
-        var untold = 0
-    }
-
     /// The next result that was taken before, if there is one.
     private func inStock() -> StreamState.Ready? {
-        taken.withLock { stock in
-            guard stock.delivered < stock.results.count else { return nil }
-            defer {
-                stock.delivered += 1
-                stock.untold += 1
-            }
-            return stock.results[stock.delivered]
-        }
+        taken.withLock { stock in stock.next() }
     }
 
     /// Takes the first of some results, and keeps the others for the next calls, of this consumer or another.
     private func stock(_ ready: [StreamState.Ready]) -> StreamState.Ready {
-        taken.withLock { stock in
-            // Another consumer may have taken some, which come first.
-            let rest = stock.results[stock.delivered...]
-            stock.results = rest.isEmpty ? ready : rest + ready
-            stock.delivered = 1
-            return stock.results[0]
-        }
+        taken.withLock { stock in stock.add(ready) }
     }
 
     private func advance(_ stream: Stream) -> StreamState.Step {
@@ -172,6 +168,8 @@ public final class PoolResults<R: Sendable>: Sendable {
             return stock.untold
         }
         let (step, room) = stream.core.withLock {
+            // Somebody who takes one result after the other collects them as well, and needs no second thread for that.
+            stream.core.noteSubmission()
             stream.state.ahead.consume(delivered)
             let step = stream.state.step(stream.job, parallelism: stream.core.session.parallelism)
             return (step, stream.state.takeRoomNotice(parallelism: stream.core.session.parallelism))
@@ -198,6 +196,32 @@ public final class PoolResults<R: Sendable>: Sendable {
         stream.job.meter?.finish()
         if let error { throw error }
         return nil
+    }
+}
+
+/// Results that were taken together.
+private struct StreamStock: Sendable {
+    private var results: [StreamState.Ready] = []
+    /// How many of them were delivered.
+    private var delivered = 0
+    /// Delivered ones that the stream was not told of yet.
+    var untold = 0
+
+    /// The next one, if there is one.
+    mutating func next() -> StreamState.Ready? {
+        guard delivered < results.count else { return nil }
+        delivered += 1
+        untold += 1
+        return results[delivered - 1]
+    }
+
+    /// Adds some, and takes the first of all.
+    mutating func add(_ ready: [StreamState.Ready]) -> StreamState.Ready {
+        // Another consumer may have taken some, which come first.
+        let rest = results[delivered...]
+        results = rest.isEmpty ? ready : rest + ready
+        delivered = 1
+        return results[0]
     }
 }
 

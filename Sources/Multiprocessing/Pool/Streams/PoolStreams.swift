@@ -7,14 +7,13 @@ internal import MultiprocessingWireCoding
 extension Pool {
     /// A lazy map over a sequence.
     func stream<T: Codable & Sendable, R: Codable & Sendable>(
-        _ items: sending some Sequence<T>,
+        _ items: SequenceReader<T>,
         _ settings: StreamSettings,
         _ function: (FunctionTable) throws -> TaskFunction
     ) -> PoolResults<R> {
-        let items = SendableBox(items)
-        return PoolResults {
+        PoolResults {
             let function = try prepared(settings, function)
-            return try .init(items.value, core, owner: self, settings, function, .wire(settings.isElementwise))
+            return try .init(items, core, owner: self, settings, function, .wire(settings.isElementwise))
         }
     }
 
@@ -86,10 +85,10 @@ extension ThreadPool {
         _ settings: StreamSettings,
         _ function: ItemFunction<T, R>
     ) -> PoolResults<R> {
-        let items = SendableBox(items)
+        let items = SequenceReader(items)
         return PoolResults {
             try settings.check()
-            return try .init(items.value, core, owner: self, settings, .init(.piecewise(function)), .direct)
+            return try .init(items, core, owner: self, settings, .init(.piecewise(function)), .direct)
         }
     }
 

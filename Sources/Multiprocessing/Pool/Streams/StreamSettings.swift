@@ -66,23 +66,22 @@ struct StreamCoding<T, R: Sendable>: Sendable {
 
 extension PoolResults.Stream {
     /// Begins a lazy map over a sequence, which the consumer reads.
-    init<T, S: Sequence>(
-        _ items: sending S,
+    convenience init<T>(
+        _ items: SequenceReader<T>,
         _ core: PoolCore,
         owner: any AnyObject & Sendable,
         _ settings: StreamSettings,
         _ function: TaskFunction,
         _ coding: StreamCoding<T, R>
-    ) throws where S.Element == T {
+    ) throws {
         let known = items.underestimatedCount
         try self.init(core, owner: owner, settings, function, coding, total: known > 0 ? known : nil) { feeder in
-            let reader = SequenceReader(items)
-            return ({ most in feeder.add(most, from: reader.next) }, nil)
+            ({ most in feeder.add(most, from: items.next) }, nil)
         }
     }
 
     /// Begins a lazy map over an asynchronous sequence, which a task reads.
-    init<T, S: AsyncSequence>(
+    convenience init<T, S: AsyncSequence>(
         reading items: sending S,
         _ core: PoolCore,
         owner: any AnyObject & Sendable,
@@ -99,7 +98,7 @@ extension PoolResults.Stream {
         }
     }
 
-    private init<T>(
+    private convenience init<T>(
         _ core: PoolCore,
         owner: any AnyObject & Sendable,
         _ settings: StreamSettings,
@@ -120,9 +119,9 @@ extension PoolResults.Stream {
         let (feed, reader) = open(StreamFeeder(core, job, state, coding.encode))
         if reader != nil { core.withLock { state.isFeeding = true } }
         self.init(
-            core: core,
-            job: job,
-            state: state,
+            core,
+            job,
+            state,
             owner: owner,
             feed: feed,
             reader: reader,
@@ -134,14 +133,18 @@ extension PoolResults.Stream {
 /// Reads a sequence.
 ///
 /// `@unchecked Sendable` is safe because one thread or task uses it at a time, the one that has set `isFeeding`, and whoever made the sequence gave it away.
-private final class SequenceReader<T>: @unchecked Sendable {
-    private let read: () -> T?
+@usableFromInline
+final class SequenceReader<T>: @unchecked Sendable {
+    /// Returns the next item; nil at the end, after which it is not asked again.
+    @usableFromInline let next: () -> T?
+    /// How many items there are at least.
+    @usableFromInline let underestimatedCount: Int
 
-    init<S: Sequence>(_ items: S) where S.Element == T {
+    /// Creates the reader of `items`, where their type is known: otherwise each item takes as long as its whole way to a worker.
+    @inlinable
+    init(_ items: some Sequence<T>) {
+        underestimatedCount = items.underestimatedCount
         var iterator = items.makeIterator()
-        read = { iterator.next() }
+        next = { iterator.next() }
     }
-
-    /// The next item; nil at the end, after which it is not asked again.
-    func next() -> T? { read() }
 }
