@@ -208,10 +208,10 @@ extension LocalSession {
         guard worker.phase != .ended else { return }
         // What it had answered counts, whatever came after.
         collect(from: worker, events)
-        let wasStarting =
-            worker.phase == .starting || worker.phase == .ready && !worker.hasAnswered && hasNotServed(worker)
+        let phase = worker.phaseWhenGone ?? worker.phase
+        let wasStarting = phase == .starting || phase == .ready && !worker.hasAnswered && hasNotServed(worker)
         let wasReady = worker.phase == .ready && !wasStarting
-        let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty
+        let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty && worker.phaseWhenGone == nil
         leave(worker, isLost: true)
         worker.phase = .ended
         workers.removeAll { $0 === worker }
@@ -224,6 +224,7 @@ extension LocalSession {
             restarts += 1
             Log.write(.warning, "\(lost)")
         }
+        if worker.phaseWhenGone != nil, !worker.hasAnswered { nextStart = .passed }
         if wasStarting {
             noteFailedStart(lost)
         } else if wasReady, !worker.hasAnswered, worker.memory.status(.serving) == 0 {
@@ -244,6 +245,13 @@ extension LocalSession {
         try? worker.child?.close()
         worker.process = nil
         host.engineChanged()
+    }
+
+    /// Notes that a worker was found to be gone before its end was heard of. Its successor waits until it is known how it ended: it may have failed to start, and the next one would as well.
+    func noteGone(_ worker: LocalWorker) {
+        guard worker.phase == .starting || worker.phase == .ready else { return }
+        worker.phaseWhenGone = worker.phase
+        if !worker.hasAnswered { nextStart = Deadline(timeout: .seconds(1)) }
     }
 
     /// Whether a worker without an initializer ended before it could have done anything, and not because somebody wanted it so.

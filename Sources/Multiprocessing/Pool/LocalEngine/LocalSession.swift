@@ -112,6 +112,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
                 unwritten.append((task.ticket, error))
             } else {
                 // Its end of the socket is closed: it is gone, or no good any more.
+                noteGone(worker)
                 end(worker)
                 unwritten.append((task.ticket, nil))
             }

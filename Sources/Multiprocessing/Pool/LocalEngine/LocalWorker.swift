@@ -52,6 +52,8 @@ final class LocalWorker: @unchecked Sendable {
     @exclusivity(unchecked) var losses: [UInt64: (loss: Loss, element: Int?)] = [:]
     /// The task that was asked last to begin no further element.
     @exclusivity(unchecked) var halted: UInt64 = 0
+    /// What it was about to do when it was found to be gone, if that was before its end was heard of.
+    @exclusivity(unchecked) var phaseWhenGone: Phase?
     /// Why the pool has killed it, if it has.
     @exclusivity(unchecked) var sentence: String?
     /// Whether it may have to be woken for what was published in its lane.
