@@ -14,7 +14,7 @@ final class FrameRest: Sendable {
     private let sent = Atomic<Int>(0)
     private let timer = PlainMutex<Reactor.Token?>(nil)
 
-    /// How long the receiver has after the connection was closed.
+    /// How long the receiver may take nothing after the connection was closed.
     static let timeAfterClose = Duration.seconds(5)
     private let reactor: Reactor
     private let completion: @Sendable () -> Void
@@ -42,17 +42,21 @@ final class FrameRest: Sendable {
         try proceed()
     }
 
-    /// Gives the receiver some more time, and cuts the frame if it has not come to its end then.
+    /// Gives the receiver some more time, again and again while it takes something, and cuts the frame then.
     func endSoon() {
+        let before = sent.load(ordering: .relaxed)
         let token = reactor.waitUntil(Deadline(timeout: Self.timeAfterClose)) { [self] _ in
+            let now = sent.load(ordering: .relaxed)
+            if now == bytes.count { return }
+            if now > before { return endSoon() }
             // Ends the wait for room, with an error.
             shutdown(socket.number, Int32(SHUT_RDWR))
         }
-        let before = timer.withLock { timer in
+        let last = timer.withLock { timer in
             defer { timer = token }
             return timer
         }
-        if let before { reactor.cancel(before) }
+        if let last { reactor.cancel(last) }
     }
 
     /// Sends what the socket takes, and waits for it to take more.

@@ -80,6 +80,30 @@ struct CutFrameTests {
         }
     }
 
+    @Test func `a receiver that takes its time after the close gets the whole message, as long as it takes something`()
+        async throws
+    {
+        let path = socketPath()
+        try await isolated {
+            let listener = try Listener(address: .unix(path: path))
+            let peer = try RawSocket.connected(to: listener.address)
+            peer.greet()
+            let connection = try listener.accept()
+            try connection.sendBytes(Self.block, timeout: .milliseconds(1))
+            connection.close()
+            var buffer = [UInt8](repeating: 0, count: 100_000)
+            var (sum, pauses) = (0, 0)
+            while case let count = recv(peer.descriptor, &buffer, buffer.count, 0), count > 0 {
+                sum += count
+                // In all longer than a receiver has that takes nothing.
+                guard sum >= (pauses + 1) * 2_000_000, pauses < 8 else { continue }
+                pauses += 1
+                _ = poll(nil, 0, 800)
+            }
+            try check(sum > Self.block.count, "\(sum) bytes came")
+        }
+    }
+
     @Test func `the rest of a message waits for its receiver some seconds after the close, not for ever`() async throws
     {
         let path = socketPath()
