@@ -35,6 +35,8 @@ struct Round {
         if isCut {
             usleep(UInt32(Int.random(in: 0...milliseconds, using: &random)) * 1000)
             kill(process, SIGKILL)
+            // With it ends who would have let those go on who are stopped. One that was stopped before it had asked the kernel to be ended with its parent finds out when it goes on.
+            if Remnants.hasEnded(process) { for left in Remnants.processes(mark) { kill(left, SIGCONT) } }
         }
         let text = Remnants.read(ends[0], until: ContinuousClock.now + .milliseconds(milliseconds) + Self.patience)
         guard let text else { return .failed(hung(process, mark)) }
