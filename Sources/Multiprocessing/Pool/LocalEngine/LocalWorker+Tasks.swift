@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import MultiprocessingChannels
+
+/// The tasks that a worker has been given: answered, taken back, taken off the books.
+extension LocalWorker {
+    /// Has the worker begin no element of a task behind the one that it is at; returns whether that is still `element`.
+    func halt(_ ticket: UInt64, at element: Int) -> Bool {
+        halted = ticket
+        memory.askToHalt(ticket)
+        return memory.status(.task) == ticket && memory.status(.element) == UInt64(element)
+    }
+
+    /// Takes back a task that was not begun; the worker will pass over it. False when it was.
+    func revoke(_ entry: Outstanding) -> Bool {
+        // What the worker has passed it has done, and its record may be another's by now.
+        guard !entry.isRevoked, !tasks.isReleased(entry.end), entry.record.revoke() else { return false }
+        change(entry.ticket) { $0.isRevoked = true }
+        given -= 1
+        return true
+    }
+
+    /// Changes the entry of a task.
+    func change(_ ticket: UInt64, _ body: (inout Outstanding) -> Void) {
+        outstanding.modify { entry in
+            guard entry.ticket == ticket else { return false }
+            body(&entry)
+            return true
+        }
+    }
+
+    /// The entry of a task that was neither answered nor taken back.
+    func entry(_ ticket: UInt64) -> Outstanding? {
+        outstanding.contains { $0.ticket == ticket && !$0.isRevoked }
+            ? outstanding.all.first { $0.ticket == ticket } : nil
+    }
+
+    /// Takes the tasks off the books that were answered with `ticket`, or revoked before it; nil when there is none with it.
+    func settle(_ ticket: UInt64) -> Outstanding? {
+        // As a rule it is the first.
+        if let first = outstanding.first, first.ticket == ticket, !first.isRevoked {
+            outstanding.popFirst()
+            release(first)
+            return first
+        }
+        guard outstanding.contains(where: { $0.ticket == ticket && !$0.isRevoked }) else { return nil }
+        while let entry = outstanding.popFirst() {
+            release(entry)
+            if entry.ticket == ticket { return entry }
+        }
+        return nil
+    }
+
+    /// Takes off what was revoked and lies in front.
+    func dropRevoked() {
+        while let entry = outstanding.first, entry.isRevoked {
+            outstanding.popFirst()
+            release(entry)
+        }
+    }
+
+    @inline(__always)
+    private func release(_ entry: Outstanding) {
+        if let segment = entry.segment { lentSegments.remove(segment) }
+    }
+}
