@@ -28,9 +28,9 @@ final class PendingCall: @unchecked Sendable {
 }
 
 /// A value in a manager, of whatever type.
+///
+/// `@unchecked` is safe because the value itself is touched only by the call whose turn it is, and the queue is locked.
 class HostedValue: @unchecked Sendable {
-    // Safe because the value itself is touched only by the call whose turn it is, and the queue is locked.
-
     private let queue = Mutex(CallQueue<PendingCall>())
     private let threads: ServerThreads
 
