@@ -71,6 +71,15 @@ struct Fixture {
         )
     }
 
+    /// What it says on its standard error up to the end of a line; less when nothing more comes for a minute.
+    func errorLine() -> String {
+        var text: [UInt8] = []
+        var byte: UInt8 = 0
+        var entry = pollfd(fd: errors, events: Int16(POLLIN), revents: 0)
+        while byte != UInt8(ascii: "\n"), poll(&entry, 1, 60_000) > 0, read(errors, &byte, 1) == 1 { text.append(byte) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// Reads everything up to its end and reaps it.
     func finish() -> (status: Int32, output: [String], errors: String) {
         var lines: [String] = []
