@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CMultiprocessing
+internal import Glibc
 internal import MultiprocessingPrimitives
 internal import Synchronization
 
@@ -36,7 +37,8 @@ package final class Patience: Sendable {
         defer { isBusy.store(false, ordering: .relaxed) }
         let end = min(mp_now() + time, deadline.nanoseconds)
         repeat {
-            for _ in 0..<16 { mp_pause() }
+            // The child may have been put on this very processor, even while another one is idle: then it gets it now, and each look costs whoever else is there nothing.
+            sched_yield()
             if condition() { return }
         } while mp_now() < end
     }
