@@ -4,7 +4,7 @@
 public struct TaskOptions: Hashable, Sendable {
     /// How long a call of the function may take, from its begin in the worker; then its worker is ended and replaced, and the call fails with `TimeoutError` or is tried again. Nil: for ever.
     public var timeout: Duration?
-    /// How often a call is tried again whose worker was lost or that took too long. It may have done a part of its work each time.
+    /// How often a call is tried again whose worker was lost or that took too long. It may have done a part of its work each time. In a map that holds for each item.
     public var retries: Int
     /// Whether a call that threw is tried again as well.
     public var retriesErrors: Bool
@@ -18,6 +18,9 @@ public struct TaskOptions: Hashable, Sendable {
         self.retriesErrors = retriesErrors
         self.priority = priority
     }
+
+    /// Whether they are about the items of a map one by one, so that it has to be known which one is at work.
+    var concernsItems: Bool { timeout != nil || retries > 0 }
 
     /// Throws unless the options make sense.
     func check() throws {

@@ -16,6 +16,15 @@ public struct WorkerLost: Error, Hashable, Sendable, Codable, CustomStringConver
     public let backtrace: [String]
     /// How many workers the task has cost, this one included; more than one only where it was tried again. Such a task most likely kills every worker.
     public private(set) var count = 1
+    /// Which items of a `map`, `starmap` or `mapResults` it was at, counted from 0: a chunk, or the very item where deadlines, retries or outcomes are those of each; nil for a call, and for lazy maps.
+    public private(set) var items: Range<Int>?
+
+    /// The same, at those items.
+    func at(_ items: Range<Int>?) -> WorkerLost {
+        var lost = self
+        lost.items = items
+        return lost
+    }
 
     /// The same, of the worker that was the last of `count`.
     func counted(_ count: Int) -> WorkerLost {
@@ -27,6 +36,7 @@ public struct WorkerLost: Error, Hashable, Sendable, Codable, CustomStringConver
     /// Which worker ended, how, and its last words.
     public var description: String {
         var text = "the worker \(workerName) (pid \(processIdentifier)) \(status)"
+        if let items { text += items.count == 1 ? ", at item \(items.lowerBound)" : ", at the items \(items)" }
         if count > 1 { text += ", after \(count - 1) other\(count > 2 ? "s" : "") that had the same task" }
         if let message { text += ": \(message)" }
         for frame in backtrace.prefix(12) { text += "\n    at \(frame)" }

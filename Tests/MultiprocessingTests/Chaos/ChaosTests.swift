@@ -11,6 +11,9 @@ struct ChaosTests {
         let run = try Fixture("--seconds", "8", "--seed", "\(seed)", path: Fixture.program("Chaos"))
         let (status, output, errors) = run.finish()
         #expect(status == 0, "\(output.joined(separator: "\n"))\n\(errors)")
-        #expect(output.contains { $0.hasPrefix("rounds: ") })
+        // Nothing would be shown where nothing is done, killed or stopped.
+        for figure in ["rounds", "kills of actors", "stops", "answers", "ledger entries"] {
+            #expect(output.contains { $0.hasPrefix("\(figure): ") && !$0.hasSuffix(": 0") }, "no \(figure): \(output)")
+        }
     }
 }

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Tasks that wait for queues, while processes with other such tasks are killed.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(10)), .leavesNothing)
 struct ChannelKillTests {
     /// What is put: who, and the how manyeth of that process's.
     private struct Item: Codable, Sendable {

@@ -7,7 +7,7 @@ import Testing
 @testable import Multiprocessing
 
 /// How queues and waits for them end, and what all three kinds of queues can do.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct QueueEndTests {
     @Test func `join waits no longer for what an immediate shutdown made unreachable, only for what was taken`()
         async throws

@@ -47,7 +47,7 @@ private final class SlowLeaver: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerCancellationTests {
     @Test func `a call that is cancelled while there is no room ends no other`() async throws {
         try await apart(timeout: .seconds(100)) { () async throws in

@@ -51,7 +51,7 @@ private struct Heavy: Codable, Sendable {
 }
 
 /// What is short, or too large, fails one call and nothing else.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerShortageTests {
     @Test func `what is larger than a message may be fails its own call`() async throws {
         try await isolated {

@@ -106,7 +106,7 @@ private final class Stage {
 }
 
 /// What the pool and a worker say to each other where they meet in the same moment.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct LocalSessionTests {
     @Test func `a lane that was emptied while a task did not fit into it takes tasks again`() throws {
         let stage = try Stage()

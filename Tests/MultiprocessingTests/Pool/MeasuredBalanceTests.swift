@@ -21,7 +21,7 @@ private func rest(_ nanoseconds: Int64) {
 }
 
 /// How evenly real workers share out the work of a map, by what they note in shared memory.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct MeasuredBalanceTests {
     /// How much later the last worker was done than all of them would have been, had they shared what was left at the end.
     ///

@@ -119,15 +119,22 @@ private func identity(_ n: Int) -> Int { n }
                 (1000..<11_000).map { $0 }
             )
             try check((1...processes).contains(decoded.load()), "context: \(decoded.load())")
-            // The same value again is known already.
-            _ = try pool.map(0..<1000, with: settings, chunkSize: 1) { n, settings in settings.words.count + n }
+            // Captured, in a map and in calls of the same function: while some are under way the handle in it is known, and what else there is.
             decoded.store(0)
-            // Captured, in a map and in calls of the same function.
             try checkEqual(
                 try pool.map(0..<10_000, chunkSize: 1) { n in settings.words.count + n },
                 (1000..<11_000).map { $0 }
             )
             try check((1...processes).contains(decoded.load()), "capture: \(decoded.load())")
+            decoded.store(0)
+            let read: @Sendable (Int) -> Int = { n in settings.words.count + n }
+            let gate = try Event()
+            let first = try (0..<processes).map { _ in try pool.applyAsync { try gate.wait() } }
+            let results = try (0..<10_000).map { try pool.applyAsync(read, $0) }
+            gate.set()
+            for result in first { try result.get() }
+            try checkEqual(try results.map { try $0.get() }, (1000..<11_000).map { $0 })
+            try check((1...processes).contains(decoded.load()), "calls: \(decoded.load())")
             pool.close()
             try pool.join()
         }

@@ -77,7 +77,7 @@ private struct TerminalProgram {
 }
 
 /// Pools of programs on a terminal.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct PoolTerminalTests {
     @Test(arguments: [1, 3])
     func `Ctrl-C is one orderly end without a word, however often it is pressed`(_ times: Int) throws {

@@ -106,7 +106,7 @@ private func callAllAsync(_ pool: some WorkerPool) async throws {
 }
 
 /// What pools of processes and of threads have in common.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct WorkerPoolTests {
     @Test func `every call can be made on a pool of either kind, with the defaults of the pools`() async throws {
         try await isolated(hasTasks: true) {

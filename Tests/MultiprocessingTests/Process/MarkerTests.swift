@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The variable that marks a process as started by this package: it counts only together with a socket from the program's own parent.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct MarkerTests {
     /// Runs the fixture by a shell, which has `/bin/false` as its descriptor 7 and is given the marker.
     private func run(marker: String, _ redirection: String = "7</bin/false") throws -> [String] {

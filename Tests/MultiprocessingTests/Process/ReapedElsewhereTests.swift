@@ -7,7 +7,7 @@ import Testing
 import enum Multiprocessing.ExitStatus
 
 /// Children whose status somebody else takes: the kernel, where SIGCHLD is ignored, or a wait elsewhere in the program.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
 struct ReapedElsewhereTests {
     @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
     func `the end of a child is seen where SIGCHLD is ignored`(_ method: StartMethod) async throws {

@@ -346,6 +346,20 @@ struct RunTests {
         _ = pipe.readAll()
     }
 
+    @Test func `cancelling a task that joins ends the wait at once, and the process goes on`() async throws {
+        let gate = try Event()
+        let process = ChildProcess { try gate.wait() }
+        try process.start()
+        let joining = Task { try await process.join() }
+        joining.cancel()
+        await #expect(throws: CancellationError.self) { try await joining.value }
+        #expect(process.isAlive)
+        gate.set()
+        try await process.join()
+        #expect(process.exitCode == 0)
+        try process.close()
+    }
+
     @Test func `a result counts although the process does not manage to exit`() async throws {
         let result = try await ChildProcess.run { () -> Int in
             atexit { while true { pause() } }

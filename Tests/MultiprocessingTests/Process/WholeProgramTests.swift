@@ -13,6 +13,16 @@ struct WholeProgramTests {
 
     @Test(arguments: [SIGKILL, SIGTERM, SIGHUP])
     func `when a program dies its daemons end at once, and only the others live on`(_ signal: Int32) throws {
+        // On a busy machine a second may pass before anybody is given a processor: that says nothing of what ends whom.
+        for attempt in 1... {
+            let duration = try playDeath(signal)
+            if duration < .seconds(1) { return }
+            try #require(attempt < 3, "they ended, but \(duration) after their program")
+        }
+    }
+
+    /// Ends a program with daemons and another child, and returns after how long all is gone that is to go.
+    private func playDeath(_ signal: Int32) throws -> Duration {
         let program = try Fixture("family")
         var lines: [String] = []
         // Six daemons, each of three with a child of its own.
@@ -22,8 +32,10 @@ struct WholeProgramTests {
         let survivor = try #require(lines.compactMap { pid($0, "survivor") }.first)
         #expect(daemons.count == 6)
         #expect(daemons.allSatisfy(Proc.isRunning))
+        let start = ContinuousClock.now
         kill(program.processIdentifier, signal)
         #expect(Proc.waitForEnd(of: daemons, within: .seconds(10)) == [])
+        let duration = ContinuousClock.now - start
         #expect(Proc.isRunning(survivor))
         // What it needs to live is the server; with it, that ends.
         let server = try #require(lines.compactMap { pid($0, "server") }.first)
@@ -31,6 +43,7 @@ struct WholeProgramTests {
         #expect(Proc.waitForEnd(of: [survivor, server], within: .seconds(10)) == [])
         kill(program.processIdentifier, SIGKILL)
         _ = program.finish()
+        return duration
     }
 
     @Test func `at its exit a program terminates daemons and waits for the others`() throws {

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// A wait that is cancelled at the very moment of its wake-up: it has it or leaves it to another, and the primitive is sound.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct CancellationRaceTests {
     private static let rounds = 300
     private static let patience = Duration.seconds(20)

@@ -67,7 +67,27 @@ public final class AsyncResult<R: Sendable>: Sendable {
         return try outcome()
     }
 
-    /// The result, once it is there; without blocking a thread. Throws as ``get(timeout:)``.
+    /// Suspends until the result is there, and returns it. Throws as the blocking form.
+    ///
+    /// Cancelling the task that waits cancels the call as well; the end of the time does not.
+    ///
+    /// - Parameter timeout: How long to wait; nil for ever, zero or less not at all.
+    public func get(timeout: Duration? = nil) async throws -> R {
+        do {
+            guard try await wait(timeout: timeout) else {
+                throw TimeoutError(operation: "waiting for a pool's result", timeout: timeout ?? .zero)
+            }
+        } catch let error as CancellationError {
+            cancel()
+            job.meter?.finish()
+            throw error
+        }
+        return try outcome()
+    }
+
+    /// The result, once it is there; without blocking a thread. Throws as `get(timeout:)`.
+    ///
+    /// Cancelling the task that waits cancels the call as well.
     ///
     /// Cancelling the task that waits cancels the call as well.
     public var value: R {

@@ -40,8 +40,7 @@ struct Mapping<T, R: Codable & Sendable> {
         try core.checkProcess()
         let chunkSize = chunkSize ?? core.chunkSize
         let failsFast = !isElementwise
-        // A deadline is that of one item, so it has to be known which one is at work.
-        let isElementwise = isElementwise || options.timeout != nil
+        let isElementwise = isElementwise || options.concernsItems
         let singly = isElementwise || !coding.isMapping
         pieceSize = singly ? 1 : chunkSize
         job = PoolJob(
@@ -113,8 +112,9 @@ struct Mapping<T, R: Codable & Sendable> {
         return AsyncResult(core, job, keeping: pool) { job in try Self.outcomes(of: job, count: count, decode) }
     }
 
-    /// Has progress reported.
+    /// Notes what the pieces are, and has progress reported.
     private func measure(_ progress: PoolProgress?, _ count: Int, _ size: Int) {
+        (job.itemCount, job.itemsPerPiece) = (count, size)
         job.meter = progress.map { ProgressMeter($0, total: count, itemsPerPiece: size) }
     }
 

@@ -5,7 +5,7 @@ internal import MultiprocessingFunctions
 internal import MultiprocessingWireCoding
 internal import Synchronization
 
-/// The functions of a pool by what they are encoded to, so that a repeated one crosses once to each worker.
+/// The functions of a pool by what they are encoded to, so that a repeated one crosses once to each worker. One with handles is known as long as calls with it are under way.
 final class FunctionTable: Sendable {
     /// More than so many are forgotten together, and numbered anew.
     private static let mostFunctions = 512
@@ -13,6 +13,8 @@ final class FunctionTable: Sendable {
     private static let largeSize = 1 << 16
     /// More large ones than that are forgotten, the one that was used longest ago first.
     private static let mostLarge = 8
+    /// Of those that calls under way have, only so many are found again.
+    private static let mostInUse = 32
     /// More bytes in all large ones than that, too.
     private static let mostLargeBytes = 64 << 20
 
@@ -32,6 +34,8 @@ final class FunctionTable: Sendable {
         }
         /// Large ones, the one that was used last at the end.
         var large: [TaskFunction] = []
+        /// Those that calls under way have, among the ones that are not kept for themselves: with handles, for whoever keeps a handle keeps what it stands for, and large ones.
+        var inUse: [FunctionInUse] = []
         var lastNumber: UInt32 = 0
 
         /// The large function with these bytes, if it is remembered.
@@ -43,6 +47,25 @@ final class FunctionTable: Sendable {
             return known
         }
 
+        /// The function with these bytes and descriptors that calls under way have, if there is one.
+        func knownInUse(_ bytes: UnsafeRawBufferPointer, _ descriptors: [Int32], isMapping: Bool) -> TaskFunction? {
+            for entry in inUse.reversed() {
+                // A descriptor that it keeps open is nothing else under the same number.
+                guard let function = entry.function, function.isMapping == isMapping,
+                    function.descriptors == descriptors, FunctionTable.isEqual(function.bytes, bytes)
+                else { continue }
+                return function
+            }
+            return nil
+        }
+
+        /// Remembers a function as long as calls have it.
+        mutating func rememberInUse(_ function: TaskFunction) {
+            if inUse.count >= mostInUse { inUse.removeAll { $0.function == nil } }
+            if inUse.count >= mostInUse { inUse.removeFirst() }
+            inUse.append(FunctionInUse(function: function))
+        }
+
         /// Remembers a large function, and forgets others for it.
         mutating func rememberLarge(_ function: TaskFunction) {
             guard function.bytes.count <= mostLargeBytes else { return }
@@ -51,6 +74,11 @@ final class FunctionTable: Sendable {
                 large.removeFirst()
             }
         }
+    }
+
+    /// A function that others keep, or do not any more.
+    private struct FunctionInUse {
+        weak var function: TaskFunction?
     }
 
     private struct PlainKey: Hashable {
@@ -107,19 +135,22 @@ final class FunctionTable: Sendable {
         let box = SendableBox(carried)
         return state.withLock { state in
             // The same bytes with other descriptors are another function.
-            let isUnique = !box.value.numbers.isEmpty
+            let hasHandles = !box.value.numbers.isEmpty
             let isLarge = bytes.count > Self.largeSize
-            if !isUnique, isLarge, let known = state.knownLarge(bytes, isMapping: isMapping) { return known }
+            if !hasHandles, isLarge, let known = state.knownLarge(bytes, isMapping: isMapping) { return known }
+            if hasHandles || isLarge, let known = state.knownInUse(bytes, box.value.numbers, isMapping: isMapping) {
+                return known
+            }
             let key = Key(isMapping: isMapping, bytes: Array(bytes))
-            if !isUnique, !isLarge, let known = state.functions[key] {
+            if !hasHandles, !isLarge, let known = state.functions[key] {
                 if let plainKey { state.plain[plainKey] = known }
                 return known
             }
             state.lastNumber &+= 1
             let made = TaskFunction(number: state.lastNumber, isMapping: isMapping, bytes: key.bytes, box.value)
-            guard !isUnique else { return made }
-            if isLarge {
-                state.rememberLarge(made)
+            if hasHandles || isLarge {
+                state.rememberInUse(made)
+                if !hasHandles { state.rememberLarge(made) }
                 return made
             }
             if state.functions.count >= Self.mostFunctions { state.functions = [:] }

@@ -73,9 +73,9 @@ extension PoolCore: EngineEvents {
         guard case .deliver(let jobID, let pieces, let hasEnded) = machine.lost(id, guilt) else { return }
         let job = owner(jobID)
         if job.rules.isElementwise {
-            for piece in pieces { job.store(piece..<piece + 1, failure: error) }
+            for piece in pieces { job.store(piece..<piece + 1, failure: job.naming(piece..<piece + 1, in: error)) }
         } else if !pieces.isEmpty {
-            job.store(pieces, failure: error)
+            job.store(pieces, failure: job.naming(pieces, in: error))
         }
         settle(job, pieces.count, hasEnded)
     }

@@ -30,6 +30,9 @@ final class PoolJob: @unchecked Sendable {
     @exclusivity(unchecked) var waiters: [Notice] = []
     /// Whether answers are read before the end, as they come.
     @exclusivity(unchecked) var isReadAsItGoes = false
+    /// How many items it has in all, and in each piece but the last, if it is a map. Set before it is submitted.
+    @exclusivity(unchecked) var itemCount: Int?
+    @exclusivity(unchecked) var itemsPerPiece: Int?
     /// Who is told how far it has come.
     @exclusivity(unchecked) var meter: ProgressMeter?
     /// Called once, by the pool's thread, when it has ended. It is given the job, which it must not keep: one that is never submitted would keep itself.
@@ -90,6 +93,12 @@ final class PoolJob: @unchecked Sendable {
     func store(_ pieces: Range<Int>, failure error: any Error) {
         if rules.failsFast, failedAnswer == nil { failedAnswer = answers.count }
         answers.store(pieces, failure: error)
+    }
+
+    /// The error, with the items that it is about.
+    func naming(_ pieces: Range<Int>, in error: any Error) -> any Error {
+        guard let lost = error as? WorkerLost, let size = itemsPerPiece, let itemCount else { return error }
+        return lost.at(pieces.lowerBound * size..<min(pieces.upperBound * size, itemCount))
     }
 
     /// Whether the job has failed as a whole.

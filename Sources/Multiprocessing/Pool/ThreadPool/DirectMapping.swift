@@ -54,7 +54,7 @@ struct DirectMapping<T: Sendable, R: Sendable> {
         }
         try options.check()
         self.pool = pool
-        let singly = isElementwise || options.timeout != nil
+        let singly = isElementwise || options.concernsItems
         pieceSize = singly ? 1 : chunkSize
         job = PoolJob(
             TaskFunction(function),

@@ -6,7 +6,7 @@ import Multiprocessing
 import Testing
 
 /// Streams in the middle of a message: they stay where they are, and what is cut is an error.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct CutFrameTests {
     private static let block = [UInt8](repeating: 7, count: 20_000_000)
 
