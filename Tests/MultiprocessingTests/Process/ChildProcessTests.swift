@@ -333,7 +333,8 @@ struct ChildProcessTests {
 
     // MARK: - What a child sees
 
-    @Test func `a child sees the surroundings of the moment`() async throws {
+    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
+    func `a child sees the surroundings of the moment`(_ method: StartMethod) async throws {
         try await isolated {
             var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
             let path = String(cString: mkdtemp(&folder))
@@ -341,7 +342,7 @@ struct ChildProcessTests {
             setenv("MP_TEST_VARIABLE", "of the moment", 1)
             unsetenv("HOME")
             umask(0o027)
-            let seen = try ChildProcess.run {
+            let seen = try strings(of: method) {
                 let mask = umask(0)
                 let home = getenv("HOME")
                 return [
@@ -352,12 +353,21 @@ struct ChildProcessTests {
             try checkEqual(seen, [path, "of the moment", "27", "none"])
             chdir("/")
             setenv("MP_TEST_VARIABLE", "changed", 1)
-            let later = try ChildProcess.run {
+            let later = try strings(of: method) {
                 [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE"))]
             }
             try checkEqual(later, ["/", "changed"])
             rmdir(path)
         }
+    }
+
+    /// What a child by that method finds.
+    private func strings(of method: StartMethod, _ body: @escaping @Sendable () -> [String]) throws -> [String] {
+        let (here, there) = try Connection.pipe()
+        let process = ChildProcess(startMethod: method) { try there.send(body()) }
+        try process.start()
+        defer { _ = try? process.join() }
+        return try here.receive([String].self, timeout: .seconds(60))
     }
 
     @Test func `the environment is sent whole while another thread changes it`() async throws {

@@ -379,7 +379,13 @@ struct RunTests {
             } catch let error as FunctionNotPortable {
                 try check(error.description.contains("Opaque"), error.description)
             }
+            for method in [StartMethod.forkServer, .spawn] {
+                let process = ChildProcess(startMethod: method) { _ = opaque.value }
+                _ = try checkThrows(FunctionNotPortable.self) { try process.start() }
+                try checkEqual(process.processIdentifier, nil)
+            }
             try checkEqual(ProcessIdentifiers.started, before)
+            try checkEqual(Proc.children(of: getpid()).filter { $0 != ForkServer.processIdentifier }, [])
         }
     }
 }
