@@ -4,9 +4,9 @@
 ///
 /// Mistakes in a type's own `Codable` (a key that is missing, a value of another type) are `DecodingError` and `EncodingError`, as with every other coder; this
 /// error says that the bytes themselves, or the shape of the value, cannot be carried.
-public struct WireCodingError: Error, Sendable, CustomStringConvertible {
+public struct WireCodingError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kind of a mistake. More kinds may be added.
-    public struct Code: Hashable, Sendable, CustomStringConvertible {
+    public struct Code: Hashable, Sendable, Codable, CustomStringConvertible {
         /// The name that `description` shows.
         private let name: String
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A call on a connection or a listener that could not be done.
-public struct ConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct ConnectionError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of errors; more may be added.
-    public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+    public struct Code: Hashable, Sendable, Codable, CustomStringConvertible {
+        private enum Value: String, Codable {
             case endOfFile
             case closed
             case notReadable

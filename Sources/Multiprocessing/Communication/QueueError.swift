@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A call that does not fit the state a queue is in.
-public struct QueueError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct QueueError: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of errors; more may be added.
-    public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+    public struct Code: Hashable, Sendable, Codable, CustomStringConvertible {
+        private enum Value: String, Codable {
             case closed
             case shutDown
             case tooManyTasksDone

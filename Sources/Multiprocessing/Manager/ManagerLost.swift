@@ -2,10 +2,10 @@
 
 /// The process of a manager has ended, and the values in it with it.
 ///
-/// Thrown by every call that was under way and by every later one.
-public struct ManagerLost: Error, Hashable, Sendable, CustomStringConvertible {
+/// Thrown by every call that was under way and by every later one. `Codable` for processes of this program.
+public struct ManagerLost: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The kinds of ends; more may be added.
-    public struct Code: Hashable, Sendable {
+    public struct Code: Hashable, Sendable, Codable {
         let rawValue: UInt8
 
         init(rawValue: UInt8) {

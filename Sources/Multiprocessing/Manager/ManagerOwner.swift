@@ -63,7 +63,7 @@ final class ManagerOwner: Sendable {
         home = desk?.home
         state = Mutex(State(server: nil, reception: reception, desk: desk, restartsLeft: restarts))
         if restarts == 0 { epitaph.endWith(0) }
-        try start(reception)
+        if let lost = try start(reception) { throw lost }
         if restarts == 0 { state.withLock { $0.reception = nil } }
     }
 
@@ -79,7 +79,9 @@ final class ManagerOwner: Sendable {
     // MARK: - Starting
 
     /// Starts a process, makes the values in it that are to be there, and opens the door.
-    private func start(_ reception: SharedDescriptor) throws {
+    ///
+    /// - Returns: Why the process ended if it did so before all that was done; not what a value's function threw, which may be the end of another manager.
+    private func start(_ reception: SharedDescriptor) throws -> ManagerLost? {
         // The copy that `.fork` makes of this process would run no task.
         let method = StartMethod.default == .fork ? .forkServer : StartMethod.default
         let (here, there) = try RingLink.pair(duplex: true)
@@ -117,7 +119,12 @@ final class ManagerOwner: Sendable {
             )
             if let reception { self?.restart(reception) }
         }
-        do { try open(channel) } catch let unsent as UnsentRequest { throw unsent.channel.lost }
+        do { try open(channel) } catch let unsent as UnsentRequest {
+            return unsent.channel.lost
+        } catch let lost as ManagerLost where channel.hasEnded {
+            return lost
+        }
+        return nil
     }
 
     /// Makes the values anew in the process at the other end of `channel`, and lets it open the door.
@@ -162,7 +169,7 @@ final class ManagerOwner: Sendable {
         do {
             try Thread.start(name: "mp-manager", stackSize: 1 << 20) { [self] in
                 // One that ends while its values are made is replaced in turn.
-                do { try start(reception) } catch is ManagerLost {} catch { giveUp(error) }
+                do { _ = try start(reception) } catch { giveUp(error) }
             }
         } catch {
             giveUp(error)

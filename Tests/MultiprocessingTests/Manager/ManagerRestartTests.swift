@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Multiprocessing
 import Testing
+
+@testable import Multiprocessing
 
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct ManagerRestartTests {
@@ -98,6 +99,26 @@ struct ManagerRestartTests {
                 return 5
             }
             try checkEqual(try number.withValue { $0 }, 5)
+            isLater.set()
+            kill(manager.processIdentifier, SIGKILL)
+            while manager.isAlive { _ = try managerLost { try number.withValue { $0 } } }
+            let lost = try managerLost { try number.withValue { $0 } }
+            try checkEqual(lost.code, .killed)
+            try check(lost.message?.contains("could not be restarted") == true, "\(lost)")
+        }
+    }
+
+    @Test func `a value that cannot be made again because another manager is lost ends its manager as well`()
+        async throws
+    {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let isLater = try Event()
+            let number = try manager.host {
+                // As a call of the other one would.
+                if isLater.isSet { throw ManagerLost(.exited, status: .exited(3), processIdentifier: 1) }
+                return 5
+            }
             isLater.set()
             kill(manager.processIdentifier, SIGKILL)
             while manager.isAlive { _ = try managerLost { try number.withValue { $0 } } }
