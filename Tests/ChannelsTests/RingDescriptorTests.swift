@@ -58,6 +58,40 @@ struct RingDescriptorTests {
         }
     }
 
+    @Test func `a put that found room in the ring and none in the lane is woken when descriptors are received`()
+        async throws
+    {
+        try await Laboratory.run {
+            let ring = try TestRing(capacity: nil).ring
+            let words = try SharedWords()
+            let producer = try ForkedProcess {
+                for number in 1...10_000 {
+                    try require(try Self.put(ring, number, until: .never) == .done, "put")
+                    words[0].store(UInt32(number))
+                }
+            }
+            func waitForSleep() throws {
+                try waitFor("sleep") { ring.space.load() == Ring.waiting && isAsleep(producer.pid) }
+            }
+            for _ in 1...100 {
+                try waitForSleep()
+                let before = words[0].load()
+                // As `finish` does it, with time between the steps: the message is taken, and its descriptor is still in the lane.
+                var (message, descriptors) = (FoundMessage(), [Int32]())
+                try require(try ring.find(&message, until: .passed) == .done, "no message")
+                ring.publish(message.next, in: ring.head, waking: Ring.Offset.space)
+                // Woken in vain, it sleeps again, and no head will move for it any more.
+                try waitForSleep()
+                try require(words[0].load() == before, "there was room in the lane")
+                try ring.receiveDescriptors(of: message, into: &descriptors)
+                ring.leave(Ring.Offset.consumers)
+                for descriptor in descriptors { close(descriptor) }
+                try waitFor("the put") { words[0].load() > before }
+            }
+            try producer.destroy()
+        }
+    }
+
     @Test func `a put without waiting says that there is no room, and one that waits is cancelled`() throws {
         let ring = try TestRing(capacity: nil).ring
         var count = 0
@@ -110,7 +144,14 @@ struct RingDescriptorTests {
         // Producers that were killed before their messages existed.
         while case .sent = try out.lane.send([0], ticket: 1) {}
         #expect(try Self.put(out, 6, until: .passed) == .timedOut)
-        // Whoever waits there drops them, and this side's put goes on.
+        // Whoever looks there drops them, and rings for tasks that wait for room here.
+        var rings: UInt64 = 0
+        try require(read(bell, &rings, 8) == 8, "nobody was asked to drop them")
+        out.markWaitingForSpace()
+        #expect(try outThere.takeBytes(until: Deadline(timeout: .milliseconds(1))) == nil)
+        #expect(read(bell, &rings, 8) == 8)
+        // Once more: whoever waits there drops them, and this side's put goes on.
+        while case .sent = try out.lane.send([0], ticket: 1) {}
         try Thread.start(name: "mp-test") { _ = try? Self.put(out, 7, until: .never) }
         try Self.take(outThere, 7, until: Deadline(timeout: .seconds(20)))
         for number in 1...5 { try Self.take(backHere, number) }

@@ -68,6 +68,33 @@ extension RingTests {
         }
     }
 
+    @Test func `an end wakes all who sleep, and rings for the tasks of all processes`() async throws {
+        try await Laboratory.run {
+            // Both have a message and no room; in one somebody waits for the next.
+            let (full, empty) = (try TestRing(capacity: 1).ring, try TestRing(capacity: 1).ring)
+            for ring in [full, empty] { _ = try ring.put(bytes: [1]) }
+            _ = try empty.takeBytes()
+            let sleepers = try [
+                ForkedProcess { try require(try full.put(bytes: [2]) == .shut, "put") },
+                ForkedProcess { try require(try full.waitUntilFinished(until: .never) == .done, "join") },
+                ForkedProcess { try require(try full.waitUntilFinished(until: .never) == .done, "join") },
+                ForkedProcess { try require(try empty.takeBytes(until: .never) == nil, "a message") },
+                ForkedProcess { try require(try empty.takeBytes(until: .never) == nil, "a message") },
+            ]
+            for sleeper in sleepers { try waitFor("a sleeper") { isAsleep(sleeper.pid) } }
+            for ring in [full, empty] {
+                var rings: UInt64 = 0
+                _ = read(ring.bell, &rings, 8)
+                ring.shutDown(now: true)
+                try require(read(ring.bell, &rings, 8) == 8 && rings > 0, "the bell did not ring")
+            }
+            for sleeper in sleepers {
+                let status = try sleeper.join()
+                try require(status == 0, "a sleeper ended with \(status)")
+            }
+        }
+    }
+
     @Test(arguments: ["a message", "room", "the rest"])
     func `whoever is killed between the mark of an end and the wake-up leaves nobody asleep`(what: String) async throws
     {

@@ -13,4 +13,7 @@ int laboratory_thread_id(void);
 // A variable of the calling thread, as a program may have one.
 uint32_t *laboratory_thread_variable(void);
 
+// Lets the calling thread, and what it forks, run on one processor only. Returns -1 when that cannot be.
+int laboratory_use_one_processor(void);
+
 #endif

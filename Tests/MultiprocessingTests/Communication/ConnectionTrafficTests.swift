@@ -53,7 +53,9 @@ struct ConnectionTrafficTests {
             var every = itimerval()
             every.it_interval.tv_usec = 500
             every.it_value.tv_usec = 500
-            // Both waits last until so many signals have come.
+            let listener = try Listener()
+            let place = listener.address
+            // Each wait lasts until so many signals have come.
             let child = ChildProcess {
                 func waitForSignals(_ count: Int) {
                     while counted.load() < count { sched_yield() }
@@ -62,17 +64,27 @@ struct ConnectionTrafficTests {
                 try there.send(1)
                 waitForSignals(40)
                 try queue.put(2)
+                waitForSignals(60)
+                let connection = try Connection.connect(to: place)
+                waitForSignals(80)
+                try connection.send(3)
+                waitForSignals(100)
             }
             try child.start()
             setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &every, nil)
             let received = Result { try here.receive(Int.self) }
             let taken = Result { try queue.get() }
+            let accepted = Result { try listener.accept() }
+            let waited = Result { try Connection.wait(for: [try accepted.get()]).count }
+            let joined = Result { try child.join() }
             every = itimerval()
             setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &every, nil)
             signal(SIGALRM, SIG_DFL)
             signals = nil
-            try checkEqual([try received.get(), try taken.get()], [1, 2])
-            try child.join()
+            try checkEqual([try received.get(), try taken.get(), try waited.get()], [1, 2, 1])
+            try checkEqual(try accepted.get().receive(Int.self), 3)
+            try check(try joined.get())
+            try checkEqual(child.exitCode, 0)
             try child.close()
         }
     }
