@@ -14,7 +14,7 @@ extension Connection {
     /// - Throws: As `send(_:timeout:)`.
     @available(*, noasync)
     public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) throws {
-        let deadline = Deadline(timeout: timeout)
+        let deadline = deadline(timeout)
         if let outcome = try withRingLink({ try $0.send(bytes, descriptors: [], until: deadline) }) {
             return try sent(outcome, timeout)
         }
@@ -104,14 +104,18 @@ extension Connection {
     /// - Throws: As `receive(_:timeout:)`; `ConnectionError` (`bufferTooSmall`), with the bytes, for a longer message.
     @available(*, noasync)
     public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) throws -> Int {
-        let deadline = Deadline(timeout: timeout)
-        var (count, rest) = (0, [UInt8]())
-        let outcome = try withRingLink {
-            try $0.receive(into: buffer, rest: &rest, count: &count, until: deadline)
-        }
-        if let outcome {
+        let deadline = deadline(timeout)
+        var found = FoundMessage()
+        if let outcome = try withRingLink({ try $0.find(&found, until: deadline) }) {
             try received(outcome, timeout)
-            if count > buffer.count { throw tooSmall(buffer, rest) }
+            let count = found.bytes.count
+            guard count <= buffer.count else {
+                let error = tooSmall(buffer, Array(found.bytes))
+                try withRingLink { try $0.finish(found) }
+                throw error
+            }
+            buffer.baseAddress?.copyFew(found.bytes)
+            try withRingLink { try $0.finish(found) }
             return count
         }
         return try link.buffers.withIncoming { message in

@@ -47,6 +47,13 @@ public final class Connection: Codable, Sendable {
         return try ringLink._withUnsafeGuaranteedRef(body)
     }
 
+    /// The deadline of a call, with less to do for calls that have none.
+    @inline(__always)
+    func deadline(_ timeout: Duration?) -> Deadline {
+        guard let timeout else { return Deadline(nanoseconds: .max) }
+        return Deadline(timeout: timeout)
+    }
+
     // MARK: - Values
 
     /// Sends a value; the thread is blocked while the receiver has too much to receive already.
@@ -59,7 +66,7 @@ public final class Connection: Codable, Sendable {
     @available(*, noasync)
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) throws {
         if let flat = FlatCoding(Value.self),
-            let outcome = try withRingLink({ try $0.send(value, flat, until: Deadline(timeout: timeout)) })
+            let outcome = try withRingLink({ try $0.send(value, flat, until: deadline(timeout)) })
         {
             return try sent(outcome, timeout)
         }
@@ -96,7 +103,7 @@ public final class Connection: Codable, Sendable {
         if let ringLink, let flat = FlatCoding(type) {
             var message = FoundMessage()
             let outcome = try ringLink._withUnsafeGuaranteedRef {
-                try $0.find(&message, until: Deadline(timeout: timeout))
+                try $0.find(&message, until: deadline(timeout))
             }
             try received(outcome, timeout)
             return try ringLink._withUnsafeGuaranteedRef { try $0.finish(message, type, flat) }

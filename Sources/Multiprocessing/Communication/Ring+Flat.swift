@@ -2,7 +2,6 @@
 //
 // Values of flat types (`FlatCoding`) go straight from where they are into the ring, and from there to where they are wanted: one copy on each side, and no buffer.
 
-internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -39,7 +38,7 @@ extension Ring {
         } catch {
             return try finishAndTell(message, type, buffers)
         }
-        try dropDescriptors(message)
+        try finish(message)
         return value
     }
 
@@ -78,20 +77,7 @@ extension Ring {
     func finishBytes(_ found: FoundMessage, most: Int) throws(SystemError) -> (bytes: [UInt8]?, count: Int) {
         let count = found.bytes.count
         let bytes = count <= most ? Array(found.bytes) : nil
-        try dropDescriptors(found)
+        try finish(found)
         return (bytes, count)
-    }
-
-    /// Takes the message, and closes the descriptors that came with it: those of handles that nobody wants.
-    @inline(__always)
-    func dropDescriptors(_ message: FoundMessage) throws(SystemError) {
-        var descriptors: [Int32] = []
-        try finish(message, descriptors: &descriptors)
-        if message.descriptorCount > 0 { Self.close(descriptors) }
-    }
-
-    @inline(never)
-    private static func close(_ descriptors: [Int32]) {
-        for descriptor in descriptors { Glibc.close(descriptor) }
     }
 }

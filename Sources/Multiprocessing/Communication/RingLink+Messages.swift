@@ -10,7 +10,9 @@ extension RingLink: ConnectionLink {
 
     @inline(__always)
     func send(_ bytes: UnsafeRawBufferPointer, descriptors: [Int32], until deadline: Deadline) throws -> RingOutcome {
-        try withRingToSend { try $0.put(bytes, descriptors: descriptors, until: deadline) }
+        try withRingToSend {
+            try $0.put(bytes, descriptors: descriptors, until: deadline, cancellation: nil, waitsForOthers: true)
+        }
     }
 
     func send(_ message: OutgoingMessage, until deadline: Deadline) async throws -> RingOutcome {
@@ -50,7 +52,9 @@ extension RingLink: ConnectionLink {
     /// Finds a message, blocking the thread; if it is done, `finish` has to follow.
     @inline(__always)
     func find(_ message: inout FoundMessage, until deadline: Deadline) throws -> RingOutcome {
-        try withRingToReceive { ring in endIfGone(try ring.find(&message, until: deadline), ring) }
+        try withRingToReceive { ring in
+            endIfGone(try ring.find(&message, until: deadline, cancellation: nil, waitsForOthers: true), ring)
+        }
     }
 
     /// Takes the message that was found, a value of a flat type.
@@ -79,27 +83,12 @@ extension RingLink: ConnectionLink {
         return try inbound.finishBytes(found, most: most)
     }
 
-    /// Receives a message into `buffer`, blocking the thread, and returns its length, which may be more than went there: the bytes are in `rest` then.
+    /// Takes the message that was found, when its bytes have been copied, or are not wanted.
     @inline(__always)
-    func receive(
-        into buffer: UnsafeMutableRawBufferPointer,
-        rest: inout [UInt8],
-        count: inout Int,
-        until deadline: Deadline
-    ) throws -> RingOutcome {
-        try withRingToReceive { ring in
-            var message = FoundMessage()
-            let outcome = try ring.find(&message, until: deadline)
-            guard case .done = outcome else { return endIfGone(outcome, ring) }
-            count = message.bytes.count
-            if count <= buffer.count {
-                buffer.copyMemory(from: message.bytes)
-            } else {
-                rest = Array(message.bytes)
-            }
-            try ring.dropDescriptors(message)
-            return .done
-        }
+    func finish(_ message: FoundMessage) throws {
+        guard let unmanagedInbound else { throw Self.notReadable }
+        defer { refreshReadiness() }
+        try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(message) }
     }
 
     var isSameProgram: Bool { true }

@@ -30,14 +30,8 @@ extension Ring {
         cancellation: WaitCancellation? = nil,
         waitsForOthers: Bool = true
     ) throws(SystemError) -> RingOutcome {
-        try put(
-            upTo: bytes.count,
-            descriptors: descriptors,
-            until: deadline,
-            cancellation: cancellation,
-            waitsForOthers: waitsForOthers
-        ) { target in
-            if let source = bytes.baseAddress { target.copyMemory(from: source, byteCount: bytes.count) }
+        try putInOnePiece(bytes.count, descriptors, until: deadline, cancellation, waitsForOthers) { target in
+            target.copyFew(bytes)
             return bytes.count
         }
     }
@@ -51,6 +45,18 @@ extension Ring {
         until deadline: Deadline,
         cancellation: WaitCancellation? = nil,
         waitsForOthers: Bool = true,
+        _ fill: (UnsafeMutableRawPointer) -> Int
+    ) throws(SystemError) -> RingOutcome {
+        try putInOnePiece(most, descriptors, until: deadline, cancellation, waitsForOthers, fill)
+    }
+
+    @inline(__always)
+    private func putInOnePiece(
+        _ most: Int,
+        _ descriptors: [Int32],
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?,
+        _ waitsForOthers: Bool,
         _ fill: (UnsafeMutableRawPointer) -> Int
     ) throws(SystemError) -> RingOutcome {
         if most >= RingSlots.threshold,
@@ -87,17 +93,9 @@ extension Ring {
             }
             if isAbandoned { return .abandoned }
             // Before the attempt to send descriptors, so that none is missed.
-            let receipts = record.descriptors.isEmpty ? 0 : self.receipts.load()
+            let receipts = record.descriptors.isEmpty ? nil : self.receipts.load()
             if try write(record, fill) { return .done }
-            let seen = cachedHead
-            let result = sleep(on: space, pace: spacePace, until: deadline, cancellation) {
-                headPosition.count(since: RingPosition(word: seen))
-            } _: {
-                // Relaxed: `write` looks again.
-                head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
-                    || !record.descriptors.isEmpty && self.receipts.load() != receipts
-            }
-            switch result {
+            switch sleep(.room(head: cachedHead, receipts: receipts), until: deadline, cancellation) {
             case .lookAgain: continue
             case .timedOut: return .timedOut
             case .cancelled: return .cancelled

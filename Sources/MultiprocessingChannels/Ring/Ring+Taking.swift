@@ -76,14 +76,7 @@ extension Ring {
             if try read(&message) { return .done }
             if let end { return end }
             if hasLeftovers { dropLeftoversBelow() }
-            let seen = cachedTail
-            let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
-                count
-            } _: {
-                // Relaxed: `read` looks again.
-                tail.pointee.load(ordering: .relaxed) != seen || ending != nil || hasLeftovers
-            }
-            switch result {
+            switch sleep(.message(tail: cachedTail), until: deadline, cancellation) {
             case .lookAgain: continue
             // What came at the last moment is taken.
             case .timedOut: return try read(&message) ? .done : .timedOut
@@ -106,6 +99,23 @@ extension Ring {
         if message.descriptorCount > 0 { try receiveDescriptors(of: message, into: &descriptors) }
     }
 
+    /// Makes a message without descriptors taken that was found, and gives up the lock.
+    @inline(__always)
+    package func finish(_ message: FoundMessage) throws(SystemError) {
+        if message.slot >= 0 || message.descriptorCount > 0 { return try drop(message) }
+        ringIfMarked(Offset.spaceBell)
+        publish(message.next, in: head, waking: Offset.space)
+        leave(Offset.consumers)
+    }
+
+    /// Makes a message taken that was found, closes the descriptors that came with it, and gives up the lock.
+    @inline(never)
+    private func drop(_ message: FoundMessage) throws(SystemError) {
+        var descriptors: [Int32] = []
+        try finish(message, descriptors: &descriptors)
+        for descriptor in descriptors { close(descriptor) }
+    }
+
     /// Waits until there is a message, without taking it; `done` then.
     package func wait(
         until deadline: Deadline,
@@ -124,12 +134,9 @@ extension Ring {
             if !isEmpty { return .done }
             if let end { return end }
             if hasLeftovers { dropLeftoversBelow() }
-            let result = sleep(on: items, pace: itemsPace, until: deadline, cancellation) {
-                count
-            } _: {
-                !isEmpty || ending != nil || hasLeftovers
-            }
-            switch result {
+            // The tail was the head just now, which only one with this lock moves.
+            let head = head.pointee.load(ordering: .relaxed)
+            switch sleep(.message(tail: head), until: deadline, cancellation) {
             case .lookAgain: continue
             case .timedOut: return isEmpty ? .timedOut : .done
             case .cancelled: return .cancelled

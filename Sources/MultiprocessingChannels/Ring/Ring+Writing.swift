@@ -49,18 +49,9 @@ extension Ring {
             mp_prefetch_to_write(base + tail.offset * RingPosition.unit)
         }
         var head = RingPosition(word: cachedHead)
-        var placement = place(units, record, tail: tail, head: head)
-        if placement != .here {
-            // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
-            let now = self.head.pointee.load(ordering: .acquiring)
-            if now != head.word {
-                cachedHead = now
-                head = RingPosition(word: now)
-                placement = place(units, record, tail: tail, head: head)
-            }
-        }
-        if record.isPatient, isCold(placement, units, tail: tail) {
-            (placement, head) = awaitWarmMemory(units, record, tail: tail, head: head, found: placement)
+        var placement = RingStateMachine.Placement.here
+        if !isPlain(units, record, tail: tail, head: head) {
+            (placement, head) = findPlace(units, record, tail: tail, head: head)
         }
         guard placement != .nowhere else { return false }
         guard let ticket = try send(record.descriptors, tail: tail) else { return false }
@@ -76,6 +67,38 @@ extension Ring {
         let end = RingPosition(offset: start.offset + used, lap: start.lap, sequence: tail.sequence + 1)
         publish(end, in: self.tail, waking: Offset.items)
         return true
+    }
+
+    /// Whether a record follows the one before, as nearly all do, so that nothing else needs to be asked: in the warm part and in the lap of the head that is known, with regard to the most messages and bytes.
+    @inline(__always)
+    private func isPlain(_ units: Int, _ record: Record, tail: RingPosition, head: RingPosition) -> Bool {
+        tail.lap == head.lap && tail.offset &+ units < rules.soft && tail.count(since: head) < capacity
+            && tail.offset &- head.offset &+ units <= limit && record.slot < 0 && !hasLargeMessages
+    }
+
+    /// Decides where a record goes that may not simply follow the one before; returns that, and the head as known then.
+    @inline(never)
+    private func findPlace(
+        _ units: Int,
+        _ record: Record,
+        tail: RingPosition,
+        head: RingPosition
+    ) -> (RingStateMachine.Placement, RingPosition) {
+        var head = head
+        var placement = place(units, record, tail: tail, head: head)
+        if placement != .here {
+            // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
+            let now = self.head.pointee.load(ordering: .acquiring)
+            if now != head.word {
+                cachedHead = now
+                head = RingPosition(word: now)
+                placement = place(units, record, tail: tail, head: head)
+            }
+        }
+        if record.isPatient, isCold(placement, units, tail: tail) {
+            (placement, head) = awaitWarmMemory(units, record, tail: tail, head: head, found: placement)
+        }
+        return (placement, head)
     }
 
     /// Decides where a record of so many units goes, with regard to the most messages and bytes.

@@ -11,9 +11,17 @@ internal import MultiprocessingPrimitives
 internal import Synchronization
 
 extension Ring {
-    /// The most pauses before the first look, and how many looks come one after another, most of them without a pause, before pauses grow.
+    /// What one side waits for. Not closures: those would count a reference to the ring up and down, while somebody waits for the answer.
+    enum Awaited {
+        /// That the tail is another than this, or that no message can come.
+        case message(tail: UInt64)
+        /// That the head is another than this, that nothing can be put, or, with descriptors, that there have been other receipts than so many.
+        case room(head: UInt64, receipts: UInt32?)
+    }
+
+    /// The most pauses before the first look, and how many looks come with one pause between them, before these grow.
     private static var longestPace: UInt32 { 16 }
-    private static var quickLooks: UInt32 { 128 }
+    private static var quickLooks: UInt32 { 32 }
     /// In a pace: which bits say with how many looks the last wait began, if one of them was worth it.
     private static var looksShift: UInt32 { 8 }
 
@@ -24,56 +32,85 @@ extension Ring {
         before < 2 || count > 1 ? min(2 * before + 1, longestPace) : before / 2
     }
 
-    /// Sleeps on `word` until `isOver`, the deadline or the cancellation; with the lock of the own side, so that nobody else sleeps there.
-    ///
-    /// - Parameter found: Returns how much has come of what is waited for.
+    /// Sleeps until what is awaited is there, the deadline or the cancellation; with the lock of the own side, so that nobody else sleeps there.
     @inline(__always)
-    func sleep(
-        on word: SharedWord,
-        pace: borrowing Atomic<UInt32>,
-        until deadline: Deadline,
-        _ cancellation: WaitCancellation?,
-        found: () -> Int,
-        _ isOver: () -> Bool
-    ) -> FutexWaitResult {
+    func sleep(_ awaited: Awaited, until deadline: Deadline, _ cancellation: WaitCancellation?) -> FutexWaitResult {
         if deadline.nanoseconds != .max, deadline.hasPassed { return .timedOut }
-        if watch(pace, found, isOver) { return .lookAgain }
-        return sleepInKernel(on: word, until: deadline, cancellation, isOver)
+        if watch(awaited) { return .lookAgain }
+        return sleepInKernel(awaited, until: deadline, cancellation)
     }
 
-    /// Looks again and again until `isOver` or the time for that is over, and returns whether it was.
-    ///
-    /// The first looks after the pace come almost without pauses. They cost the other side no more than one would: its store takes the line back once.
+    /// Whether what is awaited is there, or there is another reason to look again.
     @inline(__always)
-    private func watch(_ pace: borrowing Atomic<UInt32>, _ found: () -> Int, _ isOver: () -> Bool) -> Bool {
+    private func isOver(_ awaited: Awaited) -> Bool {
+        // Relaxed, the positions: who looks again loads them in order.
+        switch awaited {
+        case .message(let seen):
+            tail.pointee.load(ordering: .relaxed) != seen || ending != nil || hasLeftovers
+        case .room(let seen, let receipts):
+            head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
+                || receipts.map { $0 != self.receipts.load() } == true
+        }
+    }
+
+    /// How much has come of what was awaited.
+    @inline(__always)
+    private func found(_ awaited: Awaited) -> Int {
+        switch awaited {
+        case .message: count
+        case .room(let seen, _): headPosition.count(since: RingPosition(word: seen))
+        }
+    }
+
+    @inline(__always)
+    private func pace(_ awaited: Awaited) -> UInt32 {
         // Relaxed, here and below: it stands alone, and only one who has the lock changes it.
-        let last = pace.load(ordering: .relaxed)
+        switch awaited {
+        case .message: itemsPace.load(ordering: .relaxed)
+        case .room: spacePace.load(ordering: .relaxed)
+        }
+    }
+
+    @inline(__always)
+    private func setPace(_ awaited: Awaited, _ pace: UInt32) {
+        switch awaited {
+        case .message: itemsPace.store(pace, ordering: .relaxed)
+        case .room: spacePace.store(pace, ordering: .relaxed)
+        }
+    }
+
+    /// Looks again and again until it is over or the time for that is, and returns whether it was.
+    ///
+    /// The first looks after the pace come quickly. They cost the other side no more than one would: its store takes the line back once. But never without any pause: the looks that are begun before
+    /// the one that sees the change would all have to be taken back, which takes longer than a pause.
+    @inline(__always)
+    private func watch(_ awaited: Awaited) -> Bool {
+        let last = pace(awaited)
         // What the last wait taught is learnt now, not when somebody waits for what is done with the message.
         if last >> Self.looksShift > 0 { Spinning.learn(last >> Self.looksShift, success: true) }
         let looks = Spinning.allowance()
         guard looks > 0 else { return false }
         let before = last & (1 << Self.looksShift - 1)
         for _ in 0..<before { mp_pause() }
-        if isOver() {
-            pace.store(Self.nextPace(before, found: found()), ordering: .relaxed)
+        if isOver(awaited) {
+            setPace(awaited, Self.nextPace(before, found: found(awaited)))
             return true
         }
-        pace.store(before / 2, ordering: .relaxed)
+        let longestPause = Spinning.longestPause
         // In all as many pauses as if every look had the longest.
-        var left = looks * Spinning.longestPause
-        var pauses: UInt32 = 1
+        var left = looks &* longestPause
         var quick = Self.quickLooks
+        var pauses: UInt32 = 1
         while left > 0 {
-            if quick & 3 == 0 {
-                for _ in 0..<pauses { mp_pause() }
-                left -= min(left, pauses)
-            }
-            if isOver() {
-                pace.store(looks << Self.looksShift | before / 2, ordering: .relaxed)
+            for _ in 0..<pauses { mp_pause() }
+            left -= min(left, pauses)
+            if isOver(awaited) {
+                setPace(awaited, looks << Self.looksShift | before / 2)
                 return true
             }
-            if quick > 0 { quick -= 1 } else if pauses < Spinning.longestPause { pauses += 1 }
+            if quick > 0 { quick -= 1 } else if pauses < longestPause { pauses += 1 }
         }
+        setPace(awaited, before / 2)
         Spinning.learn(looks, success: false)
         return false
     }
@@ -81,17 +118,21 @@ extension Ring {
     /// Lets the kernel put the thread to sleep.
     @inline(never)
     private func sleepInKernel(
-        on word: SharedWord,
+        _ awaited: Awaited,
         until deadline: Deadline,
-        _ cancellation: WaitCancellation?,
-        _ isOver: () -> Bool
+        _ cancellation: WaitCancellation?
     ) -> FutexWaitResult {
         if let cancellation, cancellation.isCancelled { return .cancelled }
+        let word =
+            switch awaited {
+            case .message: items
+            case .room: space
+            }
         word.exchange(Self.waiting)
         // The mark before the look at the position.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         defer { word.store(0) }
-        if isOver() { return .lookAgain }
+        if isOver(awaited) { return .lookAgain }
         return word.wait(while: Self.waiting, until: deadline, cancellation: cancellation)
     }
 }
