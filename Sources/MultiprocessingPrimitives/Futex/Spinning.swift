@@ -94,7 +94,7 @@ package enum Spinning {
         return learnt > 0 ? learnt : longest / 6
     }
 
-    /// Moves the number of looks a quarter of the way up or down.
+    /// Moves the number of looks a quarter of the way up or down, at least by one.
     ///
     /// - Parameter limit: What `allowance` returned for the wait that this was learnt from.
     package static func learn(_ limit: UInt32, success: Bool) {
@@ -105,7 +105,7 @@ package enum Spinning {
             probeInterval.store(min(2 * probeInterval.load(ordering: .relaxed), 64), ordering: .relaxed)
         }
         let seen = max(looks.load(ordering: .relaxed), shortest)
-        let next = success ? seen + (max(longest, seen) - seen + 3) / 4 : max(shortest, seen - seen / 4)
+        let next = success ? seen + (max(longest, seen) - seen + 3) / 4 : max(shortest, seen - (seen + 3) / 4)
         looks.store(next, ordering: .relaxed)
     }
 }
