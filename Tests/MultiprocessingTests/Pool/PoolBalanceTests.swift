@@ -132,7 +132,7 @@ private func identity(_ n: Int) -> Int { n }
             let first = try (0..<processes).map { _ in try pool.applyAsync { try gate.wait() } }
             let results = try (0..<10_000).map { try pool.applyAsync(read, $0) }
             gate.set()
-            for result in first { try result.get() }
+            for result in first { _ = try result.get() }
             try checkEqual(try results.map { try $0.get() }, (1000..<11_000).map { $0 })
             try check((1...processes).contains(decoded.load()), "calls: \(decoded.load())")
             pool.close()
