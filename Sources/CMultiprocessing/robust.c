@@ -72,6 +72,11 @@ int mp_futex_set_bits_and_wake_all(uint32_t *word, uint32_t bits) {
     return (int)syscall(SYS_futex, word, FUTEX_WAKE_OP, INT32_MAX, 1, word, operation);
 }
 
+int mp_futex_add_and_wake_all(uint32_t *word, uint32_t amount) {
+    uint32_t operation = (uint32_t)FUTEX_OP_ADD << 28 | (uint32_t)FUTEX_OP_CMP_EQ << 24 | (amount & 0x7ff) << 12 | 0xfff;
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_OP, INT32_MAX, 1, word, operation);
+}
+
 int mp_futex_clear_and_wake(uint32_t *word, int count) {
     // As above: 0 is stored and the waiters woken under one lock.
     uint32_t operation = (uint32_t)FUTEX_OP_SET << 28 | (uint32_t)FUTEX_OP_CMP_EQ << 24 | 0xfff;

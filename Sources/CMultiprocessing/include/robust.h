@@ -160,6 +160,9 @@ int mp_futex_requeue(uint32_t *word, uint32_t expected, int count, uint32_t *tar
 // Sets `bits` in `*word` and wakes every waiter, in one step that no signal can divide.
 int mp_futex_set_bits_and_wake_all(uint32_t *word, uint32_t bits);
 
+// Adds `amount` (below 2,048) to `*word` and wakes every waiter, in one step that no signal can divide.
+int mp_futex_add_and_wake_all(uint32_t *word, uint32_t amount);
+
 // Stores 0 in `*word` and wakes at most `count` waiters, in one step that no signal can divide.
 int mp_futex_clear_and_wake(uint32_t *word, int count);
 

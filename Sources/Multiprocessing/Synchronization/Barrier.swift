@@ -10,8 +10,8 @@ internal import MultiprocessingPrimitives
 /// for step in steps { compute(step); try barrier.wait() }
 /// ```
 ///
-/// A party that is killed while it waits has arrived: the others pass. One that is killed before it arrives is missing: the others wait until their timeouts, which break the barrier for all, or until
-/// somebody calls `abort()`. One that is killed while it runs the action, or just as it releases the others, breaks the barrier.
+/// A party that is killed while it waits has arrived: the others pass. One that is killed before it arrives, or before it has released the others as the last one, is missing: they wait until another one comes
+/// in its place, until their timeouts, which break the barrier for all, or until somebody calls `abort()`. One that is killed while it runs the action breaks the barrier.
 public final class Barrier: Codable, Sendable, CustomStringConvertible {
     /// Keeps the memory.
     private let region: MemoryRegion

@@ -165,6 +165,11 @@ package struct SharedWord: @unchecked Sendable {
         _ = mp_futex_set_bits_and_wake_all(raw, bits)
     }
 
+    /// Adds `amount` (below 2,048) and wakes everybody, in one step: no kill can come between the two.
+    func addAndWakeAll(_ amount: UInt32) {
+        _ = mp_futex_add_and_wake_all(raw, amount)
+    }
+
     /// Stores 0 and wakes at most `count` of those who sleep, in one step: whoever is stopped or killed has done both or neither.
     package func clearAndWake(_ count: Int32) {
         _ = mp_futex_clear_and_wake(raw, count)

@@ -3,22 +3,26 @@
 // A barrier: a number of parties wait for each other, again and again.
 //
 //   offset   size
-//        0     64   gate: a robust lock around every change; held while the action runs
-//       64     64   notice: posted by whoever is about to release, break or reset (DeathNotice.swift)
-//      128      4   phase, what sleepers watch: BROKEN (bit 0), generation (bits 1–31)
-//      132      4   number of parties
-//      136      8   arrivals: their number (bits 0–31) in the generation in bits 32–63; of another generation: none
+//        0     64   gate: a robust lock for whoever arrives last, aborts, resets, or gives up; held while the action runs
+//       64     64   notice: posted while an action runs (DeathNotice.swift)
+//      128      4   phase, what sleepers watch: BROKEN (bit 0), SLEEPERS (bit 1), generation (bits 2–31)
+//      132      4   arrivals: their number (bits 0–30) in the generations that are odd or even as bit 31 says; of another one: none
+//      136      4   number of parties
 //      192   2048   bit g % 16384: whether generation g failed; valid for the 16,383 generations before the present one
 //
-// Releasing a generation is one store to `phase`: arrivals of an old generation count for nothing, so there is nothing to reset and no state between "waiting" and "released". A party
-// that is killed while it waits has arrived: the others do not wait for it in this generation. One that is killed while it releases the others, or runs the action, leaves its notice
-// behind; the kernel wakes a sleeper for it, who breaks the barrier (the action may be half done) and wakes the rest.
+// Phase and arrivals are one 64-bit atomic. Whoever is not the last to arrive changes it by one exchange, and needs no lock: who was just woken would find the one of whoever woke it, and sleep again. The last one takes
+// the gate, so that nobody else is the last, nor changes the phase. While somebody may be asleep the phase is changed by the kernel, in one step with the wake (FUTEX_WAKE_OP): whoever
+// releases, breaks or resets may be killed before or after, never in between. That step leaves the arrivals of the old generation in place, which count for nothing in the new one.
+//
+// A party that is killed while it waits has arrived: the others do not wait for it in this generation. One that is killed before it has released the others has not arrived, and another may come in its
+// place; but one that runs the action leaves its notice behind, and the kernel wakes a sleeper for it, who breaks the barrier (the action may be half done).
 
+internal import CMultiprocessing
 internal import Synchronization
 
 /// A view of a barrier in shared memory; it does not own the memory.
 package struct BarrierState: @unchecked Sendable {
-    // Safe because the phase is atomic, the rest is changed with the gate held only, and whoever makes the view keeps the memory mapped.
+    // Safe because phase and arrivals are atomic, the rest is changed with the gate held only, and whoever makes the view keeps the memory mapped.
     private let base: UnsafeMutableRawPointer
 
     /// The bytes a barrier takes up, which is also its alignment.
@@ -28,6 +32,10 @@ package struct BarrierState: @unchecked Sendable {
     private static let failureWords = 256
 
     private static let broken: UInt32 = 1
+    private static let sleepers: UInt32 = 2
+
+    /// What one generation adds to the phase.
+    private static let generation: UInt32 = 4
 
     /// Creates a view of the barrier at `base`.
     package init(_ base: UnsafeMutableRawPointer) {
@@ -36,19 +44,58 @@ package struct BarrierState: @unchecked Sendable {
 
     /// Sets up a new barrier, in memory of zeros.
     package func initialize(parties: UInt32) {
-        (base + 132).storeBytes(of: parties, as: UInt32.self)
+        (base + 136).storeBytes(of: parties, as: UInt32.self)
     }
 
-    /// The lock around every change.
+    /// The lock of whoever changes the phase.
     package var gate: RobustLock { RobustLock(base) }
     private var notice: DeathNotice { DeathNotice(base + 64) }
     private var phase: SharedWord { SharedWord(base, offset: 128) }
 
     /// The number of parties that pass together.
-    package var parties: UInt32 { (base + 132).load(as: UInt32.self) }
+    package var parties: UInt32 { (base + 136).load(as: UInt32.self) }
 
-    private var arrivals: UnsafeMutablePointer<Atomic<UInt64>> {
-        (base + 136).assumingMemoryBound(to: Atomic<UInt64>.self)
+    /// Phase and arrivals.
+    private var word: UnsafeMutablePointer<Atomic<UInt64>> {
+        (base + 128).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// Phase and arrivals at a moment. A little-endian pair.
+    private struct State {
+        var phase: UInt32
+        private var arrivals: UInt32
+
+        init(_ word: UInt64) {
+            phase = UInt32(truncatingIfNeeded: word)
+            arrivals = UInt32(word >> 32)
+        }
+
+        var word: UInt64 { UInt64(arrivals) << 32 | UInt64(phase) }
+        var isBroken: Bool { phase & BarrierState.broken != 0 }
+        var hasSleepers: Bool { phase & BarrierState.sleepers != 0 }
+        var generation: UInt32 { phase / BarrierState.generation }
+
+        /// The mark of arrivals in this generation.
+        private var mark: UInt32 { (generation % 2) << 31 }
+
+        /// How many have arrived in this generation.
+        var count: UInt32 {
+            get { arrivals & (1 << 31) == mark ? arrivals & ~(1 << 31) : 0 }
+            set { arrivals = mark | newValue }
+        }
+    }
+
+    /// Phase and arrivals at this moment, with what was done before they were.
+    private func load() -> State { State(word.pointee.load(ordering: .acquiring)) }
+
+    /// Replaces phase and arrivals.
+    private func replace(_ seen: State, with desired: State) -> Bool {
+        // Acquiring and releasing: what each party did before is seen by the last one, and so by all.
+        word.pointee.compareExchange(
+            expected: seen.word,
+            desired: desired.word,
+            ordering: .acquiringAndReleasing
+        ).exchanged
     }
 
     /// The word and the bit in it that say whether `generation` failed.
@@ -60,30 +107,27 @@ package struct BarrierState: @unchecked Sendable {
     // MARK: - Questions
 
     /// Whether the barrier is broken.
-    package var isBroken: Bool { phase.load() & Self.broken != 0 }
+    package var isBroken: Bool { load().isBroken }
 
     /// The number of parties that wait at this moment.
     package var waiting: UInt32 {
-        let phase = phase.load()
-        // Relaxed: a snapshot.
-        let seen = arrivals.pointee.load(ordering: .relaxed)
-        let count = UInt32(truncatingIfNeeded: seen)
-        return phase & Self.broken == 0 && UInt32(seen >> 32) == phase >> 1 && count < parties ? count : 0
+        let seen = load()
+        return !seen.isBroken && seen.count < parties ? seen.count : 0
     }
 
     /// How the wait for a generation ended; nil while it has not.
     ///
     /// Other parties may have gone on without this one, if they are more than pass together, for so long that its generation is forgotten; it is taken as failed then.
     private func outcome(of generation: UInt32) -> Bool? {
-        let seen = phase.load()
-        guard seen >> 1 == generation else {
+        let seen = load()
+        guard seen.generation == generation else {
             let (word, bit) = failure(of: generation)
             // Acquiring, so that the phase is looked at afterwards: the bit is another generation's before the phase says so.
             let failed = word.pointee.load(ordering: .acquiring) & bit != 0
-            let age = (phase.load() >> 1 &- generation) & UInt32.max >> 1
+            let age = (load().generation &- generation) & UInt32.max / Self.generation
             return !failed && age < Self.failureWords * 64
         }
-        return seen & Self.broken != 0 ? false : nil
+        return seen.isBroken ? false : nil
     }
 
     // MARK: - Changes, with the gate held
@@ -92,6 +136,7 @@ package struct BarrierState: @unchecked Sendable {
     ///
     /// - Returns: False when cancelled.
     package func enter(cancellation: WaitCancellation? = nil) -> Bool {
+        if gate.acquireIfFree() { return true }
         while true {
             switch try? gate.acquire(cancellation: cancellation) {
             case .acquired?:
@@ -126,52 +171,54 @@ package struct BarrierState: @unchecked Sendable {
         _ = gate.release(by: .thread)
     }
 
+    /// Breaks the barrier when a dead holder of the gate has left an action half done.
     private func repair() {
         guard notice.isLeftBehind else { return }
-        let seen = arrivals.pointee.load(ordering: .relaxed)
-        let phaseNow = phase.load()
-        let wasComplete = UInt32(seen >> 32) == phaseNow >> 1 && UInt32(truncatingIfNeeded: seen) >= parties
-        if wasComplete { phase.store(phaseNow | Self.broken) }
-        // It may have died just before its wake.
-        phase.wake(Int32.max)
+        let seen = load()
+        // Otherwise it died before it began, or when all were released.
+        if !seen.isBroken, seen.count >= parties { abort() }
         notice.clear()
     }
 
-    /// Changes the phase and wakes everybody; with the notice posted, in case of a kill in between.
-    private func setPhase(_ value: UInt32) {
-        phase.exchange(value)
-        phase.wake(Int32.max)
-    }
-
-    /// Sees to it that the others are woken, too, when this thread was woken in place of all because whoever was to do it died.
-    private func passOnWakeUp() {
-        guard notice.isLeftBehind, enter() else { return }
-        leave()
-    }
-
-    /// Ends the present generation, for good or ill, and begins the next; with the notice posted.
+    /// Ends the present generation, for good or ill, and begins the next.
     private func advance(failed: Bool) {
-        let generation = phase.load() >> 1
-        let (word, bit) = failure(of: generation)
+        let (word, bit) = failure(of: load().generation)
         // Relaxed: written under the gate. Releasing, below: pairs with the load in `outcome`.
-        let seen = word.pointee.load(ordering: .relaxed)
-        word.pointee.store(failed ? seen | bit : seen & ~bit, ordering: .releasing)
-        setPhase((generation &+ 1) << 1)
+        let bits = word.pointee.load(ordering: .relaxed)
+        if (bits & bit != 0) != failed { word.pointee.store(bits ^ bit, ordering: .releasing) }
+        while true {
+            let seen = load()
+            // Arrivals in the generation after the next would have the mark of those before this one, of which the kernel's step may have left some.
+            var settled = seen
+            settled.count = seen.count
+            guard settled.word == seen.word || replace(seen, with: settled) else { continue }
+            if seen.hasSleepers {
+                // Nobody else changes the phase now that the mark is there. The next generation begins without marks.
+                phase.addAndWakeAll(Self.generation - seen.phase % Self.generation)
+                return
+            }
+            var next = State(UInt64(seen.phase - seen.phase % Self.generation &+ Self.generation))
+            next.count = 0
+            if replace(settled, with: next) { return }
+        }
     }
 
     /// Breaks the barrier.
     package func abort() {
-        notice.post()
-        setPhase(phase.load() | Self.broken)
-        notice.withdraw()
+        while true {
+            let seen = load()
+            guard !seen.isBroken else { return }
+            if seen.hasSleepers { return phase.setBitsAndWakeAll(Self.broken) }
+            var broken = seen
+            broken.phase |= Self.broken
+            if replace(seen, with: broken) { return }
+        }
     }
 
     /// Makes the barrier as new; those who wait get the error of a broken barrier.
     package func reset() {
         guard waiting > 0 || isBroken else { return }
-        notice.post()
         advance(failed: true)
-        notice.withdraw()
     }
 
     // MARK: - Waiting
@@ -188,7 +235,7 @@ package struct BarrierState: @unchecked Sendable {
         case cancelled
     }
 
-    /// Waits until all parties have arrived. The last to arrive runs `action` before the others are released.
+    /// Waits until all parties have arrived. The last to arrive runs `action` before the others are released. Either all parties have one, or none.
     ///
     /// - Throws: What `action` throws, which breaks the barrier.
     package func wait(
@@ -196,73 +243,106 @@ package struct BarrierState: @unchecked Sendable {
         cancellation: WaitCancellation? = nil,
         action: (() throws -> Void)?
     ) throws -> Outcome {
-        guard enter(cancellation: cancellation) else { return .cancelled }
-        let phaseNow = phase.load()
-        guard phaseNow & Self.broken == 0 else {
-            leave()
-            return .broken
+        while true {
+            let seen = load()
+            if seen.isBroken { return .broken }
+            if seen.count + 1 < parties {
+                var arrived = seen
+                arrived.count = seen.count + 1
+                guard replace(seen, with: arrived) else { continue }
+                let place = Place(generation: seen.generation, index: Int(seen.count), hasAction: action != nil)
+                return sleep(at: place, until: deadline, cancellation: cancellation)
+            }
+            guard enter(cancellation: cancellation) else { return .cancelled }
+            defer { leave() }
+            let now = load()
+            // Otherwise the generation ended before the gate was free.
+            guard !now.isBroken, now.count + 1 == parties else { continue }
+            try release(action: action)
+            return .passed(Int(parties - 1))
         }
-        let generation = phaseNow >> 1
-        // Relaxed: under the gate.
-        let seen = arrivals.pointee.load(ordering: .relaxed)
-        let index = UInt32(seen >> 32) == generation ? UInt32(truncatingIfNeeded: seen) : 0
-        let isLast = index + 1 == parties
-        if isLast { notice.post() }
-        arrivals.pointee.store(UInt64(generation) << 32 | UInt64(index + 1), ordering: .relaxed)
-        guard isLast else {
-            leave()
-            return sleep(in: generation, index: Int(index), until: deadline, cancellation: cancellation)
-        }
-        try release(action: action)
-        return .passed(Int(index))
     }
 
-    /// Runs the action and releases everybody; with the gate held and the notice posted, which are given up.
+    /// Runs the action and releases everybody; with the gate held, by the last to arrive.
     private func release(action: (() throws -> Void)?) throws {
-        defer {
-            notice.withdraw()
-            leave()
+        guard let action else { return advance(failed: false) }
+        notice.post()
+        defer { notice.withdraw() }
+        while true {
+            let seen = load()
+            var complete = seen
+            complete.count = parties
+            if replace(seen, with: complete) { break }
         }
         do {
-            try action?()
+            try action()
         } catch {
-            setPhase(phase.load() | Self.broken)
+            abort()
             throw error
         }
         advance(failed: false)
     }
 
-    private func sleep(
-        in generation: UInt32,
-        index: Int,
+    /// A party's place.
+    private struct Place {
+        let generation: UInt32
+        /// In the order of arrival.
+        let index: Int
+        /// Whether somebody may die while the others wait for an action.
+        let hasAction: Bool
+    }
+
+    private func sleep(at place: Place, until deadline: Deadline, cancellation: WaitCancellation?) -> Outcome {
+        let generation = place.generation
+        while true {
+            _ = Spinning.wait { phase.load(.relaxed) & ~Self.sleepers != generation * Self.generation }
+            let seen = load()
+            guard seen.generation == generation, !seen.isBroken else {
+                // Not nil any more.
+                return outcome(of: generation) == true ? .passed(place.index) : .broken
+            }
+            var marked = seen
+            marked.phase |= Self.sleepers
+            guard seen.hasSleepers || replace(seen, with: marked) else { continue }
+            let result =
+                place.hasAction
+                ? waitForNews(while: marked.phase, until: deadline, cancellation: cancellation)
+                : phase.wait(while: marked.phase, until: deadline, cancellation: cancellation)
+            guard result != .lookAgain else { continue }
+            guard enter() else { continue }
+            defer { leave() }
+            if let passed = outcome(of: generation) { return passed ? .passed(place.index) : .broken }
+            abort()
+            return result == .cancelled ? .cancelled : .timedOut
+        }
+    }
+
+    /// Sleeps until the phase is another, or whoever runs the action is dead, which is put in order.
+    private func waitForNews(
+        while seen: UInt32,
         until deadline: Deadline,
         cancellation: WaitCancellation?
-    ) -> Outcome {
-        while true {
-            _ = Spinning.wait { phase.load(.relaxed) != generation << 1 }
-            if let passed = outcome(of: generation) {
-                passOnWakeUp()
-                return passed ? .passed(index) : .broken
-            }
-            let seenNotice = notice.word.load()
-            if notice.isLeftBehind {
-                // Whoever takes the gate now learns of the death, and puts things in order.
-                if enter() { leave() }
-                continue
-            }
-            let result = phase.wait(
-                while: generation << 1,
+    ) -> FutexWaitResult {
+        let seenNotice = notice.word.load()
+        var result = FutexWaitResult.lookAgain
+        if !notice.isLeftBehind {
+            // The kernel tells one of the sleepers of a death, and another one when that one dies before it has told the next.
+            mp_robust_pending(mp_this_thread().pointee.robust, notice.word.raw)
+            result = phase.wait(
+                while: seen,
                 and: notice.word,
                 is: seenNotice,
                 until: deadline,
                 cancellation: cancellation
             )
-            guard result != .lookAgain else { continue }
-            guard enter() else { continue }
-            defer { leave() }
-            if let passed = outcome(of: generation) { return passed ? .passed(index) : .broken }
-            abort()
-            return result == .cancelled ? .cancelled : .timedOut
         }
+        if notice.isLeftBehind { notice.word.wake(1) }
+        mp_robust_pending(mp_this_thread().pointee.robust, nil)
+        // The mark may also have come after the gate was free: then nobody was told to look for it.
+        if notice.isLeftBehind, enter() {
+            repair()
+            leave()
+        }
+        return result
     }
 }

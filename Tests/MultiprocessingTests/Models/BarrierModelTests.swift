@@ -18,6 +18,7 @@ private struct BarrierModel: Model {
     }
 
     let parties: Int
+    let hasAction: Bool
     var initial: State { State() }
 
     func happen(_ call: Call<Operation>, by caller: Int, in situation: Situation<State>) -> [Situation<State>] {
@@ -63,10 +64,10 @@ private struct BarrierModel: Model {
         broken.give(Answer.threw, to: caller)
         next.state.rounds += 1
         for (place, party) in next.state.waiting.enumerated() {
-            next.give(place, to: party, seen: next.state.rounds)
+            next.give(place, to: party, seen: hasAction ? next.state.rounds : 0)
         }
         next.state.waiting = []
-        return [next, broken]
+        return hasAction ? [next, broken] : [next]
     }
 
     func changesNothing(_ call: Call<Operation>) -> Bool {
@@ -116,6 +117,7 @@ private struct UsedBarrier: Subject {
     static var hasTasks: Bool { false }
 
     let barrier: Barrier
+    let hasAction: Bool
     let notes: ActionNotes
     let history: History<BarrierModel.Operation>
     /// Which thread each caller was.
@@ -123,9 +125,10 @@ private struct UsedBarrier: Subject {
     /// True when the first caller has nothing more to do: from then on nobody mends the barrier, or counts on others to come.
     let isEnding: SharedAtomic<Bool>
 
-    init(parties: Int) throws {
+    init(parties: Int, hasAction: Bool) throws {
         let notes = try ActionNotes()
-        barrier = try Barrier(parties: parties) { try notes.run() }
+        barrier = try hasAction ? Barrier(parties: parties) { try notes.run() } : Barrier(parties: parties)
+        self.hasAction = hasAction
         self.notes = notes
         history = try History(callers: Self.callers, capacity: 2000)
         threads = try SharedArray(count: Self.callers)
@@ -188,21 +191,22 @@ private struct UsedBarrier: Subject {
 
     /// Throws unless what was done is possible.
     func verify() throws {
-        try BarrierModel(parties: barrier.parties).verify(history)
+        try BarrierModel(parties: barrier.parties, hasAction: hasAction).verify(history)
         let calls = history.all
         let waits = calls.joined().filter { $0.operation == .wait }
         let last = barrier.parties - 1
-        for place in 0..<last {
-            try checkEqual(waits.filter { $0.answer == place }.count, notes.counts[1])
+        let rounds = waits.filter { $0.answer == last }.count
+        for place in 0..<last { try checkEqual(waits.filter { $0.answer == place }.count, rounds) }
+        for answer in [last, Answer.broken] + (hasAction ? [Answer.threw] : []) {
+            let count = waits.filter { $0.answer == answer }.count
+            try check(count > 0, "no wait had the answer \(answer)")
         }
+        guard hasAction else { return }
+        try checkEqual(rounds, notes.counts[1])
         // The action runs in the thread of the last to arrive, and nowhere else.
         for (caller, thread) in threads.enumerated() {
             let ends = calls[caller].filter { $0.operation == .wait && [last, Answer.threw].contains($0.answer) }
             try checkEqual(notes.runners[..<notes.counts[0]].filter { $0 == thread }.count, ends.count)
-        }
-        for answer in [last, Answer.broken, Answer.threw] {
-            let count = waits.filter { $0.answer == answer }.count
-            try check(count > 0, "no wait had the answer \(answer)")
         }
     }
 }
@@ -214,7 +218,14 @@ private struct UsedBarrier: Subject {
         seed: UInt64,
         parties: Int
     ) throws {
-        let used = try UsedBarrier(parties: parties)
+        let used = try UsedBarrier(parties: parties, hasAction: true)
+        try used.useEverywhere(seed: seed)
+        try used.verify()
+    }
+
+    @Test(arguments: zip([UInt64(5), 6, 7, 8], [6, 5, 3, 2]))
+    func `the parties of a barrier without an action pass together or not at all`(seed: UInt64, parties: Int) throws {
+        let used = try UsedBarrier(parties: parties, hasAction: false)
         try used.useEverywhere(seed: seed)
         try used.verify()
     }
