@@ -55,7 +55,12 @@ enum WakeMetrics {
                     }
                 }
             },
-            metric("wake.barrier", "wake a process by arriving at a barrier last", isPinned) { context in
+            metric(
+                "wake.barrier",
+                "wake a process by arriving at a barrier last",
+                isPinned,
+                limit: "a barrier of two words"
+            ) { context in
                 let barrier = try Barrier(parties: 2)
                 return try halves(context) {
                     for _ in 0..<2 { try barrier.wait() }
@@ -70,11 +75,12 @@ enum WakeMetrics {
         _ name: String,
         _ summary: String,
         _ isPinned: Bool,
+        limit: String = "a futex",
         work: @escaping Metric.Work
     ) -> Metric {
         Metric(
             isPinned ? name + ".pinned" : name,
-            summary + (isPinned ? ", both on one processor" : "") + "; limit: a futex",
+            summary + (isPinned ? ", both on one processor" : "") + "; limit: \(limit)",
             unit: .nanoseconds,
             kind: .typical,
             peers: [.cpython, .limits] + (name == "wake.semaphore" || name == "wake.condition" ? [.boost] : []),
