@@ -117,7 +117,7 @@ let package = Package(
         .testTarget(
             name: "MultiprocessingTests",
             dependencies: [
-                "CLaboratory", "CMultiprocessing", "Multiprocessing", "MultiprocessingFunctions",
+                "CLaboratory", "CMultiprocessing", "Laboratory", "Multiprocessing", "MultiprocessingFunctions",
                 "MultiprocessingPrimitives", "MultiprocessingWireCoding",
             ],
             swiftSettings: settings
