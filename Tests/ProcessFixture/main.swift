@@ -60,6 +60,7 @@ case "family":
     try startFamily()
     tell("ready")
     sleepForever()
+case "everything": try useEverything()
 case "return":
     // Returns from main with children running.
     let daemon = ChildProcess(daemon: true) {

@@ -166,8 +166,9 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
     /// Decodes the condition, with its lock, in a process it was sent to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        guardian = try container.decode(Guard.self, forKey: .lock)
+        // First, as when it is encoded.
         region = try container.decode(State.self, forKey: .state).region
+        guardian = try container.decode(Guard.self, forKey: .lock)
     }
 
     /// Encodes the condition, with its lock, for a process of this program.
@@ -175,8 +176,9 @@ public final class Condition: Codable, Sendable, CustomStringConvertible {
     /// - Throws: ``HandleNotPortable`` for any other encoder.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(guardian, forKey: .lock)
+        // First, since any other encoder fails here, and is to say what it was given.
         try container.encode(State(region: region), forKey: .state)
+        try container.encode(guardian, forKey: .lock)
     }
 
     /// The region as a value of its own, for the coder.

@@ -7,6 +7,7 @@ import Testing
 import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
+import class Foundation.PropertyListEncoder
 
 /// Handles of every kind as part of a program's own value.
 private struct Tools: Codable, Sendable {
@@ -161,25 +162,98 @@ struct SendingTests {
         #expect(!tools.lock.isLocked)
     }
 
-    @Test func `a handle cannot be written to or read from a file`() throws {
-        let tools = try Tools()
-        let handles: [any Codable] = [
-            tools.lock, tools.recursive, tools.semaphore, tools.bounded, tools.condition, tools.event, tools.barrier,
-            tools.value, tools.array, tools.atomic, tools.memory, tools.list,
-        ]
-        for handle in handles {
-            #expect { try JSONEncoder().encode(handle) } throws: {
-                guard let error = $0 as? HandleNotPortable else { return false }
-                return "\(error)".contains(error.typeName) && "\(error)".contains("processes of this program")
-            }
+    @Test(arguments: HandleKind.allCases)
+    fileprivate func `a handle cannot be written to or read from a file`(_ kind: HandleKind) throws {
+        let manager = kind.isManaged ? try Manager() : nil
+        defer { try? manager?.shutdown() }
+        try expectRefused(try kind.make(manager), json: kind.json)
+    }
+
+    /// Expects Foundation's encoders and decoders to say that such a handle is only for processes of this program.
+    private func expectRefused<Handle: Codable>(_ handle: Handle, json: String) throws {
+        func isClear(_ error: any Error) -> Bool {
+            guard let error = error as? HandleNotPortable else { return false }
+            // What is in a manager is a `Managed`, by whatever name.
+            return ["\(Handle.self)", "Managed"].contains { error.typeName.hasPrefix($0) }
+                && "\(error)".hasPrefix(error.typeName)
+                && "\(error)".contains("it can only be sent to processes of this program")
         }
-        #expect(throws: HandleNotPortable.self) { try JSONDecoder().decode(Lock.self, from: Data("0".utf8)) }
+        #expect { try JSONEncoder().encode(handle) } throws: { isClear($0) }
+        #expect { try JSONEncoder().encode(["inside": [handle]]) } throws: { isClear($0) }
+        // This one puts the error into one of its own.
+        #expect { try PropertyListEncoder().encode([handle]) } throws: {
+            guard case EncodingError.invalidValue(_, let context)? = $0 as? EncodingError else { return false }
+            return context.underlyingError.map(isClear) == true
+        }
+        #expect { try JSONDecoder().decode(Handle.self, from: Data(json.utf8)) } throws: { isClear($0) }
     }
 
     @Test func `what is something else is not decoded`() throws {
         let lock = try Lock()
         #expect(throws: (any Error).self) { try copy(Disguise(handle: lock)).event }
         #expect(throws: (any Error).self) { try copy(Disguise(handle: try SharedValue(Int32(1)))).value }
+    }
+}
+
+/// A type of handle.
+private enum HandleKind: CaseIterable {
+    case lock, recursiveLock, semaphore, boundedSemaphore, condition, event, barrier, barrierWithAction
+    case sharedValue, sharedArray, sharedAtomic, sharedMemory, shareableList
+    case queue, joinableQueue, simpleQueue, connection
+    case managed, managedList, managedDictionary, managedSet, namespace
+
+    /// Whether it is a handle of something in a manager.
+    var isManaged: Bool {
+        switch self {
+        case .managed, .managedList, .managedDictionary, .managedSet, .namespace: true
+        default: false
+        }
+    }
+
+    /// What a decoder might find where such a handle should be.
+    var json: String {
+        switch self {
+        case .condition, .barrier, .barrierWithAction: #"{"state": 0}"#
+        case .sharedMemory, .shareableList: #"{"memory": 0}"#
+        case .queue, .joinableQueue, .simpleQueue, .connection: "[0, 1, 0]"
+        default: "0"
+        }
+    }
+
+    /// Makes one.
+    ///
+    /// - Parameter manager: Where its value is, for one in a manager.
+    func make(_ manager: Manager?) throws -> any Codable {
+        if let manager { return try makeManaged(manager) }
+        switch self {
+        case .lock: return try Lock()
+        case .recursiveLock: return try RecursiveLock()
+        case .semaphore: return try Semaphore(value: 1)
+        case .boundedSemaphore: return try BoundedSemaphore(value: 1)
+        case .condition: return try Condition()
+        case .event: return try Event()
+        case .barrier: return try Barrier(parties: 1)
+        case .barrierWithAction: return try Barrier(parties: 1, timeout: .seconds(1)) {}
+        case .sharedValue: return try SharedValue(0)
+        case .sharedArray: return try SharedArray<Double>(count: 3)
+        case .sharedAtomic: return try SharedAtomic(0)
+        case .sharedMemory: return try SharedMemory(size: 10)
+        case .shareableList: return try ShareableList([0])
+        case .queue: return try Queue<Int>()
+        case .joinableQueue: return try JoinableQueue<Int>()
+        case .simpleQueue: return try SimpleQueue<Int>()
+        default: return try Connection.pipe().0
+        }
+    }
+
+    private func makeManaged(_ manager: Manager) throws -> any Codable {
+        switch self {
+        case .managedList: try manager.list([1])
+        case .managedDictionary: try manager.dictionary(["a": 1])
+        case .managedSet: try manager.set([1])
+        case .namespace: manager.names
+        default: try manager.host { 1 }
+        }
     }
 }
 

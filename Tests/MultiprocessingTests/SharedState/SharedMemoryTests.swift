@@ -70,6 +70,17 @@ struct SharedMemoryTests {
         }
     }
 
+    @Test(arguments: [":", "\n", " ", "ü", "-", "%s", "\u{7f}"])
+    func `a name may have anything in it but a slash and a zero byte`(part: String) throws {
+        let name = name + part + "end"
+        let memory = try SharedMemory(name: name, create: true, size: 10)
+        #expect(memory.name == name && Proc.entries("/dev/shm").contains(name))
+        let size = try ChildProcess.run { try SharedMemory(name: name).size }
+        #expect(size == 10)
+        try memory.unlink()
+        #expect(!Proc.entries("/dev/shm").contains(name))
+    }
+
     @Test(arguments: [0, -1, Int.min]) func `sizes that cannot be are errors`(size: Int) {
         #expect { try SharedMemory(size: size) } throws: { ($0 as? SharedStateError)?.code == .invalidSize }
         #expect { try SharedMemory(name: name, create: true, size: size) } throws: {
