@@ -112,9 +112,12 @@ public final class Managed<Value>: Sendable, Codable {
     }
 
     /// Calls a function on the value; the task is suspended until it is answered.
+    ///
+    /// - Parameter mayWait: Whether the call may wait in the manager, and is withdrawn there when the task is cancelled: then it is answered all the same.
     func call<R>(
         _ function: ManagedFunction,
         _ argument: some Portable,
+        mayWait: Bool = false,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
         let key = function.key
@@ -123,7 +126,7 @@ public final class Managed<Value>: Sendable, Codable {
             do {
                 let channel = try await channelForTask()
                 let reference = key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
-                return try await channel.call(.call) { writer, userInfo in
+                return try await channel.call(.call, in: mayWait ? number : nil) { writer, userInfo in
                     writer.write(number)
                     try function.write(reference, into: &writer, userInfo: userInfo)
                     try Nothing.encode(argument, into: &writer, userInfo: userInfo)

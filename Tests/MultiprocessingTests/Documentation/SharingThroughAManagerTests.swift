@@ -58,6 +58,25 @@ struct SharingThroughAManagerTests {
         }
     }
 
+    @Test func `waiting for each other`() async throws {
+        try await isolated {
+            let key: AuthenticationKey = "key"
+            let manager = try Manager(address: .tcp(host: "127.0.0.1", port: 0), authenticationKey: key)
+            guard let address = manager.address else { return try check(false) }
+            let queue = try manager.hostedQueue(of: String.self, capacity: 100)
+            try manager.names.set(queue, forName: "queue")
+            let process = ChildProcess {
+                let manager = try Manager.connect(to: address, authenticationKey: key)
+                let queue = try manager.names.get("queue", as: ManagedQueue<String>.self)
+                try queue?.put("photo.jpg", timeout: .seconds(5))
+            }
+            try process.start()
+            try process.join()
+            try process.close()
+            try checkEqual(try queue.get(timeout: .zero), "photo.jpg")
+        }
+    }
+
     @Test func `handles`() async throws {
         try await isolated {
             let manager = try Manager()

@@ -45,9 +45,11 @@ extension ClientChannel {
 
     /// Makes a call and returns what `read` reads from the answer; the task is suspended until then.
     ///
+    /// - Parameter room: The value of a call that may wait there. When the task is cancelled, it is withdrawn, and the answer tells whether it was in time.
     /// - Throws: As the blocking form; `CancellationError` when the task is cancelled before the answer came: the call is made all the same if it was sent.
     func call<R>(
         _ kind: ManagerRequest,
+        in room: UInt64? = nil,
         _ body: Body,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
@@ -72,6 +74,7 @@ extension ClientChannel {
         let response = try await withTaskCancellationHandler {
             try await waiter.wait()
         } onCancel: {
+            if let room { return withdraw(number, from: room) }
             // Otherwise the answer is waited for all the same, to give back what it tells.
             if !waiter.getsValue { _ = calls.withLock { $0.remove(number) } }
             if case .message(let message) = waiter.cancel() {
@@ -81,6 +84,21 @@ extension ClientChannel {
         }
         if case .lost = response { throw try await lostForTask() }
         return try take(response, read)
+    }
+
+    /// Says that a call is not to wait any longer. Does not wait itself: whoever cancels a task does not expect that.
+    private func withdraw(_ number: UInt64, from room: UInt64) {
+        Task.detached { [self] in
+            let message = link.buffers.takeOutgoing()
+            defer { link.buffers.giveBack(message) }
+            message.write { writer, _ in
+                writer.write(ManagerRequest.withdraw.rawValue)
+                writer.write(number)
+                writer.write(room)
+            }
+            // Without a manager, the call ends as well.
+            _ = try? await link.send(message, until: .never)
+        }
     }
 
     // MARK: - Without an answer

@@ -17,9 +17,9 @@ protocol FunctionDefinition {
 
 extension FunctionDefinition {
     /// The value at its type.
-    func check<Value>(_ value: HostedValue, is type: Hosted<Value>.Type) throws -> Hosted<Value> {
+    func check<Kind: HostedValue>(_ value: HostedValue, is type: Kind.Type) throws -> Kind {
         guard Swift.type(of: value) == type else {
-            throw FunctionNotPortable.corrupt("the value is not a \(Value.self)")
+            throw FunctionNotPortable.corrupt("the value is not a \(Kind.self)")
         }
         // Safe because of the line above; a cast would take longer than the call.
         return unsafeDowncast(value, to: type)

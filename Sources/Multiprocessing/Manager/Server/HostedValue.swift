@@ -10,6 +10,8 @@ enum HostedCall {
     case sync(() throws -> ResultEncoder?)
     /// To be awaited.
     case async(() async throws -> ResultEncoder?)
+    /// Answers itself, now or later, and does not take long.
+    case waiting((PendingCall) -> Void)
 }
 
 /// A call with the one who waits for it.
@@ -47,6 +49,12 @@ class HostedValue: @unchecked Sendable {
         preconditionFailure("a hosted value has a type")
     }
 
+    /// What ends the wait of a call of a client, if calls wait in this value.
+    func withdrawal(of call: UInt64, by session: ServerSession) -> PendingCall? { nil }
+
+    /// A client is gone that was in this value (`ServerSession.attach`).
+    func sessionEnded(_ session: ServerSession) {}
+
     /// Lets the call wait for its turn. Returns it when that is now: then the caller makes it.
     func add(_ call: PendingCall) -> PendingCall? {
         queue.withLock { $0.add(call) }
@@ -63,6 +71,9 @@ class HostedValue: @unchecked Sendable {
                 current.session.answer(current.number, outcome)
             case .async:
                 return makeAsync(current)
+            case .waiting(let body):
+                body(current)
+                next = queue.withLock { $0.finish() }
             }
         }
     }

@@ -20,7 +20,7 @@ final class ManagerServer: Sendable {
     private let number: UInt32
     /// How this process is a client of itself, for handles that come as numbers.
     private let home: ManagerHome?
-    private let reactor: Reactor
+    let reactor: Reactor
     private let registry: Mutex<ValueRegistry<HostedValue>>
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
     private let tokens = Mutex<[Int32: Token]>([:])

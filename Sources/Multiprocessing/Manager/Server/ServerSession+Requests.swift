@@ -36,6 +36,7 @@ extension ServerSession {
             case .release: return try release(&reader)
             case .share: try share(&reader, userInfo)
             case .shutDown: server.shutDown(key: try reader.read())
+            case .withdraw: return try withdraw(&reader)
             }
             return .done
         }
@@ -55,7 +56,7 @@ extension ServerSession {
             return true
         // What stood for the handle has only to be closed, and is.
         case .retain: return false
-        case .release, .open, .adopt, .shutDown: return false
+        case .release, .open, .adopt, .shutDown, .withdraw: return false
         }
     }
 
@@ -117,6 +118,8 @@ extension ServerSession {
 
     private static func readOperation(from reader: inout WireReader) throws -> any FunctionDefinition {
         let type = try PortableType.read(from: &reader)
+        func openRoom<Room: WaitingRoom>(_: Room.Type) -> any FunctionDefinition { RoomDefinition<Room>() }
+        if let room = type as? any WaitingRoom.Type { return openRoom(room) }
         guard let operation = type as? any ManagedOperation.Type else {
             throw FunctionNotPortable.corrupt("\(type) is no operation")
         }
@@ -159,6 +162,13 @@ extension ServerSession {
         _ reader: inout WireReader,
         _ userInfo: [CodingUserInfoKey: Any]
     ) throws -> Step {
+        func openRoom<Room: WaitingRoom>(_: Room.Type) throws -> Step {
+            let plan = try Nothing.decode(Room.Plan.self, from: &reader, userInfo: userInfo)
+            return .make { [self] in
+                take(number, valueNumber) { HostedRoom(Room(plan), threads: server.threads) }
+            }
+        }
+        if let room = type as? any WaitingRoom.Type { return try openRoom(room) }
         guard let maker = type as? any ManagedMaker.Type else {
             throw FunctionNotPortable.corrupt("\(type) makes no value")
         }
@@ -171,8 +181,13 @@ extension ServerSession {
 
     /// Makes a value, takes it in, and answers its number.
     fileprivate func host<Value>(_ number: UInt64, _ earlierNumber: UInt64?, _ make: () throws -> Value) {
+        take(number, earlierNumber) { Hosted(try make(), threads: server.threads) }
+    }
+
+    /// Takes in the value that `make` makes, and answers its number.
+    private func take(_ number: UInt64, _ earlierNumber: UInt64?, _ make: () throws -> HostedValue) {
         do {
-            let hosted = Hosted(try make(), threads: server.threads)
+            let hosted = try make()
             let valueNumber = earlierNumber ?? server.add(hosted)
             if earlierNumber != nil { server.add(hosted, as: valueNumber) }
             let isWanted = references.withLock { $0.add(valueNumber, hosted) }
@@ -201,6 +216,15 @@ extension ServerSession {
         } else {
             refuse(number, ManagerError(.valueGone, "the value does not exist any more"))
         }
+    }
+
+    /// Ends the wait of a call, which is answered then if it was not before.
+    private func withdraw(_ reader: inout WireReader) throws -> Step {
+        let (number, valueNumber): (UInt64, UInt64) = (try reader.read(), try reader.read())
+        guard let value = references.withLock({ $0[valueNumber] }),
+            let call = value.withdrawal(of: number, by: self)
+        else { return .done }
+        return .submit(call, to: value)
     }
 
     private func release(_ reader: inout WireReader) throws -> Step {

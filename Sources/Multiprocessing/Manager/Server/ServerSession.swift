@@ -20,6 +20,10 @@ final class ServerSession: @unchecked Sendable {
     /// The most functions that a client may have remembered.
     static let maximumFunctions = 1 << 16
 
+    private static let count = Atomic<UInt64>(0)
+
+    /// Tells the clients apart that this process ever had.
+    let serial = ServerSession.count.add(1, ordering: .relaxed).newValue
     let server: ManagerServer
     let link: any ConnectionLink
     private let claim = SessionClaim()
@@ -29,6 +33,9 @@ final class ServerSession: @unchecked Sendable {
     var functions: [UInt32: any FunctionDefinition] = [:]
     /// What the client has handles of.
     let references = Mutex(ClientReferences<HostedValue>())
+
+    /// Where the client waits, or may hold something.
+    private let attachments = Mutex(SessionAttachments())
 
     /// Creates the session of a client at the other end of `link`.
     init(_ link: any ConnectionLink, server: ManagerServer) {
@@ -120,10 +127,16 @@ final class ServerSession: @unchecked Sendable {
         return isInCall
     }
 
+    /// Has `value` told when the client ends. Returns false when it has.
+    func attach(_ value: HostedValue) -> Bool {
+        attachments.withLock { $0.add(value) }
+    }
+
     /// Gives up what the client had.
     private func end() {
         server.watchdog.remove(self)
         link.close()
+        for value in attachments.withLock({ $0.end() }) { value.sessionEnded(self) }
         for (number, count) in references.withLock({ $0.end() }) { server.release(number, count: count) }
         functions = [:]
         server.remove(self)

@@ -12,6 +12,7 @@
 //   open      8 bytes: a number that only the process knows that made the manager: lets clients in
 //   adopt     8 bytes: number of the call;   8 bytes: value: as retain, and answered
 //   shutDown  8 bytes: a number that only the process knows that made the manager
+//   withdraw  8 bytes: number of an earlier call that may still wait (WaitingRoom.swift);   8 bytes: the value it is of
 //
 // A function:
 //
@@ -40,6 +41,7 @@ enum ManagerRequest: UInt8 {
     case open
     case adopt
     case shutDown
+    case withdraw
 }
 
 /// How a function is told in a request.

@@ -5,14 +5,16 @@
 /// What these methods make is made here, in shared memory, and does not live in the manager: it is faster, needs no call, and outlives the manager. There is no other difference to making it oneself.
 ///
 /// So they are for managers of the same machine. With one that is reached over a network (`Manager.connect(to:authenticationKey:timeout:)`) they throw ``ManagerError`` (`notLocal`): other clients could not
-/// use what they make. There, change a hosted value by `Managed.withValue(_:)`, which is alone with it as under a lock.
+/// use what they make. What works with every manager is made by `hostedQueue(of:capacity:)`, `hostedLock()`, and so on, and lives in the manager.
 extension Manager {
     /// Throws for a manager whose clients share no memory.
-    private func checkSharesMemory() throws {
+    ///
+    /// - Parameter cure: What to call instead.
+    private func checkSharesMemory(_ cure: String) throws {
         guard client.isRemote else { return }
         throw ManagerError(
             .notLocal,
-            "this manager is reached over a network, and what is made for its clients would be memory of this machine: host a value instead, or make it without the manager for processes of this machine"
+            "this manager is reached over a network, and what is made for its clients would be memory of this machine: for clients of several machines, call \(cure), which makes it in the manager"
         )
     }
 
@@ -24,7 +26,7 @@ extension Manager {
     /// - Throws: ``ManagerError`` (`notLocal`), as all of these; `SystemError` when memory or descriptors are short.
     public func queue<Element: Codable & Sendable>(of type: Element.Type, capacity: Int? = nil) throws -> Queue<Element>
     {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedQueue(of:capacity:)")
         return try Queue(capacity: capacity)
     }
 
@@ -37,43 +39,43 @@ extension Manager {
         of type: Element.Type,
         capacity: Int? = nil
     ) throws -> JoinableQueue<Element> {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedQueue(of:capacity:)")
         return try JoinableQueue(capacity: capacity)
     }
 
     /// Makes a lock.
     public func lock() throws -> Lock {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedLock()")
         return try Lock()
     }
 
     /// Makes a lock that its holder may take again.
     public func recursiveLock() throws -> RecursiveLock {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedRecursiveLock()")
         return try RecursiveLock()
     }
 
     /// Makes a semaphore.
     public func semaphore(value: Int = 1) throws -> Semaphore {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedSemaphore(value:)")
         return try Semaphore(value: value)
     }
 
     /// Makes a semaphore that cannot be released more often than it was acquired.
     public func boundedSemaphore(value: Int = 1) throws -> BoundedSemaphore {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedBoundedSemaphore(value:)")
         return try BoundedSemaphore(value: value)
     }
 
     /// Makes a condition with a lock of its own.
     public func condition() throws -> Condition {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedCondition()")
         return try Condition()
     }
 
     /// Makes an event.
     public func event() throws -> Event {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedEvent()")
         return try Event()
     }
 
@@ -83,13 +85,13 @@ extension Manager {
         timeout: Duration? = nil,
         action: (@Sendable () throws -> Void)? = nil
     ) throws -> Barrier {
-        try checkSharesMemory()
+        try checkSharesMemory("hostedBarrier(parties:timeout:action:)")
         return try Barrier(parties: parties, timeout: timeout, action: action)
     }
 
     /// Makes a shared value.
     public func value<Value: BitwiseCopyable & Sendable>(_ value: Value) throws -> SharedValue<Value> {
-        try checkSharesMemory()
+        try checkSharesMemory("host(_:)")
         return try SharedValue(value)
     }
 
@@ -97,7 +99,7 @@ extension Manager {
     public func array<Element: BitwiseCopyable & Sendable>(
         _ elements: some Collection<Element>
     ) throws -> SharedArray<Element> {
-        try checkSharesMemory()
+        try checkSharesMemory("list(_:)")
         return try SharedArray(elements)
     }
 }
