@@ -89,6 +89,12 @@ final class LaunchedProcess: Sendable {
         try link.send(.job, bytes, descriptors: descriptors)
     }
 
+    /// Tells a copy of this process, which waits for that, to begin.
+    func letBegin() {
+        // What makes it fail is that the copy has ended.
+        try? link.send(.soon, wait: false)
+    }
+
     /// Sends a signal. Does nothing when it has ended.
     func signal(_ number: Int32) throws(SystemError) {
         guard mp_pidfd_send_signal(pidfd.number, number) < 0, errno != ESRCH else { return }

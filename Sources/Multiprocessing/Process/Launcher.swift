@@ -170,7 +170,9 @@ enum Launcher {
             runCopy(body, identity, pair.there, wantsResult: header.wantsResult, lifeline: lifeline?.childEnd)
         }
         guard pid > 0 else { throw SystemError("forking this process") }
-        return try adopt(pid, pair.here, runtime)
+        let process = try adopt(pid, pair.here, runtime)
+        process.letBegin()
+        return process
     }
 
     /// The child's side: runs the body and ends without the exit handlers of the parent.
@@ -182,6 +184,8 @@ enum Launcher {
         lifeline: Int32?
     ) -> Never {
         ProcessIdentity.become(identity)
+        // Not before its parent watches over it: where somebody else reaps it, a short one would be gone by then. A parent that is gone watches over nobody.
+        _ = try? link.receive(wait: true)
         let link = OpenLink(link)
         ChildMain.prepareEnd(link.number, inCopy: true)
         if let lifeline {
