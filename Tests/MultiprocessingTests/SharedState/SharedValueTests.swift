@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CMultiprocessing
 import Glibc
 import Multiprocessing
 import Testing

@@ -11,7 +11,7 @@ struct Count: Sendable {
     /// How many words it has, or why that is not known.
     let words: Result<Int, any Error>
 
-    /// Counts the files, each in a process of its own, as many at once as there are processors, and shows on standard error how far it has come. Returns the counts in the order of `paths`.
+    /// Counts the files in a pool of processes, as many at once as there are processors, and shows on standard error how far it has come. Returns the counts in the order of `paths`.
     ///
     /// A file whose process crashes, or that takes a minute, costs its own count and nothing else.
     static func all(_ paths: [String]) async throws -> [Count] {
@@ -19,7 +19,6 @@ struct Count: Sendable {
             let counts = try await pool.mapResults(
                 paths,
                 options: TaskOptions(timeout: .seconds(60)),
-                isolation: .perTask,
                 progress: .terminal("counting"),
                 Words.count(inFile:)
             )
