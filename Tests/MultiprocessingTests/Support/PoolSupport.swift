@@ -16,7 +16,7 @@ func checkThrows<E: Error>(_: E.Type, line: Int = #line, _ body: () throws -> Vo
     throw CheckFailed(description: "line \(line): nothing was thrown")
 }
 
-/// Throws unless `condition` holds within ten seconds: what other processes and threads do comes at once, but not in step.
+/// Throws unless `condition` holds within a minute: what other processes and threads do comes at once, but not in step.
 func checkEventually(_ message: String, line: Int = #line, _ condition: () throws -> Bool) throws {
     let deadline = ContinuousClock.now + .seconds(60)
     while try !condition() {
