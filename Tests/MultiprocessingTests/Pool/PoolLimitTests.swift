@@ -75,6 +75,30 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
+    @Test(.timeLimit(.minutes(10))) func `a pool whose queue is full again and again never stands still`() async throws {
+        // Who finds the queue full after it took in what had come has to hand out as well: all workers may be idle then. The first calls of a pool meet this the most.
+        try await isolated {
+            for _ in 0..<60 {
+                let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 2))
+                let results = try (0..<60).map { try pool.applyAsync(square, $0) }
+                for (n, result) in results.enumerated() { try checkEqual(try result.get(), n * n) }
+                pool.terminate()
+                try pool.join()
+            }
+        }
+        try await apart(timeout: .seconds(100)) {
+            for _ in 0..<60 {
+                let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 2))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for n in 0..<60 { group.addTask { try checkEqual(try await pool.apply(square, n), n * n) } }
+                    try await group.waitForAll()
+                }
+                pool.terminate()
+                try await pool.join()
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(10))) func `who waits for room is told when the pool is terminated`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))

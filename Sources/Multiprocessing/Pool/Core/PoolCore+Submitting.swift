@@ -25,7 +25,7 @@ extension PoolCore {
         try capabilities.check(job.function.descriptors)
         try capabilities.check(job.input.descriptors)
         return try withLock {
-            if !isLed, session.hasNews { session.poll(self) }
+            takeInNews()
             // After the news, which may be that there will be no workers any more.
             try checkRunning()
             guard hasRoom else { return false }

@@ -154,7 +154,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func append(_ block: TaskInput.Block?, to job: PoolJob, isLast: Bool, singly: Bool = false) -> Bool {
         withLock {
             // What has come meanwhile makes room for more.
-            if !isLed, session.hasNews { session.poll(self) }
+            takeInNews()
             guard !job.isEnded else { return false }
             if singly { machine.handOutSingly(job.id) }
             let before = job.input.count
@@ -249,6 +249,13 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     func advance() {
         session.poll(self)
         dispatch()
+    }
+
+    /// Takes what has happened if nobody else does; under the lock.
+    @inline(__always)
+    func takeInNews() {
+        // Also hands out, whatever the caller does then: the next one who leads sleeps until there is news again, and of workers without a task there is none.
+        if !isLed, session.hasNews { advance() }
     }
 
     // MARK: - Ends
