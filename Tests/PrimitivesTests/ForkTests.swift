@@ -103,5 +103,29 @@ extension PrimitivesTests {
                 try require(try child.join() == 0, "the child failed")
             }
         }
+
+        @Test func `a variable of a library without Swift that has the number of the thread keeps it in a fork`()
+            async throws
+        {
+            try await Laboratory.run {
+                // One of the C library's, which has no symbol table as a rule. Others of its variables are addresses, whose upper halves are numbers that threads have as well.
+                let number = laboratory_thread_id()
+                __h_errno_location().pointee = number
+                let child = try ForkedProcess {
+                    try require(__h_errno_location().pointee == number, "the variable was changed")
+                }
+                try require(try child.join() == 0, "the child failed")
+            }
+        }
+
+        @Test func `the upper half of an address is no number of a thread`() {
+            withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2) { words in
+                words[0] = UInt64(UInt(bitPattern: words.baseAddress))
+                words[1] = 21_000 << 32 | 7
+                let halves = UnsafeRawBufferPointer(words).bindMemory(to: UInt32.self)
+                let isUpperHalf = (0..<4).map { index in halves.baseAddress.map { Fork.isUpperHalf($0 + index) } }
+                #expect(isUpperHalf == [false, true, false, false])
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@
 // second thread waits for such a lock the kernel finds an owner that is no thread of this process, and both loop on EPERM for ever. So the child forgets the number, and the runtime asks for it again.
 //
 // The variables cannot be linked to: one is in each of the runtime's libraries, or in the executable that they were linked into, and one in each file that the standard library's `Mutex` was inlined into.
-// Each is a word with the thread's number; the symbol tables tell it from a program's own variable that has that value by chance.
+// Each is a word with the thread's number; the symbol tables tell it from another variable that has that value by chance. Chance is not rare: the upper half of an address is a number such as 0x55d6 or 0x7f40, and
+// so are numbers of threads.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -69,29 +70,45 @@ package enum Fork {
         return search.words
     }
 
-    /// The offsets of the runtime's variables in files that were asked for before; nil for those without a symbol table.
+    /// What is known of a file.
+    private enum Contents {
+        /// Its symbols tell where the runtime's variables are.
+        case offsets(Set<Int>)
+        /// It has Swift code, and no symbols.
+        case stripped
+        /// It has no Swift code, and no symbols: such as the C library.
+        case foreign
+    }
+
+    /// The files that were asked for before.
     private final class Known: Sendable {
-        let offsets = PlainMutex<[String: Set<Int>?]>([:])
+        let files = PlainMutex<[String: Contents]>([:])
     }
 
     /// Another thread may be looking at the moment of a fork.
     private static let known = ForkLocal { Known() }
 
     private static func isOfRuntime(_ word: Word) -> Bool {
-        // These have no others.
-        if word.image.split(separator: "/").last?.hasPrefix("libswift") == true { return true }
-        let offsets = known.value.offsets.withLock { known in
-            if let offsets = known[word.image] { return offsets }
-            let offsets = runtimeOffsets(in: word.image)
-            known[word.image] = .some(offsets)
-            return offsets
+        // The runtime's own: there are no others but pointers.
+        if word.image.split(separator: "/").last?.hasPrefix("libswift") == true { return !isUpperHalf(word.place) }
+        let contents = known.value.files.withLock { files in
+            if let contents = files[word.image] { return contents }
+            let contents = readContents(word.image.isEmpty ? "/proc/self/exe" : word.image)
+            files[word.image] = contents
+            return contents
         }
-        // A stripped file does not tell. What has the number of the thread is most likely that: in the child it is no number of any thread.
-        return offsets?.contains(word.offset) ?? true
+        switch contents {
+        case .offsets(let offsets): return offsets.contains(word.offset)
+        // What has the number of the thread is most likely that: in the child it is no number of any thread.
+        case .stripped: return !isUpperHalf(word.place)
+        case .foreign: return false
+        }
     }
 
-    private static func runtimeOffsets(in image: String) -> Set<Int>? {
-        guard let table = SymbolTable(path: image.isEmpty ? "/proc/self/exe" : image) else { return nil }
+    private static func readContents(_ path: String) -> Contents {
+        guard let table = SymbolTable(path: path) else {
+            return ObjectFile(path: path)?.hasSection(withPrefix: "swift5_") == true ? .stripped : .foreign
+        }
         var offsets: Set<Int> = []
         table.forEach { symbol in
             // "_swift_stdlib_gettid.tid" and "swift::threading_impl::linux::ulock_get_tid()::tid"
@@ -100,6 +117,17 @@ package enum Fork {
                 offsets.insert(Int(symbol.address))
             }
         }
-        return offsets
+        return .offsets(offsets)
+    }
+
+    /// Whether a word is the upper half of a pointer to something.
+    package static func isUpperHalf(_ place: UnsafePointer<UInt32>) -> Bool {
+        let word = UnsafeRawPointer(place)
+        guard UInt(bitPattern: word) % 8 == 4 else { return false }
+        let address = (word - 4).load(as: UInt.self)
+        let page = UInt(getpagesize())
+        var residence: UInt8 = 0
+        // Fails for a page where nothing is mapped (mincore(2)).
+        return mincore(UnsafeMutableRawPointer(bitPattern: address & ~(page - 1)), Int(page), &residence) == 0
     }
 }

@@ -75,7 +75,8 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `a pool whose queue is full again and again never stands still`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `a pool whose queue is full again and again never stands still`() async throws
+    {
         // Who finds the queue full after it took in what had come has to hand out as well: all workers may be idle then. The first calls of a pool meet this the most.
         try await isolated {
             for _ in 0..<60 {
