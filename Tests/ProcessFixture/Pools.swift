@@ -2,6 +2,7 @@
 
 import Glibc
 import Multiprocessing
+import Synchronization
 
 /// A pool that is there to the end of the program.
 private let lasting = (try? Pool(processes: 2)) ?? { fatalError("no pool") }()
@@ -19,8 +20,44 @@ func showProgress(fails: Bool) throws {
 /// What a call throws.
 private struct Refused: Error, Codable {}
 
+/// Whether somebody has pressed Ctrl-C.
+private let isInterrupted = Atomic<Bool>(false)
+
+/// Handles Ctrl-C itself: waits for what is under way, goes on, and ends the pool in order.
+func handleInterrupt() throws {
+    isInterrupted.store(false, ordering: .relaxed)
+    signal(SIGINT) { _ in isInterrupted.store(true, ordering: .relaxed) }
+    let pool = try Pool(processes: 2)
+    let (begun, gate) = (try Barrier(parties: 3), try Event())
+    let pending = try (0..<40).map { n in
+        try pool.applyAsync(
+            { (n: Int, begun: Barrier, gate: Event) -> Int in
+                if n < 2 { _ = try begun.wait() }
+                _ = try gate.wait()
+                return n
+            },
+            n,
+            begun,
+            gate
+        )
+    }
+    _ = try begun.wait()
+    for worker in pool.statistics.workers { tell("worker \(worker.processIdentifier ?? 0)") }
+    tell("ready")
+    while !isInterrupted.load(ordering: .relaxed) { usleep(1000) }
+    gate.set()
+    let done = try pending.map { try $0.get() }.count
+    let squares = try pool.map(0..<10) { $0 * $0 }.reduce(0, +)
+    tell("interrupted, \(done) done, squares \(squares)")
+    for worker in pool.statistics.workers { tell("worker \(worker.processIdentifier ?? 0)") }
+    pool.close()
+    try pool.join()
+    tell("joined")
+}
+
 /// Programs that end, one way or the other, while a pool is at work.
 func runPools(_ way: String) throws {
+    if way == "handles-interrupt" { return try handleInterrupt() }
     let pool = way == "dropped" ? try Pool(processes: 2) : lasting
     let begun = try Event()
     let pending = try (0..<1000).map { n in

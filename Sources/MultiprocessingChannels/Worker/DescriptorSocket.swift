@@ -65,7 +65,9 @@ package struct DescriptorSocket: Sendable {
             if result != 1 {
                 // The kernel cuts the list short where this process may have no more open files.
                 guard result < 0, error == EMSGSIZE else {
-                    failure = SystemError(code: result == 0 ? EPIPE : error, operation: "receiving descriptors")
+                    // Nothing there is no shortage: whoever tells of descriptors that were never sent makes no sense.
+                    let code = result == 0 ? EPIPE : error == EAGAIN ? EBADMSG : error
+                    failure = SystemError(code: code, operation: "receiving descriptors")
                     break
                 }
                 failure = SystemError(code: EMFILE, operation: "receiving descriptors")

@@ -112,11 +112,10 @@ package struct LaneWriter {
         let offset = Int(tail) & (lane.size - 1)
         let rest = lane.size - offset
         let needed = size <= rest ? size : rest + size
-        if Int(tail &- seenHead) + needed > lane.size {
+        if !hasRoom(needed) {
             // Acquiring: pairs with the release in `LaneReader.release`; the reader is done with what is overwritten now.
             seenHead = lane.head.pointee.load(ordering: .acquiring)
-            // A reader that does not keep to the rules (its memory was overwritten) gets nothing more.
-            guard tail &- seenHead <= UInt64(lane.size), Int(tail &- seenHead) + needed <= lane.size else { return nil }
+            guard hasRoom(needed) else { return nil }
         }
         var record = lane.bytes + offset
         if size > rest {
@@ -128,6 +127,13 @@ package struct LaneWriter {
         record.storeBytes(of: Self.word(kind), toByteOffset: 4, as: UInt32.self)
         tail &+= UInt64(needed)
         return record
+    }
+
+    /// Whether `needed` bytes have room, as far as is known. A reader that does not keep to the rules (its memory was overwritten) gets nothing more.
+    @inline(__always)
+    private func hasRoom(_ needed: Int) -> Bool {
+        let used = tail &- seenHead
+        return used <= UInt64(lane.size) && Int(used) + needed <= lane.size
     }
 
     private static func word(_ kind: UInt8) -> UInt32 { UInt32(kind) }

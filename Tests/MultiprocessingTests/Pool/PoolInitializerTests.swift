@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CMultiprocessing
 import Glibc
 import Multiprocessing
 import Synchronization
@@ -44,6 +45,28 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
             usleep(200_000)
             try checkEqual(tries.load(), after)
             pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)), arguments: [false, true])
+    func `between starts that fail goes by ever more time`(_ traps: Bool) async throws {
+        try await isolated {
+            let (tries, begins) = (try SharedAtomic(0), try SharedArray<Int64>(count: 16))
+            let pool = try Pool(processes: 1) {
+                let now = mp_now() / 1_000_000
+                let number = tries.add(1).newValue - 1
+                begins.withUnsafeMutableBufferPointer { $0[number] = now }
+                if traps { fatalError("no model") }
+                throw NoModel(number: 4)
+            }
+            let error = try checkThrows(PoolError.self) { _ = try pool.apply(look, 0) }
+            try checkEqual(error.code, .workersFail)
+            try checkEqual(tries.load(), 4)
+            // Less than that would not be enough; how much more it is, the machine says.
+            let pauses = (1..<4).map { begins[$0] - begins[$0 - 1] }
+            for (pause, least) in zip(pauses, [40, 160, 640]) { try check(pause >= least - 1, "\(pauses)") }
+            pool.terminate()
             try pool.join()
         }
     }

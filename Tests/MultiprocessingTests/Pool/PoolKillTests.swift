@@ -15,8 +15,59 @@ private func work(_ n: Int) -> Int {
 
 /// Workers that are killed at random moments.
 @Suite(.serialized, .leavesNothing) struct PoolKillTests {
+    @Test(.timeLimit(.minutes(10)))
+    func `a thousand workers that are killed at work in one map, and others beside, do not change its results`()
+        async throws
+    {
+        try await isolated {
+            let (count, doomed) = (2000, 1000)
+            let (killed, runs) = (try SharedAtomic(0), try SharedAtomic(0))
+            // Who is at which item.
+            let pids = try SharedArray<Int32>(count: count)
+            let pool = try Pool(processes: 3)
+            let killer = try onThreadAsync {
+                var random = Seeded(seed: 1)
+                var victims: Set<Int32> = []
+                while killed.load() < doomed {
+                    usleep(UInt32.random(in: 0...2000, using: &random))
+                    // Written by other processes.
+                    let working = Set(pids.withUnsafeMutableBufferPointer { $0.filter { $0 > 0 } }).subtracting(victims)
+                    // Now and then whoever it may be: idle, or not yet there.
+                    let choice = Int.random(in: 0..<8, using: &random) == 0 ? pool.pids : working.sorted()
+                    guard let pid = choice.randomElement(using: &random), victims.insert(pid).inserted else { continue }
+                    kill(pid, SIGKILL)
+                    if working.contains(pid) { killed.add(1) }
+                }
+                return victims.count
+            }
+            // As fast as workers are killed, and no faster: the last item is done when the last of them is dead.
+            let results = try pool.map(0..<count, options: TaskOptions(retries: 10_000)) { n in
+                pids.withUnsafeMutableBufferPointer { $0[n] = getpid() }
+                runs.add(1)
+                let result = work(n)
+                while killed.load() < (n + 1) * doomed / count { usleep(100) }
+                pids.withUnsafeMutableBufferPointer { $0[n] = 0 }
+                return result
+            }
+            try checkEqual(results, (0..<count).map(work))
+            let victims = try killer.get()
+            try check(victims > doomed, "\(victims)")
+            // What was begun and lost was begun again; some will have been killed between two items.
+            try check(runs.load() > count + doomed / 2, "\(runs.load())")
+            try checkEventually("\(victims) were killed: \(pool.statistics)") {
+                let statistics = pool.statistics
+                return statistics.restarts == victims && statistics.workers.count == 3
+                    && statistics.workers.reduce(0) { $0 + $1.restarts } == victims
+            }
+            try check("\(pool.statistics)".contains("0 running, 0 waiting, \(victims) workers lost"))
+            try checkEqual(try pool.map(0..<100, work), (0..<100).map(work))
+            pool.close()
+            try pool.join()
+        }
+    }
+
     @Test(.timeLimit(.minutes(10)), arguments: [1, 2])
-    func `a thousand kills in running maps do not change the results when tasks are tried again`(
+    func `kills in maps and calls of every kind do not change the results when tasks are tried again`(
         _ seed: UInt64
     )
         async throws
@@ -28,7 +79,7 @@ private func work(_ n: Int) -> Int {
             let expected = items.map(work)
             var options = TaskOptions(retries: 1000)
             var rounds = 0
-            while killer.kills < 500 {
+            while killer.kills < 100 {
                 rounds += 1
                 options.timeout = rounds % 3 == 0 ? .seconds(20) : nil
                 try checkEqual(

@@ -27,10 +27,12 @@ struct PoolProgramTests {
 
     @Test(arguments: ["return", "exit", "async-exit", "dropped"])
     func `a program ends with a running pool, and leaves nobody`(_ way: String) throws {
-        let (program, workers) = try start(way)
+        let (program, workers) = try start(way, inOwnGroup: true)
         let clock = ContinuousClock.now
         let result = program.finish()
         #expect(ContinuousClock.now - clock < .seconds(10))
+        // Nor is the fork server left, nor anybody else that was started.
+        #expect(Proc.waitForEnd(ofGroup: program.processIdentifier, within: .seconds(10)) == [])
         #expect(result.status == (way.hasSuffix("exit") ? 7 << 8 : 0), "\(result)")
         #expect(complaints(result.errors) == [])
         #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
@@ -52,16 +54,37 @@ struct PoolProgramTests {
     }
 
     @Test func `an interrupt from the terminal is one orderly end`() throws {
-        let (program, workers) = try start("waiting")
-        // What a terminal does: the signal goes to every process of the group.
-        for pid in workers { kill(pid, SIGINT) }
-        kill(program.processIdentifier, SIGINT)
-        let clock = ContinuousClock.now
+        var took: [Duration] = []
+        // A busy machine may let somebody wait for the processor for so long, but not again and again.
+        for _ in 0..<3 {
+            let (program, workers) = try start("waiting", inOwnGroup: true)
+            let clock = ContinuousClock.now
+            // What a terminal does: the signal goes to every process of the group.
+            for pid in workers { kill(pid, SIGINT) }
+            kill(program.processIdentifier, SIGINT)
+            let result = program.finish()
+            #expect(Proc.waitForEnd(ofGroup: program.processIdentifier, within: .seconds(10)) == [])
+            took.append(ContinuousClock.now - clock)
+            #expect(result.status & 0x7f == SIGINT, "\(result)")
+            #expect(complaints(result.errors) == [])
+            if let last = took.last, last < .seconds(1) || last > .seconds(10) { break }
+        }
+        #expect(took.last ?? .zero < .seconds(1), "\(took)")
+    }
+
+    @Test(arguments: [1, 3])
+    func `a program that handles the interrupt itself goes on with the same workers, and close and join do not hang`(
+        _ times: Int
+    ) throws {
+        let (program, workers) = try start("handles-interrupt", inOwnGroup: true)
+        for _ in 0..<times { kill(-program.processIdentifier, SIGINT) }
         let result = program.finish()
-        #expect(ContinuousClock.now - clock < .seconds(10))
-        #expect(result.status & 0x7f == SIGINT, "\(result)")
+        #expect(result.status == 0, "\(result)")
         #expect(complaints(result.errors) == [])
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
+        // What was under way is done, and what comes afterwards, by those who were there.
+        let ending = ["interrupted, 40 done, squares 285"] + workers.map { "worker \($0)" } + ["joined"]
+        #expect(result.output == ending, "\(result)")
+        #expect(Proc.waitForEnd(ofGroup: program.processIdentifier, within: .seconds(10)) == [])
     }
 
     @Test func `an interrupt of the whole job ends it once, however often the key is pressed, and says nothing`() throws
@@ -74,18 +97,6 @@ struct PoolProgramTests {
         #expect(complaints(result.errors) == [])
         #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
         // Nor is anybody else of the job left.
-        try checkEventually("\(members(of: program.processIdentifier)) are left") {
-            members(of: program.processIdentifier).isEmpty
-        }
-    }
-
-    /// The processes of a process group that run.
-    private func members(of group: Int32) -> [Int32] {
-        Proc.entries("/proc").compactMap { Int32($0) }.filter { pid in
-            // "pid (name) state parent group …"; the name may hold anything.
-            let line = Proc.lines("/proc/\(pid)/stat").first ?? ""
-            let fields = line.split(separator: ")").last?.split(separator: " ") ?? []
-            return fields.count > 2 && fields[2] == "\(group)" && fields[0] != "Z" && fields[0] != "X"
-        }
+        #expect(Proc.waitForEnd(ofGroup: program.processIdentifier, within: .seconds(60)) == [])
     }
 }

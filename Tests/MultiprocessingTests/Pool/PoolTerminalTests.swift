@@ -81,17 +81,32 @@ private struct TerminalProgram {
 struct PoolTerminalTests {
     @Test(arguments: [1, 3])
     func `Ctrl-C is one orderly end without a word, however often it is pressed`(_ times: Int) throws {
-        let program = try TerminalProgram("pool", "waiting")
-        let shown = program.read(until: "ready")
-        let workers = shown.split(whereSeparator: \.isNewline).compactMap { line in
+        var took: [Duration] = []
+        // A busy machine may let somebody wait for the processor for so long, but not again and again.
+        for _ in 0..<3 {
+            let program = try TerminalProgram("pool", "waiting")
+            let shown = program.read(until: "ready")
+            #expect(workers(shown).count == 2, "\(shown)")
+            #expect(Proc.members(ofSession: program.processIdentifier).count >= 4)
+            let clock = ContinuousClock.now
+            program.press(Array(repeating: 3, count: times))
+            let result = program.finish()
+            // The program, its workers and their fork server are all that there was in this session.
+            let left = Proc.waitForEnd(ofSession: program.processIdentifier, within: .seconds(10))
+            took.append(ContinuousClock.now - clock)
+            #expect(left == [])
+            #expect(result.status & 0x7f == SIGINT, "\(result)")
+            #expect(result.shown.filter { $0 != "^" && $0 != "C" && !$0.isNewline } == "", "\(result)")
+            if let last = took.last, last < .seconds(1) || last > .seconds(10) { break }
+        }
+        #expect(took.last ?? .zero < .seconds(1), "\(took)")
+    }
+
+    /// The workers that a program has told of.
+    private func workers(_ shown: String) -> [Int32] {
+        shown.split(whereSeparator: \.isNewline).compactMap { line in
             line.hasPrefix("worker ") ? Int32(line.dropFirst(7)) : nil
         }
-        #expect(workers.count == 2, "\(shown)")
-        program.press(Array(repeating: 3, count: times))
-        let result = program.finish()
-        #expect(result.status & 0x7f == SIGINT, "\(result)")
-        #expect(result.shown.filter { $0 != "^" && $0 != "C" && !$0.isNewline } == "", "\(result)")
-        #expect(Proc.waitForEnd(of: workers, within: .seconds(10)) == [])
     }
 
     @Test(arguments: [false, true])

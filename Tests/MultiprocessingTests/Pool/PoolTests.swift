@@ -75,6 +75,99 @@ private func slowly(_ n: Int) async throws -> Int {
         }
     }
 
+    @Test(.timeLimit(.minutes(10)))
+    func `applyAsync calls back with the result or the error, once`() async throws {
+        try await isolated {
+            try withPool(processes: 2) { pool in
+                let (results, errors) = (try SimpleQueue<Int>(), try SimpleQueue<String>())
+                let note: @Sendable (any Error) -> Void = { try? errors.put("\(type(of: $0))") }
+                for round in 0..<20 {
+                    let good = try pool.applyAsync(
+                        onSuccess: { try? results.put($0) },
+                        onFailure: note,
+                        square,
+                        round
+                    )
+                    try checkEqual(try results.get(), round * round)
+                    let thrown = try pool.applyAsync(
+                        onSuccess: { (n: Int) in try? results.put(n) },
+                        onFailure: note
+                    ) { () throws -> Int in throw Odd(number: 1) }
+                    try checkEqual(try errors.get(), "Odd")
+                    // The outcome is there when it is told of.
+                    try check(good.isReady && thrown.isReady && !(try thrown.isSuccessful))
+                }
+                _ = try pool.applyAsync(onSuccess: { (n: Int) in try? results.put(n) }, onFailure: note) {
+                    () -> Int in _exit(3)
+                }
+                try checkEqual(try errors.get(), "WorkerLost")
+                let cancelled = try pool.applyAsync(onSuccess: { (n: Int) in try? results.put(n) }, onFailure: note) {
+                    () -> Int in while true { pause() }
+                }
+                cancelled.cancel()
+                try checkEqual(try errors.get(), "CancellationError")
+                let late = try pool.applyAsync(
+                    options: TaskOptions(timeout: .milliseconds(20)),
+                    onSuccess: { (n: Int) in try? results.put(n) },
+                    onFailure: note
+                ) { () -> Int in while true { pause() } }
+                try checkEqual(try errors.get(), "TimeoutError")
+                try check(late.isReady && results.isEmpty && errors.isEmpty)
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `a map fails at once, while others of its calls run, which go on to their end`() async throws {
+        try await isolated {
+            try withPool(processes: 2) { pool in
+                let (begun, gate, ended) = (try Event(), try Event(), try SharedAtomic(0))
+                _ = try pool.map(0..<2, chunkSize: 1, square)
+                for round in 1...10 {
+                    begun.clear()
+                    gate.clear()
+                    let pids = Set(pool.pids)
+                    // The second is begun before the first fails.
+                    _ = try checkThrows(Odd.self) {
+                        _ = try pool.map(0..<2, chunkSize: 1) { n -> Int in
+                            if n == 0 {
+                                _ = try begun.wait(timeout: .seconds(60))
+                                throw Odd(number: 1)
+                            }
+                            begun.set()
+                            _ = try gate.wait(timeout: .seconds(60))
+                            return ended.add(1).newValue
+                        }
+                    }
+                    try checkEqual(ended.load(), round - 1)
+                    try checkEqual(pool.statistics.running, 1)
+                    // Its worker has it still, and is used again afterwards; the other one does what comes next.
+                    try checkEqual(try pool.apply(square, 5), 25)
+                    gate.set()
+                    try checkEventually("\(pool.statistics)") { ended.load() == round && pool.statistics.running == 0 }
+                    try checkEqual(Set(pool.pids), pids)
+                }
+                // One that hangs keeps its worker until its own time is over.
+                let options = TaskOptions(timeout: .seconds(3))
+                let before = Set(pool.pids)
+                begun.clear()
+                _ = try checkThrows(Odd.self) {
+                    _ = try pool.map(0..<2, chunkSize: 1, options: options) { n -> Int in
+                        if n == 0 {
+                            _ = try begun.wait(timeout: .seconds(60))
+                            throw Odd(number: 1)
+                        }
+                        begun.set()
+                        while true { pause() }
+                    }
+                }
+                try checkEventually("\(pool.statistics)") {
+                    pool.statistics.running == 0 && pool.pids.count == 2 && before.intersection(pool.pids).count == 1
+                }
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(10))) func `asynchronous functions and callers work without blocking`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in

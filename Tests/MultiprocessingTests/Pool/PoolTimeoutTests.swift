@@ -2,6 +2,7 @@
 
 import Glibc
 import Multiprocessing
+import Synchronization
 import Testing
 
 private func double(_ n: Int) -> Int { 2 * n }
@@ -12,6 +13,9 @@ private func hang(_ n: Int) -> Int {
 }
 
 private func hangLater(_ n: Int) async -> Int { hang(n) }
+
+/// Whether this process was asked to end.
+private let isAskedToEnd = Atomic<Bool>(false)
 
 /// Time limits of tasks, and tasks that are cancelled.
 @Suite(.leavesNothing) struct PoolTimeoutTests {
@@ -71,6 +75,49 @@ private func hangLater(_ n: Int) async -> Int { hang(n) }
                 }
                 try checkEqual(Set(pool.pids).intersection(before).count, 1)
             }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `a worker whose task takes too long is asked to end before it is killed`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1)
+            let (asked, cleaned, pid) = (try SharedAtomic(0), try SharedAtomic(0), try SharedAtomic(Int32(0)))
+            let options = TaskOptions(timeout: .milliseconds(50))
+            let stubborn: @Sendable () -> Int = {
+                pid.store(getpid())
+                isAskedToEnd.store(false, ordering: .relaxed)
+                signal(SIGTERM) { _ in isAskedToEnd.store(true, ordering: .relaxed) }
+                while true {
+                    usleep(1000)
+                    // It hears that, and goes on all the same.
+                    if isAskedToEnd.exchange(false, ordering: .relaxed) { asked.add(1) }
+                }
+            }
+            // It has half a second to hear that. A machine with much else to do may not let it have the processor once in that time, but not again and again.
+            for _ in 0..<4 where asked.load() == 0 {
+                let error = try checkThrows(TimeoutError.self) { _ = try pool.apply(options: options, stubborn) }
+                try checkEqual(error.timeout, .milliseconds(50))
+                try checkEqual(Proc.waitForEnd(of: [pid.load()], within: .seconds(60)), [])
+            }
+            try checkEqual(asked.load(), 1)
+            // One that does as it is asked ends in its own way.
+            let orderly: @Sendable () -> Int = {
+                pid.store(getpid())
+                isAskedToEnd.store(false, ordering: .relaxed)
+                signal(SIGTERM) { _ in isAskedToEnd.store(true, ordering: .relaxed) }
+                while !isAskedToEnd.load(ordering: .relaxed) { usleep(1000) }
+                cleaned.add(1)
+                exit(3)
+            }
+            for _ in 0..<4 where cleaned.load() == 0 {
+                _ = try checkThrows(TimeoutError.self) { _ = try pool.apply(options: options, orderly) }
+                try checkEqual(Proc.waitForEnd(of: [pid.load()], within: .seconds(60)), [])
+            }
+            try checkEqual(cleaned.load(), 1)
+            try checkEqual(try pool.apply(double, 4), 8)
             pool.close()
             try pool.join()
         }

@@ -3,9 +3,12 @@
 // What users of Python's pools suffer from, and what happens here instead, where the pool's own suites do not show it already. "Coming from Python" lists every row.
 
 import Glibc
-import Multiprocessing
+import MultiprocessingChannels
+import MultiprocessingPrimitives
 import Synchronization
 import Testing
+
+@testable import Multiprocessing
 
 private func double(_ n: Int) -> Int { 2 * n }
 
@@ -236,6 +239,48 @@ private func transferred() -> Int {
     }
 
     // MARK: - What it costs
+
+    @Test(.timeLimit(.minutes(10)))
+    func `large arguments and results lie in memory of their own, and only words about them go through the lanes`()
+        async throws
+    {
+        try await isolated {
+            let pool = try Pool(processes: 1)
+            let numbers = Array(repeating: 7, count: 4 << 20)  // 32 MiB
+            /// How many bytes of records either side has published for the other so far, and how many bytes of segments the pool knows.
+            func published() throws -> (tasks: UInt64, results: UInt64, sent: Int, received: Int) {
+                try pool.core.withLock {
+                    guard let worker = (pool.core.session as? LocalSession)?.workers.first else {
+                        throw CheckFailed(description: "no worker")
+                    }
+                    let memory = worker.memory.region.base
+                    // The tails of the two lanes, as WorkerMemory.swift has them.
+                    return (
+                        memory.load(fromByteOffset: 128, as: UInt64.self),
+                        memory.load(fromByteOffset: 256, as: UInt64.self), worker.segments.bytes,
+                        worker.resultSegments.bytes
+                    )
+                }
+            }
+            let add: @Sendable ([Int], Int) -> [Int] = { numbers, n in numbers.map { $0 + n } }
+            // With the function, which crosses once.
+            try checkEqual(try pool.apply(add, [1], 1), [2])
+            let before = try published()
+            try check(before.tasks > 0 && before.results > 0 && before.sent == 0 && before.received == 0)
+            for n in 1...4 {
+                let result = try pool.apply(add, numbers, n)
+                try check(result.count == numbers.count && result.allSatisfy { $0 == 7 + n })
+            }
+            let after = try published()
+            // Four tasks and four results.
+            try check(after.tasks - before.tasks <= 4 * 512, "\(after), before \(before)")
+            try check(after.results - before.results <= 4 * 512, "\(after), before \(before)")
+            let size = numbers.count * MemoryLayout<Int>.stride
+            try check(after.sent >= size && after.received >= size, "\(after)")
+            pool.close()
+            try pool.join()
+        }
+    }
 
     @Test(.timeLimit(.minutes(10)))
     func `large arguments and results are not carried through pipes`() async throws {

@@ -15,7 +15,8 @@ extension Pool {
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how many items are done.
     ///   - function: Called once for each item.
-    /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others, of which no more are begun; ``WorkerLost``; `TimeoutError`;
+    /// - Throws: the first error that a call throws, as its own type where that is `Codable`, else as `RemoteError`, without waiting for the others: no more are begun, and those that run go on to their end, of
+    ///   which nobody hears (one that hangs keeps its worker until its time limit, if it has one); ``WorkerLost``; `TimeoutError`;
     ///   `FunctionNotPortable` and what encoding throws; ``PoolError``.
     @available(*, noasync)
     @inlinable  // so that the items are put into an array where their type is known

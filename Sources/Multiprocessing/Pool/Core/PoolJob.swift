@@ -11,6 +11,8 @@ final class PoolJob: @unchecked Sendable {
     let function: TaskFunction
     let options: TaskOptions
     let rules: PoolStateMachine.Rules
+    /// Whether the first piece that fails fails the job. The machine need not know: it is told to end the job.
+    private let failsFast: Bool
     let input = TaskInput()
     /// Whether it is a single call.
     private let isCall: Bool
@@ -51,11 +53,11 @@ final class PoolJob: @unchecked Sendable {
         self.function = function
         self.options = options
         self.isCall = isCall
+        self.failsFast = failsFast
         rules = PoolStateMachine.Rules(
             priority: options.priority,
             retries: options.retries,
             retriesErrors: options.retriesErrors,
-            failsFast: failsFast,
             mostPieces: mostPieces,
             isExact: isExact,
             isElementwise: isElementwise
@@ -85,13 +87,13 @@ final class PoolJob: @unchecked Sendable {
     /// Keeps what came back.
     func store(_ pieces: Range<Int>, _ result: ResultEnvelope) {
         if isCall, result.isPlain, let short = ShortBytes(result.bytes) { return shortResult = short }
-        if result.threw, rules.failsFast, failedAnswer == nil { failedAnswer = answers.count }
+        if result.threw, failsFast, failedAnswer == nil { failedAnswer = answers.count }
         answers.store(pieces, result)
     }
 
     /// Notes that some pieces failed without an answer.
     func store(_ pieces: Range<Int>, failure error: any Error) {
-        if rules.failsFast, failedAnswer == nil { failedAnswer = answers.count }
+        if failsFast, failedAnswer == nil { failedAnswer = answers.count }
         answers.store(pieces, failure: error)
     }
 

@@ -7,6 +7,19 @@ internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 internal import Synchronization
 
+extension LaneReader.Record {
+    /// Whether a head lies in the record, and the payload that it tells of as well, or in a segment that there can be.
+    ///
+    /// A worker whose memory was overwritten may have left anything here; behind the last record of a lane there may be no memory at all.
+    @inline(__always)
+    fileprivate func holds(_ head: WorkerRecord) -> Bool {
+        guard size >= WorkerRecord.headSize, head.length >= 0 else { return false }
+        return head.flags.contains(.inSegment)
+            ? head.segment < WorkerMemory.segmentCount || head.segment == SegmentSender.unkept
+            : head.length <= size - WorkerRecord.headSize
+    }
+}
+
 extension LocalSession {
     // MARK: - Results
 
@@ -30,14 +43,7 @@ extension LocalSession {
     private func collect(from worker: LocalWorker, _ events: any EngineEvents) {
         while let record = worker.results.next() {
             let head = WorkerRecord(start: record.start)
-            let flags = head.flags
-            let isSound = flags.contains(.inSegment) || head.length <= record.size - WorkerRecord.headSize
-            let isPlain = !flags.contains(.inSegment) && head.descriptorCount == 0
-            guard isSound,
-                isPlain
-                    ? take(plain(head, flags, from: worker), head, record.kind, from: worker, events)
-                    : takeLarge(head, record.kind, from: worker, events)
-            else {
+            guard record.holds(head), take(head, record.kind, from: worker, events) else {
                 // Its memory was overwritten: nothing that it says can be trusted.
                 end(worker)
                 break
@@ -52,6 +58,21 @@ extension LocalSession {
         lookAgain(worker)
         retireIfLarge(worker)
         if worker.phase == .retiring, worker.outstanding.isEmpty, worker.insistence == nil { insistIfIdle(worker) }
+    }
+
+    /// Deals with a record; false when it makes no sense.
+    @inline(__always)
+    private func take(
+        _ head: WorkerRecord,
+        _ kind: UInt8,
+        from worker: LocalWorker,
+        _ events: any EngineEvents
+    ) -> Bool {
+        let flags = head.flags
+        let isPlain = !flags.contains(.inSegment) && head.descriptorCount == 0
+        return isPlain
+            ? take(plain(head, flags, from: worker), head, kind, from: worker, events)
+            : takeLarge(head, kind, from: worker, events)
     }
 
     /// A result whose bytes lie in the lane, with nothing beside it.
@@ -121,6 +142,8 @@ extension LocalSession {
     ) -> Bool {
         switch kind {
         case WorkerRecordKind.element:
+            // It may be another's.
+            guard worker.isGiven(head.ticket) else { return false }
             if !worker.losses.isEmpty, let blamed = worker.losses[head.ticket]?.element, head.index >= blamed {
                 // Too late: it is lost as one that took too long, and not the one behind it.
                 for number in envelope.descriptors { Glibc.close(number) }

@@ -179,7 +179,9 @@ extension LocalSession {
             let now = mp_now()
             let isAtWork = worker.memory.status(.task) != 0
             let since = isAtWork ? Int64(clamping: worker.memory.status(.since)) : now
-            let busy = Int64(clamping: worker.memory.status(.busy)) + max(0, now - since)
+            // No longer than the machine runs, whatever a worker says whose memory was overwritten.
+            let before = min(Int64(clamping: worker.memory.status(.busy)), now)
+            let busy = before + max(0, now - since)
             return PoolStatistics.Worker(
                 name: worker.name,
                 processIdentifier: worker.process?.processIdentifier,

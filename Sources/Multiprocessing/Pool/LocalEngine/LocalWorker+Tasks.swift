@@ -31,8 +31,16 @@ extension LocalWorker {
 
     /// The entry of a task that was neither answered nor taken back.
     func entry(_ ticket: UInt64) -> Outstanding? {
-        outstanding.contains { $0.ticket == ticket && !$0.isRevoked }
+        isGiven(ticket)
             ? outstanding.all.first { $0.ticket == ticket } : nil
+    }
+
+    /// Whether it has a task that was neither answered nor taken back.
+    @inline(__always)
+    func isGiven(_ ticket: UInt64) -> Bool {
+        // As a rule it is the first.
+        if let first = outstanding.first, first.ticket == ticket { return !first.isRevoked }
+        return outstanding.contains { $0.ticket == ticket && !$0.isRevoked }
     }
 
     /// Takes the tasks off the books that were answered with `ticket`, or revoked before it; nil when there is none with it.
@@ -43,7 +51,7 @@ extension LocalWorker {
             release(first)
             return first
         }
-        guard outstanding.contains(where: { $0.ticket == ticket && !$0.isRevoked }) else { return nil }
+        guard isGiven(ticket) else { return nil }
         while let entry = outstanding.popFirst() {
             release(entry)
             if entry.ticket == ticket { return entry }

@@ -25,8 +25,6 @@ struct PoolStateMachine {
         var retries = 0
         /// Whether a piece that threw gets them too.
         var retriesErrors = false
-        /// Whether the first piece that fails fails the job.
-        var failsFast = true
         /// The most pieces in an attempt; 1 where the user chose the size of a chunk.
         var mostPieces = Int.max
         /// Whether an attempt gets so many from the start, not as many as suit how long they take.

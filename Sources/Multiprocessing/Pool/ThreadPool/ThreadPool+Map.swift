@@ -11,7 +11,7 @@ extension ThreadPool {
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - progress: Who is told how far it has come.
     ///   - function: Called once for each item.
-    /// - Throws: the first error that a call throws, without waiting for the others, of which no more are begun; `TimeoutError`; ``PoolError``.
+    /// - Throws: the first error that a call throws, without waiting for the others: no more are begun, and those that run go on to their end, of which nobody hears; `TimeoutError`; ``PoolError``.
     @available(*, noasync)
     public func map<T: Sendable, R: Sendable>(
         _ items: some Collection<T>,

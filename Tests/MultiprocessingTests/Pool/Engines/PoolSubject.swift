@@ -17,10 +17,19 @@ enum PoolSubject: Codable, Hashable, Sendable, CustomTestStringConvertible {
     /// The engine for tests, with all of its faults.
     case faulty(seed: UInt64)
 
-    static let all: [PoolSubject] = faithful + (1...4).map { .faulty(seed: $0) }
+    static let all: [PoolSubject] = faithful + faulty
 
     /// Those where what is told happens at once and once.
     static let faithful: [PoolSubject] = [.processes, .freshProcesses, .threads, .caller, .test]
+
+    /// Those whose workers are at work while the caller does something else, and begin what waits in its order.
+    static let atWork: [PoolSubject] = [.processes, .freshProcesses, .threads]
+
+    /// Those whose workers can die.
+    static let mortal: [PoolSubject] = [.processes, .freshProcesses]
+
+    /// Those where nothing happens as it should.
+    static let faulty: [PoolSubject] = (1...4).map { .faulty(seed: $0) }
 
     var testDescription: String {
         switch self {
@@ -56,6 +65,7 @@ enum PoolSubject: Codable, Hashable, Sendable, CustomTestStringConvertible {
     func withPool(
         workers: Int = 2,
         initializer: (@Sendable () throws -> Void)? = nil,
+        limits: QueueLimit = QueueLimit(),
         _ body: (Pool) throws -> Void
     ) throws {
         var specification = WorkerSpecification(count: workers)
@@ -66,7 +76,7 @@ enum PoolSubject: Codable, Hashable, Sendable, CustomTestStringConvertible {
                 isMapping: false
             )
         }
-        let pool = try Pool(engine, specification)
+        let pool = try Pool(engine, specification, limits)
         defer {
             pool.terminate()
             try? pool.join()

@@ -11,7 +11,12 @@ struct PoolStateMachineTests {
     private typealias Rules = Machine.Rules
 
     /// Everything that the engine and the user can do in a world.
-    private func events(in world: PoolWorld, ending: Bool, suspecting: Bool) -> [PoolWorld.Event] {
+    private func events(
+        in world: PoolWorld,
+        ending: Bool,
+        suspecting: Bool = true,
+        splitting: Bool = false
+    ) -> [PoolWorld.Event] {
         var events: [PoolWorld.Event] = [.next(parallelism: 1), .stale]
         for (index, attempt) in world.attempts.enumerated() {
             let rules = world.rules[attempt.job]
@@ -24,15 +29,22 @@ struct PoolStateMachineTests {
             }
         }
         if ending { events += world.living.map { .end(job: $0) } }
+        if splitting { events += world.living.filter { !world.jobs[$0].isSingle }.map { .handOutSingly(job: $0) } }
         return events
     }
 
     /// Goes every way from `start`, and returns how many different worlds there are.
-    private func explore(_ start: PoolWorld, atOnce: Int, ending: Bool = true, suspecting: Bool = false) throws -> Int {
+    private func explore(
+        _ start: PoolWorld,
+        atOnce: Int,
+        ending: Bool = true,
+        suspecting: Bool = false,
+        splitting: Bool = false
+    ) throws -> Int {
         var known: Set = [start.appearance]
         var open = [start]
         while let world = open.popLast() {
-            for event in events(in: world, ending: ending, suspecting: suspecting) {
+            for event in events(in: world, ending: ending, suspecting: suspecting, splitting: splitting) {
                 if case .next = event, world.attempts.count >= atOnce { continue }
                 var next = world
                 try next.happen(event)
@@ -64,9 +76,24 @@ struct PoolStateMachineTests {
     }
 
     @Test func `elements that are answered one by one are settled once in every order of events`() throws {
-        let rules = Rules(retries: 1, retriesErrors: true, failsFast: false, isElementwise: true)
-        let count = try explore(try world([(rules, 3)]), atOnce: 2)
-        #expect(count > 50)
+        let rules = Rules(retries: 1, retriesErrors: true, isElementwise: true)
+        #expect(try explore(try world([(rules, 3)]), atOnce: 2) > 50)
+        #expect(try explore(try world([(rules, 2)]), atOnce: 2, suspecting: true) > 50)
+    }
+
+    @Test func `chunks of the size that the user chose are settled once in every order of events`() throws {
+        let together = Rules(retries: 1, mostPieces: 2, isExact: true)
+        #expect(try explore(try world([(together, 3)]), atOnce: 2, ending: false, splitting: true) > 50)
+        #expect(try explore(try world([(together, 2)]), atOnce: 2, ending: false, suspecting: true) > 20)
+        let oneByOne = Rules(retries: 1, retriesErrors: true, mostPieces: 2, isExact: true, isElementwise: true)
+        #expect(try explore(try world([(oneByOne, 3)]), atOnce: 2, ending: false) > 50)
+        #expect(try explore(try world([(oneByOne, 2)]), atOnce: 2, ending: false, suspecting: true) > 50)
+    }
+
+    @Test func `pieces that are to be handed out one by one are settled once in every order of events`() throws {
+        #expect(try explore(try world([(Rules(retries: 1), 3)]), atOnce: 2, ending: false, splitting: true) > 50)
+        let two = [(Rules(retries: 1), pieces: 1), (Rules(), pieces: 1)]
+        #expect(try explore(try world(two), atOnce: 2, suspecting: true, splitting: true) > 50)
     }
 
     @Test func `jobs of a higher priority go first in every order of events`() throws {
@@ -98,8 +125,8 @@ struct PoolStateMachineTests {
             priority: Int.random(in: -1...1, using: &random),
             retries: Int.random(in: 0...2, using: &random),
             retriesErrors: Bool.random(using: &random),
-            failsFast: Bool.random(using: &random),
             mostPieces: [1, 3, .max].randomElement(using: &random) ?? 1,
+            isExact: Bool.random(using: &random),
             isElementwise: Bool.random(using: &random)
         )
     }
@@ -111,8 +138,9 @@ struct PoolStateMachineTests {
             return .add(job: job, pieces: Int.random(in: 0...20, using: &random), isLast: isLast)
         }
         if chance < 22, let job = world.jobs.indices.randomElement(using: &random) { return .end(job: job) }
+        if chance < 23, let job = world.jobs.indices.randomElement(using: &random) { return .handOutSingly(job: job) }
         if chance < 55 || world.attempts.isEmpty { return .next(parallelism: Int.random(in: 1...4, using: &random)) }
-        return events(in: world, ending: false, suspecting: true).dropFirst().randomElement(using: &random) ?? .stale
+        return events(in: world, ending: false).dropFirst().randomElement(using: &random) ?? .stale
     }
 
     // MARK: - Sizes and order

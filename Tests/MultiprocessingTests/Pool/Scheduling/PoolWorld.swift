@@ -21,6 +21,12 @@ struct PoolWorld {
         var isOver = false
         /// The first piece that was never handed out.
         var next = 0
+        /// Pieces that came back and wait, as they came back; the last ones go out first.
+        var returned: [Range<Int>] = []
+        /// Whether its pieces are handed out one by one.
+        var isSingle = false
+        /// Whether it is known how long a piece takes.
+        var isMeasured = false
     }
 
     /// An attempt as the model knows it. Those of jobs that are over stay until the engine has answered them.
@@ -42,6 +48,8 @@ struct PoolWorld {
         case finished(attempt: Int, threw: Bool)
         case lost(attempt: Int, Machine.Guilt)
         case end(job: Int)
+        /// Pieces of a job are to be handed out one by one from now on.
+        case handOutSingly(job: Int)
         /// The engine says again what it said already.
         case stale
     }
@@ -79,6 +87,7 @@ struct PoolWorld {
         case .finished(let attempt, let threw): try finished(attempt, threw)
         case .lost(let attempt, let guilt): try lost(attempt, guilt)
         case .end(let job): try end(job)
+        case .handOutSingly(let job): handOutSingly(job)
         case .stale: try repeatOutcomes()
         }
         try checkBooks()
@@ -112,7 +121,16 @@ struct PoolWorld {
         if isNew {
             try checkEqual(assignment.pieces.lowerBound, jobs[job].next)
             try check(!jobs[job].pieces[..<jobs[job].next].contains(where: \.isWaiting), "pieces that came back wait")
+            try checkSize(assignment.pieces, of: job, thereAre: jobs[job].pieces.count - jobs[job].next)
             jobs[job].next = assignment.pieces.upperBound
+        } else {
+            guard let last = jobs[job].returned.popLast() else {
+                throw CheckFailed(description: "\(assignment) did not come back")
+            }
+            try checkEqual(assignment.pieces.lowerBound, last.lowerBound)
+            try checkSize(assignment.pieces, of: job, thereAre: last.count)
+            let rest = assignment.pieces.upperBound..<last.upperBound
+            if !rest.isEmpty { jobs[job].returned.append(rest) }
         }
         for piece in assignment.pieces {
             try checkEqual(jobs[job].pieces[piece], .waiting(attempts: attempts, suspicions: suspicions))
@@ -122,6 +140,14 @@ struct PoolWorld {
             Attempt(job: job, pieces: assignment.pieces, number: assignment.number, suspicions: suspicions)
         )
         attemptIDs.append(assignment.attempt)
+    }
+
+    /// Checks how many pieces were handed out together of those that there were.
+    private func checkSize(_ pieces: Range<Int>, of job: Int, thereAre count: Int) throws {
+        if jobs[job].isSingle { return try checkEqual(pieces.count, 1) }
+        if rules[job].isExact { return try checkEqual(pieces.count, min(rules[job].mostPieces, count)) }
+        // Nothing is known of how long they take.
+        if !jobs[job].isMeasured { try checkEqual(pieces.count, 1) }
     }
 
     private mutating func answered(_ index: Int, _ threw: Bool) throws {
@@ -143,6 +169,7 @@ struct PoolWorld {
         let (attempt, id) = remove(index)
         let resolution = machine.finished(id, threw: threw, nanoseconds: 10)
         guard !jobs[attempt.job].isOver else { return try expect(resolution, .stale) }
+        if !threw { jobs[attempt.job].isMeasured = true }
         if threw, !attempt.rest.isEmpty, mayRetryError(attempt) {
             giveBack(attempt.rest, of: attempt, attempts: attempt.number + 1)
             return try expect(resolution, .retried)
@@ -178,6 +205,11 @@ struct PoolWorld {
         jobs[job].isOver = true
     }
 
+    private mutating func handOutSingly(_ job: Int) {
+        machine.handOutSingly(jobIDs[job])
+        jobs[job].isSingle = true
+    }
+
     private mutating func repeatOutcomes() throws {
         for id in pastAttempts.suffix(8) {
             try expect(machine.answered(id, threw: false), .stale)
@@ -202,6 +234,7 @@ struct PoolWorld {
     }
 
     private mutating func giveBack(_ pieces: Range<Int>, of attempt: Attempt, attempts: Int, suspicions: Int? = nil) {
+        if !pieces.isEmpty { jobs[attempt.job].returned.append(pieces) }
         for piece in pieces {
             jobs[attempt.job].pieces[piece] = .waiting(
                 attempts: attempts,
