@@ -12,9 +12,9 @@ internal import Synchronization
 /// A queue of messages.
 final class QueueCore: Sendable {
     private let file: RingFile
-    private let bell: OwnedDescriptor
-    private let sender: OwnedDescriptor
-    private let receiver: OwnedDescriptor
+    private let bell: SharedDescriptor
+    private let sender: SharedDescriptor
+    private let receiver: SharedDescriptor
     private let isClosedHere = Atomic<Bool>(false)
     let ring: Ring
     /// The same, for calls that last no longer than this object: no count goes up and down with each message.
@@ -30,13 +30,21 @@ final class QueueCore: Sendable {
             throw QueueError(.invalidCapacity, "a queue cannot have a capacity of \(capacity) elements")
         }
         file = try RingFile()
-        bell = try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor")
+        bell = SharedDescriptor(try OwnedDescriptor(checking: mp_eventfd(0), "making an event descriptor"))
         var sockets: [Int32] = [-1, -1]
         guard mp_socketpair(&sockets) == 0 else { throw SystemError("making sockets for a queue") }
-        sender = OwnedDescriptor(owning: sockets[0])
-        receiver = OwnedDescriptor(owning: sockets[1])
+        sender = SharedDescriptor(OwnedDescriptor(owning: sockets[0]))
+        receiver = SharedDescriptor(OwnedDescriptor(owning: sockets[1]))
         let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
-        ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: true, capacity: capacity)
+        ring = try Ring(
+            file,
+            0..<file.size,
+            bell: bell.number,
+            lane: lane,
+            owners: [bell, sender, receiver],
+            isNew: true,
+            capacity: capacity
+        )
         unmanagedRing = .passUnretained(ring)
         tasks = RingTasks(ring, bell: bell.number)
     }
@@ -45,11 +53,18 @@ final class QueueCore: Sendable {
     init(type: Any.Type, from decoder: any Decoder) throws {
         var descriptors = try ChannelHandle.decode(type: type, from: decoder).descriptors(4)
         file = try RingFile(adopting: descriptors.next())
-        bell = try descriptors.next()
-        sender = try descriptors.next()
-        receiver = try descriptors.next()
+        bell = SharedDescriptor(try descriptors.next())
+        sender = SharedDescriptor(try descriptors.next())
+        receiver = SharedDescriptor(try descriptors.next())
         let lane = DescriptorLane(sender: sender.number, receiver: receiver.number)
-        ring = try Ring(file, 0..<file.size, bell: bell.number, lane: lane, isNew: false)
+        ring = try Ring(
+            file,
+            0..<file.size,
+            bell: bell.number,
+            lane: lane,
+            owners: [bell, sender, receiver],
+            isNew: false
+        )
         unmanagedRing = .passUnretained(ring)
         tasks = RingTasks(ring, bell: bell.number)
     }

@@ -34,8 +34,8 @@ final class RingLink: Sendable {
 
     let role: Role
     let file: RingFile
-    let bell: OwnedDescriptor
-    let socket: OwnedDescriptor
+    let bell: SharedDescriptor
+    let socket: SharedDescriptor
     /// Messages from here; nil where this end cannot send.
     let outbound: Ring?
     /// Messages to here; nil where this end cannot receive.
@@ -62,11 +62,12 @@ final class RingLink: Sendable {
     ) throws {
         self.role = role
         self.file = file
-        self.bell = bell
-        self.socket = socket
+        self.bell = SharedDescriptor(bell)
+        self.socket = SharedDescriptor(socket)
         let half = file.size / 2
         let lane = DescriptorLane(sender: self.socket.number, receiver: self.socket.number)
         let (bellNumber, socketNumber) = (self.bell.number, self.socket.number)
+        let owners = [self.bell, self.socket]
         func ring(_ side: Int) throws -> Ring {
             try Ring(
                 file,
@@ -74,6 +75,7 @@ final class RingLink: Sendable {
                 bell: bellNumber,
                 lane: lane,
                 peer: socketNumber,
+                owners: owners,
                 isNew: isNew,
                 byteLimit: Self.byteLimit
             )

@@ -81,6 +81,9 @@ package final class Ring: @unchecked Sendable {
     /// The departures at which this process looked at the socket last.
     let seenDepartures = Atomic<UInt32>(0)
 
+    /// What keeps the numbers of `bell`, `lane` and `peer` open: a callback or a thread may be about to use them when the owner of this ring lets go of it, and must not meet a stranger's file.
+    private let owners: [any AnyObject & Sendable]
+
     /// How long this process's consumers and producers look away before they watch for the other side (`watch`).
     let itemsPace = Atomic<UInt32>(0)
     let spacePace = Atomic<UInt32>(0)
@@ -91,9 +94,10 @@ package final class Ring: @unchecked Sendable {
     /// Creates the view of the ring in `range` of `file`.
     ///
     /// - Parameters:
-    ///   - bell: An event descriptor that the caller keeps open.
-    ///   - lane: Sockets that the caller keeps open.
+    ///   - bell: An event descriptor.
+    ///   - lane: Where descriptors are sent and received.
     ///   - peer: A socket, one of `lane`'s, whose end of file says that the other side is gone; nil where there are no sides.
+    ///   - owners: What keeps the descriptors of `bell`, `lane` and `peer` open; without it the caller does.
     ///   - isNew: Whether this process makes it, with `capacity` and `byteLimit`; otherwise it has them already.
     /// - Throws: `SystemError`: EINVAL when there is no ring.
     package init(
@@ -102,6 +106,7 @@ package final class Ring: @unchecked Sendable {
         bell: Int32,
         lane: DescriptorLane,
         peer: Int32? = nil,
+        owners: [any AnyObject & Sendable] = [],
         isNew: Bool,
         capacity: Int? = nil,
         byteLimit: Int? = nil
@@ -114,6 +119,7 @@ package final class Ring: @unchecked Sendable {
         self.bell = bell
         self.lane = lane
         self.peer = peer ?? -1
+        self.owners = owners
         let end = min(memory.size / RingPosition.unit, RingPosition.largestOffset)
         rules = RingStateMachine(first: Self.firstUnit, soft: Self.softUnit, end: end)
         if isNew {
