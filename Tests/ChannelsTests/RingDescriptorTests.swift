@@ -158,6 +158,21 @@ struct RingDescriptorTests {
         for number in sockets + [bell] { close(number) }
     }
 
+    @Test func `a message with descriptors for a side that is gone is an end, and no error`() throws {
+        let file = try RingFile()
+        var sockets: [Int32] = [-1, -1]
+        try require(mp_socketpair(&sockets) == 0, "no sockets")
+        let bell = mp_eventfd(0)
+        let lane = DescriptorLane(sender: sockets[0], receiver: sockets[0])
+        // Nobody says so in the ring: as when the other side was killed and its end is not heard of yet.
+        let ring = try Ring(file, 0..<file.size, bell: bell, lane: lane, peer: sockets[0], isNew: true)
+        #expect(try Self.put(ring, 1, until: .passed) == .done)
+        close(sockets[1])
+        #expect(try Self.put(ring, 2, until: .passed) == .abandoned)
+        #expect(try Self.put(ring, 3, until: .never) == .abandoned)
+        for number in [sockets[0], bell] { close(number) }
+    }
+
     @Test func `more descriptors on their way than a user may have are waited for, and are an error where none is`()
         async throws
     {

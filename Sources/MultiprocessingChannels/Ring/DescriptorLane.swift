@@ -36,6 +36,8 @@ package struct DescriptorLane: Sendable {
         case full
         /// This user has too many descriptors on their way, in all sockets together (ETOOMANYREFS in unix(7)).
         case tooMany
+        /// Nobody has the other end, or this end was closed meanwhile.
+        case gone
     }
 
     /// Sends descriptors, without waiting.
@@ -48,6 +50,7 @@ package struct DescriptorLane: Sendable {
                 switch errno {
                 case EAGAIN: return .full
                 case ETOOMANYREFS: return .tooMany
+                case EPIPE, ECONNRESET, ENOTSOCK: return .gone
                 default: throw SystemError("sending descriptors")
                 }
             }

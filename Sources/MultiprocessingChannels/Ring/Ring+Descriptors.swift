@@ -21,7 +21,7 @@ extension Ring {
 
     // MARK: - Sending
 
-    /// Sends the descriptors of the next message and returns their ticket, 0 without descriptors; nil when the lane takes no more before others are received. With the producers' lock.
+    /// Sends the descriptors of the next message and returns their ticket, 0 without descriptors; nil when the lane takes no more before others are received, or the other side is found to be gone. With the producers' lock.
     @inline(__always)
     func send(_ descriptors: [Int32], tail: RingPosition) throws(SystemError) -> UInt64? {
         descriptors.isEmpty ? 0 : try sendTicketed(descriptors, tail: tail)
@@ -33,6 +33,11 @@ extension Ring {
         base.storeBytes(of: ticket, toByteOffset: Offset.ticket, as: UInt64.self)
         let outcome = try lane.send(descriptors, ticket: ticket)
         if case .sent = outcome { return ticket }
+        if case .gone = outcome {
+            // Sooner than by the departure or the hang-up.
+            abandonHere()
+            return nil
+        }
         // Acquiring: pairs with the release of the consumer. The head of now is what a sleep is to begin with.
         cachedHead = head.pointee.load(ordering: .acquiring)
         guard tail.count(since: RingPosition(word: cachedHead)) == 0 else { return nil }

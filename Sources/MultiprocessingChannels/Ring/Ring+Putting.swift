@@ -95,6 +95,8 @@ extension Ring {
             // Before the attempt to send descriptors, so that none is missed.
             let receipts = record.descriptors.isEmpty ? nil : self.receipts.load()
             if try write(record, fill) { return .done }
+            // Found out on the way.
+            if isAbandoned { return .abandoned }
             switch sleep(.room(head: cachedHead, receipts: receipts), until: deadline, cancellation) {
             case .lookAgain: continue
             case .timedOut: return .timedOut
