@@ -17,6 +17,27 @@ private func slowly(_ n: Int) async throws -> Int {
 }
 
 @Suite(.leavesNothing) struct PoolTests {
+    @Test(.timeLimit(.minutes(10)))
+    func `a worker that has just been started is given what others have read ahead`() async throws {
+        try await isolated {
+            for _ in 0..<40 {
+                let pool = try Pool(processes: 5)
+                // From now on workers read ahead: their tasks are short.
+                _ = try pool.map(0..<100, chunkSize: 1) { $0 }
+                // Some of those that are too many are still there when others are started.
+                try pool.resize(workers: 1)
+                _ = try pool.map(0..<20) { $0 }
+                try pool.resize(workers: 3)
+                _ = try pool.map(0..<20) { $0 }
+                let barrier = try Barrier(parties: 3)
+                let met = try (0..<3).map { _ in try pool.applyAsync { _ = try barrier.wait(timeout: .seconds(60)) } }
+                for result in met { try check(try result.wait(timeout: .seconds(60)), "\(pool.statistics)") }
+                pool.terminate()
+                try pool.join()
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(10))) func `map returns results in the order of the items`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in

@@ -112,9 +112,15 @@ extension LocalSession {
             worker.child = child
             worker.started = mp_now()
             // Without an initializer there is nothing to wait for: what is in its lane it finds.
-            if specification.initializer == nil, worker.phase == .starting { worker.phase = .ready }
+            if specification.initializer == nil, worker.phase == .starting {
+                worker.phase = .ready
+                // What it was given while it was being started may have gone to others.
+                listIdle(worker)
+            }
             if isClosing { isDraining ? worker.stop() : end(worker) }
         }
+        // It can be given what others have read ahead; who looked before that found nobody to give it to.
+        host.engineChanged()
         process.whenEnded(reentry { session in session.ended.append(worker) })
     }
 
