@@ -6,7 +6,7 @@ internal import MultiprocessingWireCoding
 
 /// How handles that consist of several descriptors travel: as a list of flags, the number of descriptors, the numbers that stand for them, and whatever else there is to know.
 enum ChannelHandle {
-    /// Encodes descriptors that `owner` keeps open.
+    /// Encodes descriptors that `owners` keep open.
     ///
     /// - Parameters:
     ///   - flags: What else there is to know.
@@ -16,13 +16,23 @@ enum ChannelHandle {
         _ descriptors: [Int32],
         flags: UInt32 = 0,
         extra: [UInt32] = [],
-        owner: AnyObject,
+        owners: [AnyObject],
         type: Any.Type,
         to encoder: any Encoder
     ) throws {
+        let owner = Owners(all: owners)
         let indices = try descriptors.map { try HandleMemory.index(of: $0, owner: owner, type: type, in: encoder) }
         var container = encoder.singleValueContainer()
         try container.encode([flags, UInt32(indices.count)] + indices + extra)
+    }
+
+    /// Keeps the descriptors of a handle open while it is under way.
+    private final class Owners {
+        private let all: [AnyObject]
+
+        init(all: [AnyObject]) {
+            self.all = all
+        }
     }
 
     /// Reads a handle, whose descriptors are still to be taken.

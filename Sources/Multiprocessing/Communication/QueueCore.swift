@@ -76,7 +76,7 @@ final class QueueCore: Sendable {
     /// Encodes the queue's descriptors.
     func encode(type: Any.Type, to encoder: any Encoder) throws {
         let numbers = [file.descriptor, bell.number, sender.number, receiver.number]
-        try ChannelHandle.encode(numbers, owner: self, type: type, to: encoder)
+        try ChannelHandle.encode(numbers, owners: [self], type: type, to: encoder)
     }
 
     // MARK: - Ending

@@ -48,6 +48,7 @@ final class RingLink: Sendable {
     let buffers = MessageBuffers()
     let ready = ReadyDescriptor()
     private let watch = LazyWatch()
+    private let travellingSocket = TravellingSocket()
     private let closed = Atomic<Bool>(false)
 
     /// Creates one end.
@@ -142,13 +143,18 @@ final class RingLink: Sendable {
     }
 
     /// Encodes this end's descriptors.
+    ///
+    /// - Throws: `ConnectionError` when it was closed.
     func encode(type: Any.Type, to encoder: any Encoder) throws {
-        let numbers = [file.descriptor, bell.number, socket.number]
-        try ChannelHandle.encode(numbers, flags: role.flags, owner: self, type: type, to: encoder)
+        let travelling = try travellingSocket.copy(of: socket.number) { isClosed }
+        let numbers = [file.descriptor, bell.number, travelling.number]
+        try ChannelHandle.encode(numbers, flags: role.flags, owners: [self, travelling], type: type, to: encoder)
     }
 
     deinit {
         close()
+        // One that was made by somebody who did not see the end.
+        watch.end()
         outboundTasks?.close()
         inboundTasks?.close()
     }

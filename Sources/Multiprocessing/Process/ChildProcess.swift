@@ -353,6 +353,13 @@ public final class ChildProcess: Sendable, CustomStringConvertible {
         }
     }
 
+    /// The sentinel to be waited for, which stays open during the wait even if this object is closed.
+    func sentinelTarget() throws -> DescriptorTarget {
+        if let descriptor = otherDescriptor { return DescriptorTarget(descriptor, keeping: self) }
+        let sentinel = try launched("watch").sentinel()
+        return DescriptorTarget(sentinel.number, keeping: sentinel)
+    }
+
     /// The name, and what state it is in.
     public var description: String {
         let state = phase.withLock { phase in

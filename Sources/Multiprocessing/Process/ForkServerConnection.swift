@@ -91,10 +91,17 @@ final class ForkServerConnection: Sendable {
     /// Tells the new process to serve, and starts to listen to it.
     func begin(_ preloads: [[UInt8]]) throws {
         // The server keeps its connection alive through the watches until its end is noted.
-        let watches = [
-            try reactor.watch(control.socket.number) { _ in self.receive() },
-            try reactor.watch(pidfd.number) { _ in self.noteEnd() },
-        ]
+        let messages = try reactor.watch(control.socket.number) { _ in self.receive() }
+        let watches: [Reactor.Token]
+        do {
+            watches = [messages, try reactor.watch(pidfd.number) { _ in self.noteEnd() }]
+        } catch {
+            // Nobody would hear of its end, so it must not live.
+            reactor.endWatch(messages)
+            Glibc.kill(processIdentifier, SIGKILL)
+            waitpid(processIdentifier, nil, 0)
+            throw error
+        }
         let isLate = state.withLock { state in
             if !state.isEnded { state.watches = watches }
             return state.isEnded

@@ -94,18 +94,19 @@ final class Reactor: Sendable {
         _ handler: @escaping Handler
     ) throws(SystemError) -> Token {
         let own = try OwnedDescriptor(checking: mp_duplicate(descriptor), "waiting for a descriptor").release()
-        let added = state.withLock {
-            $0.add(
-                handler,
-                descriptor: own,
-                isPersistent: false,
-                deadline: deadline.isNever ? nil : deadline.nanoseconds
-            )
+        let events = interest.events | EPOLLONESHOT.rawValue
+        let limit = deadline.isNever ? nil : deadline.nanoseconds
+        let (added, failure) = state.withLock { state in
+            let added = state.add(handler, descriptor: own, isPersistent: false, deadline: limit)
+            // Under the lock: a deadline that has come would let go of the descriptor before it is in the set.
+            let failure = Result { () throws(SystemError) in
+                try control(EPOLL_CTL_ADD, own, token: added.token, events: events)
+            }
+            if case .failure = failure { _ = state.remove(added.token) }
+            return (added, failure)
         }
-        do {
-            try control(EPOLL_CTL_ADD, own, token: added.token, events: interest.events | EPOLLONESHOT.rawValue)
-        } catch {
-            if state.withLock({ $0.remove(added.token) }) != nil { close(own) }
+        if case .failure(let error) = failure {
+            close(own)
             throw error
         }
         if added.isEarliest { ring() }

@@ -107,13 +107,13 @@ final class Acceptor: Sendable {
 
     /// Stops watching the socket, until somebody accepts or, with `time`, for so long.
     private func pause(for time: Duration? = nil) {
-        let watch = state.withLock { state -> Reactor.Token? in
+        state.withLock { state in
             // Somebody may have accepted just now, and found nothing to resume.
-            if time == nil, state.machine.takesMore { return nil }
-            defer { state.watch = nil }
-            return state.watch
+            guard time != nil || !state.machine.takesMore, let watch = state.watch else { return }
+            state.watch = nil
+            // Under the lock: a watch that is made after this one must not be ended with it, nor one of another file after `close`.
+            reactor.endWatch(watch)
         }
-        if let watch { reactor.endWatch(watch) }
         guard let time else { return }
         _ = reactor.waitUntil(Deadline(timeout: time)) { [weak self] _ in try? self?.resume() }
     }

@@ -41,6 +41,7 @@ final class StreamLink: Sendable {
     let users: ForkLocal<StreamUsers>
     private let closed = Atomic<Bool>(false)
     private let broken = Atomic<Bool>(false)
+    private let travellingSocket = TravellingSocket()
 
     /// Which process (its number by forks, plus 1) has a part of a frame in hand, and the other part is still to be sent or received; 0: none.
     let sending = Underway()
@@ -67,6 +68,8 @@ final class StreamLink: Sendable {
 
     deinit {
         close()
+        // One that was made by somebody who did not see the end.
+        users.value.watch.end()
     }
 
     /// Whether `close` was called.
@@ -159,7 +162,15 @@ final class StreamLink: Sendable {
         let limits = [terms.sendLimit, terms.receiveLimit].flatMap { limit in
             [UInt32(truncatingIfNeeded: limit), UInt32(truncatingIfNeeded: limit >> 32)]
         }
-        try ChannelHandle.encode([socket.number], flags: flags, extra: limits, owner: self, type: type, to: encoder)
+        let travelling = try travellingSocket.copy(of: socket.number) { isClosed }
+        try ChannelHandle.encode(
+            [travelling.number],
+            flags: flags,
+            extra: limits,
+            owners: [self, travelling],
+            type: type,
+            to: encoder
+        )
     }
 
     /// Opens an end that was sent here.

@@ -4,13 +4,16 @@ internal import Glibc
 internal import MultiprocessingPrimitives
 internal import Synchronization
 
-/// A wait for a descriptor of the caller's.
+/// A wait for a descriptor.
 final class DescriptorTarget: WaitTarget {
     private let number: Int32
+    /// What keeps it open during the wait; nil: the caller does.
+    private let owner: (any AnyObject & Sendable)?
     private let tokens = PlainMutex<[ObjectIdentifier: (token: Reactor.Token, reactor: Reactor)]>([:])
 
-    init(_ number: Int32) {
+    init(_ number: Int32, keeping owner: (any AnyObject & Sendable)? = nil) {
         self.number = number
+        self.owner = owner
     }
 
     func checkWaitable() throws {

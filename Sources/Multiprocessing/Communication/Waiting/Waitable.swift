@@ -60,7 +60,7 @@ extension Listener: Waitable {
 extension ChildProcess: Waitable {
     /// Ready when it has ended.
     public var waitSource: WaitSource {
-        get throws { .descriptor(try sentinel) }
+        get throws { WaitSource(try sentinelTarget()) }
     }
 }
 

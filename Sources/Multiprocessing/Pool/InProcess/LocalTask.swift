@@ -84,14 +84,15 @@ final class LocalTask: @unchecked Sendable {
 /// `@unchecked Sendable` is safe because nothing in it changes, and one thread hands it to the next.
 final class LocalAnswer: @unchecked Sendable {
     private let writer: WireWriter
-    private let descriptors: [Int32]
+    /// The answer's own, closed with it unless the pool is told of them.
+    private let descriptors: CarriedDescriptors
     private let outcome: DirectOutcome?
     let threw: Bool
 
     /// An encoded result or error, with descriptors that are the answer's own.
     init(_ writer: consuming WireWriter, _ descriptors: [Int32], threw: Bool) {
         self.writer = writer
-        self.descriptors = descriptors
+        self.descriptors = CarriedDescriptors(received: descriptors)
         self.threw = threw
         outcome = nil
     }
@@ -99,7 +100,7 @@ final class LocalAnswer: @unchecked Sendable {
     /// Values as they are.
     init(_ outcome: DirectOutcome) {
         writer = WireWriter()
-        descriptors = []
+        descriptors = CarriedDescriptors(received: [])
         self.outcome = outcome
         if case .failed = outcome { threw = true } else { threw = false }
     }
@@ -107,14 +108,15 @@ final class LocalAnswer: @unchecked Sendable {
     /// The encoded result or error.
     var bytes: [UInt8] { writer.withUnsafeBytes { Array($0) } }
 
-    /// Calls `body` with what the pool is told.
+    /// Calls `body`, once, with what the pool is told; the descriptors are the pool's then.
     func withEnvelope(nanoseconds: Int64, worker: String, _ body: (ResultEnvelope) -> Void) {
+        let given = descriptors.numbers.indices.compactMap { descriptors.take($0) }
         writer.withUnsafeBytes { bytes in
             body(
                 ResultEnvelope(
                     bytes: bytes,
                     lease: nil,
-                    descriptors: descriptors,
+                    descriptors: given,
                     threw: threw,
                     nanoseconds: nanoseconds,
                     worker: worker,

@@ -199,7 +199,12 @@ extension LocalSession {
         if head.flags.contains(.inSegment) {
             var region: MemoryRegion?
             if head.flags.contains(.newSegment), let number = descriptors.popLast() {
-                region = try worker.resultSegments.adopt(OwnedDescriptor(owning: number), slot: head.segment)
+                do {
+                    region = try worker.resultSegments.adopt(OwnedDescriptor(owning: number), slot: head.segment)
+                } catch {
+                    for number in descriptors { Glibc.close(number) }
+                    throw error
+                }
             } else {
                 region = worker.resultSegments.region(head.segment, size: head.length)
             }

@@ -203,9 +203,11 @@ final class LocalWorker: @unchecked Sendable {
             flags.insert(.newSegment)
             descriptors.append(loan.region.descriptor)
         }
-        guard let record = try reserve(kind, WorkerRecord.headSize, descriptors) else {
+        let reserved = Result { () throws(SystemError) in try reserve(kind, WorkerRecord.headSize, descriptors) }
+        guard case .success(let record?) = reserved else {
             // The worker has not been told of it, so it must not be kept as if it had.
             if loan.isNew, filled == nil { segments.forget(loan.slot) }
+            _ = try reserved.get()
             return nil
         }
         record.write(
