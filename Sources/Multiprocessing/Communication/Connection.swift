@@ -156,7 +156,8 @@ public final class Connection: Codable, Sendable {
         try polled(try await link.poll(until: Deadline(timeout: timeout)))
     }
 
-    /// Ends the use of this handle; the other end sees the end of file once every handle on this end is closed. Calls under way and later ones throw `ConnectionError` (`closed`).
+    /// Ends the use of this handle; the other end sees the end of file once every handle on this end is closed. Calls under way and later ones throw `ConnectionError` (`closed`). So does sending this
+    /// handle to another process; where it was given to a call already, it arrives, though no worker may have begun that yet.
     public func close() {
         link.close()
     }
