@@ -11,19 +11,21 @@ struct Count: Sendable {
     /// How many words it has, or why that is not known.
     let words: Result<Int, any Error>
 
-    /// Counts the files in a pool of processes, as many at once as there are processors, and shows on standard error how far it has come. Returns the counts in the order of `paths`.
+    /// Counts each file in a process of its own, as many at once as there are processors, and shows on standard error how far it has come. Returns the counts in the order of `paths`.
     ///
     /// A file whose process crashes, or that takes a minute, costs its own count and nothing else.
     static func all(_ paths: [String]) async throws -> [Count] {
-        try await withPool { pool in
-            let counts = try await pool.mapResults(
-                paths,
-                options: TaskOptions(timeout: .seconds(60)),
-                progress: .terminal("counting"),
-                Words.count(inFile:)
-            )
-            return zip(paths, counts).map { Count(path: $0, words: $1) }
-        }
+        let pool = try Pool(isolation: .perTask)
+        defer { pool.terminate() }
+        let counts = try await pool.mapResults(
+            paths,
+            options: TaskOptions(timeout: .seconds(60)),
+            progress: .terminal("counting"),
+            Words.count(inFile:)
+        )
+        pool.close()
+        try await pool.join()
+        return zip(paths, counts).map { Count(path: $0, words: $1) }
     }
 
     /// Why there is no count, in one line.

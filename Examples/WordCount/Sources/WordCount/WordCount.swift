@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// Counts the words of text files in a pool of processes.
+/// Counts the words of text files, each in a process of its own.
 @main
 enum WordCount {
     /// Prints a line for each file, and the sum. The exit code is 1 when a file could not be counted.
