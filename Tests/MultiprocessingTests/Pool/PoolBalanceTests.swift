@@ -5,6 +5,8 @@ import Multiprocessing
 import Synchronization
 import Testing
 
+private struct Late: Error, Codable {}
+
 /// A value that counts how often it is decoded.
 private struct Settings: Codable, Sendable {
     let decoded: SharedAtomic<Int>
@@ -50,6 +52,80 @@ private func identity(_ n: Int) -> Int { n }
 
 /// How work and what it needs get to the workers.
 @Suite(.leavesNothing) struct PoolBalanceTests {
+    @Test(.timeLimit(.minutes(10)), arguments: [3, 5, 8])
+    func `tasks that wait for each other are all at work, whatever the workers have done before`(
+        _ parties: Int
+    ) async throws {
+        try await isolated {
+            let pool = try Pool(processes: parties)
+            for _ in 0..<5 {
+                // The one that was last at work is given what comes next: it has been quick.
+                for n in 0..<600 { _ = try pool.apply { n } }
+                let barrier = try Barrier(parties: parties)
+                let met = try (0..<parties).map { _ in
+                    try pool.applyAsync { _ = try barrier.wait(timeout: .seconds(60)) }
+                }
+                for result in met { try check(try result.wait(timeout: .seconds(60)), "\(pool.statistics)") }
+                for result in met { try result.get() }
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `a task behind a long one goes to a free worker, also when others were taken from there before`() async throws
+    {
+        try await isolated {
+            let pool = try Pool(processes: 3)
+            for _ in 0..<5 {
+                for n in 0..<600 { _ = try pool.apply { n } }
+                let done = try Event()
+                let wait: @Sendable (Event) throws -> Void = { done in
+                    guard try done.wait(timeout: .seconds(60)) else { throw Late() }
+                }
+                let first = try pool.applyAsync(wait, done)
+                // These lie behind the first, and are taken from there.
+                let short = try (0..<3).map { n in try pool.applyAsync { n } }
+                for result in short { _ = try result.get(timeout: .seconds(60)) }
+                let second = try pool.applyAsync(wait, done)
+                try pool.applyAsync({ (done: Event) in done.set() }, done).get(timeout: .seconds(60))
+                for result in [first, second] { try result.get(timeout: .seconds(60)) }
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `results come while a callback of another call waits for them`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2)
+            let (firstGate, secondGate) = (try Event(), try Event())
+            let goesOn = try Event()
+            let first = try pool.applyAsync(onSuccess: { _ = try? goesOn.wait(timeout: .seconds(90)) }) {
+                try firstGate.wait()
+            }
+            // The pauses make it likely that the pool's thread collects, and the other one waits behind it; without them it is as well.
+            usleep(20_000)
+            let second = try pool.applyAsync { _ = try secondGate.wait() }
+            usleep(20_000)
+            let user = try onThreadAsync {
+                try second.get(timeout: .seconds(60))
+                goesOn.set()
+                return true
+            }
+            usleep(20_000)
+            firstGate.set()
+            usleep(20_000)
+            secondGate.set()
+            try check(try user.get())
+            try first.get(timeout: .seconds(60))
+            pool.close()
+            try pool.join()
+        }
+    }
+
     @Test(.timeLimit(.minutes(10)))
     func `short calls behind one that takes unexpectedly long are done by others`() async throws {
         try await isolated {

@@ -13,6 +13,19 @@ private let prepared = Atomic<Int>(0)
 
 private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
 
+/// A value whose decoding traps. Not private: an optimised program keeps no metadata of such a type.
+struct Deadly: Codable, Sendable {
+    let number: Int
+
+    init() {
+        number = 1
+    }
+
+    init(from decoder: any Decoder) throws {
+        fatalError("not to be decoded")
+    }
+}
+
 /// Initializers, and the limits at which workers are replaced.
 @Suite(.leavesNothing) struct PoolInitializerTests {
     @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
@@ -44,6 +57,50 @@ private func look(_ n: Int) -> Int { prepared.load(ordering: .relaxed) }
             let after = tries.load()
             usleep(200_000)
             try checkEqual(tries.load(), after)
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
+    func `an initializer that fails is an error too where a worker has one task only`(_ way: Int) async throws {
+        try await isolated {
+            let tries = try SharedAtomic(0)
+            for isolatesTasks in [false, true] {
+                tries.store(0)
+                let initializer: @Sendable () throws -> Void = {
+                    tries.add(1)
+                    switch way {
+                    case 0: throw NoModel(number: 3)
+                    case 1: fatalError("no model")
+                    default: exit(4)
+                    }
+                }
+                let pool =
+                    isolatesTasks
+                    ? try Pool(processes: 2, isolation: .perTask, initializer: initializer)
+                    : try Pool(processes: 2, maxTasksPerChild: 1, initializer: initializer)
+                let error = try checkThrows(PoolError.self) {
+                    _ = try pool.applyAsync(look, 0).get(timeout: .seconds(30))
+                }
+                try checkEqual(error.code, .workersFail)
+                try check(tries.load() >= 3 && tries.load() <= 8, "\(tries.load()) tries")
+                pool.close()
+                try pool.join()
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `what kills each worker that decodes it is given up, also where a worker has one task only`() async throws {
+        try await isolated {
+            let pool = try Pool(processes: 2, isolation: .perTask)
+            let deadly = Deadly()
+            let lost = try checkThrows(WorkerLost.self) {
+                _ = try pool.applyAsync { deadly.number }.get(timeout: .seconds(60))
+            }
+            try check("\(lost)".contains("not to be decoded"), "\(lost)")
+            try checkEqual(try pool.apply(look, 0), 0)
             pool.close()
             try pool.join()
         }

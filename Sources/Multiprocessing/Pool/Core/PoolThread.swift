@@ -95,6 +95,7 @@ extension PoolCore {
                 if !isLed { advance() }
                 let called = callbacks
                 callbacks = []
+                if !called.isEmpty { passOnMeanwhile() }
                 // A closed pool whose last workers were lost needs others for what is left to do.
                 let isDone = phase == .terminated || machine.jobs.count == 0
                 return (phase != .running && isDone && session.isEmpty && called.isEmpty, called)
@@ -103,7 +104,11 @@ extension PoolCore {
             if isOver { break }
             // Meanwhile everything may have ended, of which nobody tells twice.
             if !called.isEmpty { continue }
-            if withLock({ session.needsMaintenance }) { session.maintain() }
+            let needsMaintenance = withLock {
+                if session.needsMaintenance { passOnMeanwhile() }
+                return session.needsMaintenance
+            }
+            if needsMaintenance { session.maintain() }
             switch withLock({ role(&seen) }) {
             case .lead:
                 session.wait(until: withLock { session.maintenanceDeadline })
@@ -116,6 +121,11 @@ extension PoolCore {
             }
         }
         gone.post()
+    }
+
+    /// Lets one of those lead who wait behind this thread, before it does something that may take long: under the lock.
+    private func passOnMeanwhile() {
+        if !isLed, let follower = followers.popLast() { notices.append(follower) }
     }
 
     /// Sleeps as long as somebody submits one call after the other, and nobody wakes the thread.

@@ -95,6 +95,8 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
             }
         }
         bell.wake()
+        // A thread that was given up has to have a successor.
+        host?.engineChanged()
     }
 
     /// Gives up a thread and what it is at.

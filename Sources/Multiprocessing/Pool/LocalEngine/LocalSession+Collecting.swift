@@ -236,10 +236,13 @@ extension LocalSession {
         guard worker.phase != .ended else { return }
         // What it had answered counts, whatever came after.
         collect(from: worker, events)
-        let phase = worker.phaseWhenGone ?? worker.phase
-        let wasStarting = phase == .starting || phase == .ready && !worker.hasAnswered && hasNotServed(worker)
-        let wasReady = worker.phase == .ready && !wasStarting
         let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty && worker.phaseWhenGone == nil
+        // One that gets no more tasks is otherwise as good as any.
+        let current = worker.isSpent && worker.phase == .retiring ? .ready : worker.phase
+        let phase = worker.phaseWhenGone ?? current
+        let isUnheardOf = phase == .ready && !worker.hasAnswered && hasNotServed(worker)
+        let wasStarting = !wasExpected && (phase == .starting || isUnheardOf)
+        let wasReady = !wasExpected && current == .ready && !wasStarting
         leave(worker, isLost: true)
         worker.phase = .ended
         workers.removeAll { $0 === worker }

@@ -46,6 +46,13 @@ extension LocalSession {
         host.engineChanged()
     }
 
+    /// Retires a worker that has been given as many tasks as one may have. One that is still being started goes on to be until it is ready: a start that fails has to be told from an end.
+    func retireIfSpent(_ worker: LocalWorker) {
+        guard let maximum = specification.maximumTasks, worker.given >= maximum else { return }
+        worker.isSpent = true
+        if worker.phase == .ready { retire(worker) }
+    }
+
     // MARK: - The end of one
 
     /// Notes that a worker's place is to be taken by another, before its phase changes.

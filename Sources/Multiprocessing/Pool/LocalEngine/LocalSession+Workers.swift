@@ -116,6 +116,7 @@ extension LocalSession {
                 worker.phase = .ready
                 // What it was given while it was being started may have gone to others.
                 listIdle(worker)
+                retireIfSpent(worker)
             }
             if isClosing { isDraining ? worker.stop() : end(worker) }
         }
@@ -135,7 +136,8 @@ extension LocalSession {
         guard envelope.threw else {
             worker.phase = .ready
             noteGoodStart(worker)
-            return listIdle(worker)
+            listIdle(worker)
+            return retireIfSpent(worker)
         }
         var reader = WireReader(envelope.bytes)
         do {

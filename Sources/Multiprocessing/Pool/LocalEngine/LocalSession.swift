@@ -119,7 +119,7 @@ final class LocalSession: EngineSession, @unchecked Sendable {
             return host.engineChanged()
         }
         if specification.maximumMemory != nil { armMemoryCheck() }
-        if let maximum = specification.maximumTasks, worker.given >= maximum { retire(worker) }
+        retireIfSpent(worker)
     }
 
     /// Nanoseconds until a sleeper is awake: short tasks are done before that by a worker who is.
@@ -247,27 +247,33 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     }
 
     func rebalance(_ events: any EngineEvents) {
-        guard let free = idle.last, free.phase == .ready, free.outstanding.isEmpty, mayBegin else { return }
+        while let worker = idle.last, !worker.canTakeFirst {
+            idle.removeLast()
+            worker.isListedIdle = false
+        }
+        guard let free = idle.last, free.phase == .ready, mayBegin else { return }
         // What was given to a worker that is still being started can be done at once here.
         if let unready = workers.first(where: { $0.phase == .starting && !$0.outstanding.isEmpty }) {
             for entry in unready.outstanding.all where takeBack(entry, from: unready) {
                 events.lost(entry.ticket, .notBegun)
+                lookSoon()
             }
             return
         }
-        guard let laden = workers.max(by: { $0.outstanding.count < $1.outstanding.count }), laden.outstanding.count >= 2
-        else { return }
+        guard let laden = workers.max(by: { $0.load < $1.load }), laden.load >= 2 else { return }
         let isStill = laden.stillness(at: mp_now()) >= Self.longestStillness
         // It is likely to be done with what it has before another one is awake.
         if free.isAsleep, !isStill, laden.backlog < 2 * Self.wakeTime { return lookSoon() }
         // Else it would be given at once what is taken from it now.
         if isStill { laden.isHeldUp = true }
         // The newer half of what waits there; what the worker takes meanwhile it keeps.
-        var rest = laden.outstanding.count / 2
+        var rest = laden.load / 2
         for entry in laden.outstanding.all.reversed() where rest > 0 && !entry.isRevoked {
             guard takeBack(entry, from: laden) else { break }
             events.lost(entry.ticket, .notBegun)
             rest -= 1
+            // What is left there, and what comes to lie behind others where this goes, may have to go on to a third one; when tasks wait for each other nothing else would say so.
+            lookSoon()
         }
     }
 

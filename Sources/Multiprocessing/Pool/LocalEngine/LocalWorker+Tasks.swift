@@ -16,7 +16,9 @@ extension LocalWorker {
         // What the worker has passed it has done, and its record may be another's by now.
         guard !entry.isRevoked, !tasks.isReleased(entry.end), entry.record.revoke() else { return false }
         change(entry.ticket) { $0.isRevoked = true }
+        revokedCount += 1
         given -= 1
+        if phase == .starting { isSpent = false }
         return true
     }
 
@@ -69,6 +71,7 @@ extension LocalWorker {
 
     @inline(__always)
     private func release(_ entry: Outstanding) {
+        if entry.isRevoked { revokedCount -= 1 }
         if let segment = entry.segment { lentSegments.remove(segment) }
     }
 }

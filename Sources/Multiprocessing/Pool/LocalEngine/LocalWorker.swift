@@ -48,6 +48,10 @@ final class LocalWorker: @unchecked Sendable {
     @exclusivity(unchecked) var results: LaneReader
     @exclusivity(unchecked) var outstanding = FIFO<Outstanding>()
     // And for the plain values below, which are changed under the pool's lock.
+    /// How many of them were taken back, and lie there until the worker has passed them.
+    @exclusivity(unchecked) var revokedCount = 0
+    /// Whether it gets no more tasks because it has had as many as one may.
+    @exclusivity(unchecked) var isSpent = false
     /// How the tasks are lost whose end somebody has asked for, by their tickets; and the element of theirs that is to blame for it.
     @exclusivity(unchecked) var losses: [UInt64: (loss: Loss, element: Int?)] = [:]
     /// The task that was asked last to begin no further element.
@@ -112,7 +116,7 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Whether it is without a task and can be given one.
     var canTakeFirst: Bool {
-        (phase == .ready || phase == .starting) && outstanding.isEmpty && !isFull && !isInterrupted
+        (phase == .ready || phase == .starting) && outstanding.isEmpty && !isSpent && !isFull && !isInterrupted
     }
 
     /// Whether it has a task whose outcome is open: not one that it is ended for.
@@ -120,6 +124,9 @@ final class LocalWorker: @unchecked Sendable {
 
     /// Whether it can be given one more to read ahead.
     var canTakeMore: Bool { phase == .ready && outstanding.count < readingAhead.depth && !isFull && !isInterrupted }
+
+    /// How many tasks it has that were not taken back.
+    var load: Int { outstanding.count - revokedCount }
 
     /// Whether it has to be woken for a task.
     var isAsleep: Bool { tasks.readerIsAsleep }

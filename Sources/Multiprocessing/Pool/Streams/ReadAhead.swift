@@ -45,15 +45,18 @@ struct ReadAhead {
         window = bufferSize ?? min(most, 2 * least)
     }
 
-    /// How many more items may be read now.
-    var room: Int {
+    /// How many items may be ahead: as many as the window holds, and large ones fewer.
+    private var limit: Int {
         let bytes = argumentBytes.value + resultBytes.value
-        guard bytes > 0 else { return max(0, window - ahead) }
-        return max(0, min(window, max(least, Int(min(Self.mostBytes / bytes, 1e9)))) - ahead)
+        guard bytes > 0 else { return window }
+        return min(window, max(least, Int(min(Self.mostBytes / bytes, 1e9))))
     }
 
-    /// Whether so many may be read that it is worth the while.
-    var isWorthFilling: Bool { room >= max(1, window / 4) }
+    /// How many more items may be read now.
+    var room: Int { max(0, limit - ahead) }
+
+    /// Whether so many may be read that it is worth the while. With none ahead that is always so: nothing else would come that makes it so.
+    var isWorthFilling: Bool { room >= max(1, limit / 4) }
 
     /// Notes what was read.
     mutating func read(_ count: Int, bytes: Int) {

@@ -78,6 +78,21 @@ import Testing
         #expect(ahead.room == 4)
     }
 
+    @Test func `with none ahead there is always something to be read, however large it is`() {
+        for bytes in [1 << 10, 100 << 10, 300 << 10, 4 << 20, 100 << 20] {
+            for bufferSize in [nil, 1, 1000, 100_000] {
+                var ahead = ReadAhead(bufferSize: bufferSize, parallelism: 2, chunk: 1)
+                for _ in 0..<20 {
+                    ahead.starve()
+                    #expect(ahead.isWorthFilling && ahead.room > 0)
+                    let count = min(4, ahead.room)
+                    ahead.read(count, bytes: count * bytes)
+                    ahead.consume(count)
+                }
+            }
+        }
+    }
+
     @Test func `a job is busy until the end of its last attempt was heard of`() {
         var machine = PoolStateMachine()
         var rules = PoolStateMachine.Rules()
