@@ -102,13 +102,14 @@ private func identity(_ n: Int) -> Int { n }
         try await isolated {
             let pool = try Pool(processes: 2)
             let (firstGate, secondGate) = (try Event(), try Event())
-            let goesOn = try Event()
-            let first = try pool.applyAsync(onSuccess: { _ = try? goesOn.wait(timeout: .seconds(90)) }) {
-                try firstGate.wait()
+            let (isCalled, goesOn) = (try Event(), try Event())
+            let whenDone: @Sendable () -> Void = {
+                isCalled.set()
+                _ = try? goesOn.wait(timeout: .seconds(90))
             }
-            // The pauses make it likely that the pool's thread collects, and the other one waits behind it; without them it is as well.
-            usleep(20_000)
+            let first = try pool.applyAsync(onSuccess: whenDone) { try firstGate.wait() }
             let second = try pool.applyAsync { _ = try secondGate.wait() }
+            // Nothing tells when the pool's thread collects, and when the other one waits behind it: the pauses make that likely, and without it all is well too.
             usleep(20_000)
             let user = try onThreadAsync {
                 try second.get(timeout: .seconds(60))
@@ -117,7 +118,7 @@ private func identity(_ n: Int) -> Int { n }
             }
             usleep(20_000)
             firstGate.set()
-            usleep(20_000)
+            try check(try isCalled.wait(timeout: .seconds(60)))
             secondGate.set()
             try check(try user.get())
             try first.get(timeout: .seconds(60))
