@@ -69,7 +69,7 @@ extension PoolCore {
     /// - Parameter job: What is being submitted, whose end ends the wait as well.
     func waitForRoom(for job: PoolJob?) {
         if withLock({ isRoomOrOver(job) }) { return }
-        _ = wait(for: nil, until: .never) { isRoomOrOver(job) }
+        _ = wait(for: job, orRoom: true, until: .never) { isRoomOrOver(job) }
     }
 
     /// Suspends while the queue is full.
@@ -82,11 +82,17 @@ extension PoolCore {
                 if isRoomOrOver(job) { return nil }
                 let notice = Notice()
                 roomWaiters.append(notice)
+                job?.waiters.append(notice)
                 return notice
             }
             guard let notice else { return }
             leaveToThread()
-            defer { withLock { roomWaiters.removeAll { $0 === notice } } }
+            defer {
+                withLock {
+                    roomWaiters.removeAll { $0 === notice }
+                    job?.waiters.removeAll { $0 === notice }
+                }
+            }
             _ = try await notice.wait(until: .never, on: Runtime.shared().reactor)
         }
     }

@@ -6,11 +6,18 @@ extension PoolCore {
     /// Blocks until `isReady`, asked under the lock, or the deadline; returns whether it was ready.
     ///
     /// - Parameters:
-    ///   - job: Whose answers can make it so; nil where it is room in the queue that is waited for.
+    ///   - job: Whose answers or end can make it so.
+    ///   - orRoom: Whether room in the queue can make it so.
     ///   - comesBack: Whether the caller is likely to wait again soon: the pool's thread then takes its place only if it does not.
-    func wait(for job: PoolJob?, until deadline: Deadline, comesBack: Bool = false, _ isReady: () -> Bool) -> Bool {
+    func wait(
+        for job: PoolJob?,
+        orRoom: Bool = false,
+        until deadline: Deadline,
+        comesBack: Bool = false,
+        _ isReady: () -> Bool
+    ) -> Bool {
         while true {
-            switch withLock({ step(job, deadline, isReady) }) {
+            switch withLock({ step(job, orRoom: orRoom, deadline, isReady) }) {
             case .ready(let isReady, let needsSuccessor):
                 guard needsSuccessor else { return isReady }
                 if comesBack {
@@ -49,7 +56,7 @@ extension PoolCore {
         case follow(Notice)
     }
 
-    private func step(_ job: PoolJob?, _ deadline: Deadline, _ isReady: () -> Bool) -> Step {
+    private func step(_ job: PoolJob?, orRoom: Bool, _ deadline: Deadline, _ isReady: () -> Bool) -> Step {
         let isOver = isReady()
         if isOver || deadline.hasPassed { return .ready(isOver, wakesThread: passOn()) }
         if capabilities.runsOnCallers {
@@ -60,7 +67,8 @@ extension PoolCore {
         }
         let notice = Notice()
         followers.append(notice)
-        if let job { job.waiters.append(notice) } else { roomWaiters.append(notice) }
+        job?.waiters.append(notice)
+        if orRoom { roomWaiters.append(notice) }
         return .follow(notice)
     }
 

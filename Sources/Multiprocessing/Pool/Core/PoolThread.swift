@@ -116,7 +116,7 @@ extension PoolCore {
                     isLed = false
                     advance()
                 }
-            case .watch: watch(ticket, &seen)
+            case .watch(let due): watch(ticket, &seen, until: due)
             case .sleep: thread.sleep(ticket, until: withLock { session.maintenanceDeadline })
             }
         }
@@ -128,13 +128,13 @@ extension PoolCore {
         if !isLed, let follower = followers.popLast() { notices.append(follower) }
     }
 
-    /// Sleeps as long as somebody submits one call after the other, and nobody wakes the thread.
-    private func watch(_ ticket: UInt32, _ seen: inout UInt64) {
+    /// Sleeps as long as somebody submits one call after the other, and nobody wakes the thread, and the session does not want to be seen to.
+    private func watch(_ ticket: UInt32, _ seen: inout UInt64, until due: Deadline) {
         var microseconds: Int64 = 100
         while true {
             thread.watch(ticket, microseconds: microseconds)
             let now = submissions.load(ordering: .relaxed)
-            guard now != seen, thread.ticket == ticket else { return }
+            guard now != seen, thread.ticket == ticket, !due.hasPassed else { return }
             seen = now
             // Each look takes a processor away from somebody; who has submitted for long will go on for a while.
             microseconds = min(2 * microseconds, 1000)
@@ -143,7 +143,7 @@ extension PoolCore {
 
     private enum Role {
         case lead
-        case watch
+        case watch(until: Deadline)
         case sleep
     }
 
@@ -160,7 +160,7 @@ extension PoolCore {
         let now = submissions.load(ordering: .relaxed)
         if now != seen, !needsLeader {
             seen = now
-            return .watch
+            return .watch(until: session.maintenanceDeadline)
         }
         needsLeader = false
         isLed = true

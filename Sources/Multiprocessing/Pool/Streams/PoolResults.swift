@@ -11,7 +11,7 @@ internal import MultiprocessingWireCoding
 /// while let page = try pages.next(timeout: .seconds(10)) { print(page) }  // in synchronous code
 /// ```
 ///
-/// A `Sequence` is read on the thread or task that asks for results, in portions; an `AsyncSequence`, which may take its time, in a task of its own. No more items are read ahead than keep the workers busy, and never more than
+/// A `Sequence` is read on the thread or task that asks for results, in portions: one whose next item waits for what becomes of earlier results would wait for ever. An `AsyncSequence`, which may take its time, is read in a task of its own. No more items are read ahead than keep the workers busy, and never more than
 /// the `bufferSize` of the call. What cannot be begun at all, such as a function that cannot be carried, throws when the first result is asked for.
 ///
 /// An item that fails makes the call that would have returned its result throw; the results of the others can still be asked for. A `for` loop ends at the first error; ``results`` goes on.
@@ -51,7 +51,7 @@ public final class PoolResults<R: Sendable>: Sendable {
     }
 
     private let stream: Result<Stream, any Error>
-    /// Results that were taken out of the stream together, and go to consumers one by one. Its lock is never taken together with the pool's.
+    /// Results that were taken out of the stream together, and go to consumers one by one. Where its lock is taken together with the pool's, the pool's comes first.
     private let taken = Mutex(StreamStock())
     /// Whether the error that kept it from beginning was thrown.
     private let hasThrown = Mutex(false)
@@ -92,13 +92,14 @@ public final class PoolResults<R: Sendable>: Sendable {
         let deadline = Deadline(timeout: timeout)
         while true {
             switch advance(stream) {
-            case .deliver(let ready): return try result(stock(ready), stream)
+            case .deliver(let ready): return try result(ready, stream)
             case .feed(let most): feed(most, stream)
             case .end(let error): return try ended(error, stream)
             case .wait:
                 let isThere = stream.core.wait(for: stream.job, until: deadline, comesBack: true) {
                     stream.state.hasNews(stream.job)
                 }
+                stream.core.withLock { stream.state.consumersWaiting -= 1 }
                 if !isThere {
                     throw TimeoutError(operation: "waiting for a pool's next result", timeout: timeout ?? .zero)
                 }
@@ -118,10 +119,11 @@ public final class PoolResults<R: Sendable>: Sendable {
                 try Task.checkCancellation()
                 if let ready = inStock() { return try result(ready, stream) }
                 switch advance(stream) {
-                case .deliver(let ready): return try result(stock(ready), stream)
+                case .deliver(let ready): return try result(ready, stream)
                 case .feed(let most): feed(most, stream)
                 case .end(let error): return try ended(error, stream)
                 case .wait:
+                    defer { stream.core.withLock { stream.state.consumersWaiting -= 1 } }
                     let isThere = try await stream.core.wait(for: stream.job, until: deadline) {
                         stream.state.hasNews(stream.job)
                     }
@@ -157,30 +159,60 @@ public final class PoolResults<R: Sendable>: Sendable {
         taken.withLock { stock in stock.next() }
     }
 
-    /// Takes the first of some results, and keeps the others for the next calls, of this consumer or another.
-    private func stock(_ ready: [StreamState.Ready]) -> StreamState.Ready {
-        taken.withLock { stock in stock.add(ready) }
+    /// What the consumer does next.
+    private enum Step {
+        case deliver(StreamState.Ready)
+        case feed(Int)
+        /// Wait for news; the consumer is counted among those that wait.
+        case wait
+        case end((any Error)?)
     }
 
-    private func advance(_ stream: Stream) -> StreamState.Step {
-        let delivered = taken.withLock { stock in
-            defer { stock.untold = 0 }
-            return stock.untold
-        }
+    private func advance(_ stream: Stream) -> Step {
         let (step, room) = stream.core.withLock {
             // Somebody who takes one result after the other collects them as well, and needs no second thread for that.
             stream.core.noteSubmission()
-            stream.state.ahead.consume(delivered)
-            let step = stream.state.step(stream.job, parallelism: stream.core.session.parallelism)
+            let step = self.step(stream)
             return (step, stream.state.takeRoomNotice(parallelism: stream.core.session.parallelism))
         }
         room?.post()
         return step
     }
 
+    /// What the consumer does next; under the pool's lock. Nothing stays in the stock that a consumer who waits would not hear of: it is filled only while nobody waits, and looked at before one does.
+    private func step(_ stream: Stream) -> Step {
+        let (delivered, ready) = taken.withLock { stock in
+            let ready = stock.next()
+            // That one is told of here, too.
+            defer { stock.untold = 0 }
+            return (stock.untold, ready)
+        }
+        stream.state.ahead.consume(delivered)
+        if let ready { return .deliver(ready) }
+        switch stream.state.step(stream.job, parallelism: stream.core.session.parallelism) {
+        case .deliver(let ready):
+            tellOthers(stream)
+            return .deliver(taken.withLock { stock in stock.add(ready) })
+        case .feed(let most): return .feed(most)
+        case .end(let error): return .end(error)
+        case .wait:
+            stream.state.consumersWaiting += 1
+            return .wait
+        }
+    }
+
+    /// Has other consumers look again if something is left for them, for this one may not come back; under the pool's lock.
+    private func tellOthers(_ stream: Stream) {
+        guard stream.state.consumersWaiting > 0, stream.state.hasNews(stream.job) else { return }
+        stream.core.tell(stream.job)
+    }
+
     private func feed(_ most: Int, _ stream: Stream) {
         stream.feed(most)
-        stream.core.withLock { stream.state.isFeeding = false }
+        stream.core.withLock {
+            stream.state.isFeeding = false
+            tellOthers(stream)
+        }
         // The consumer may not come back soon.
         stream.core.leaveToThreadSoon()
     }
@@ -215,13 +247,11 @@ private struct StreamStock: Sendable {
         return results[delivered - 1]
     }
 
-    /// Adds some, and takes the first of all.
+    /// Puts others where all were delivered, and takes the first of them.
     mutating func add(_ ready: [StreamState.Ready]) -> StreamState.Ready {
-        // Another consumer may have taken some, which come first.
-        let rest = results[delivered...]
-        results = rest.isEmpty ? ready : rest + ready
+        results = ready
         delivered = 1
-        return results[0]
+        return ready[0]
     }
 }
 

@@ -68,6 +68,8 @@ final class StreamState: @unchecked Sendable {
 
     let isOrdered: Bool
     var ahead: ReadAhead
+    /// How many consumers wait for news.
+    var consumersWaiting = 0
     /// Whether somebody reads the input at this moment, or for good where a task does it.
     var isFeeding = false
     var isInputDone = false
@@ -137,9 +139,14 @@ final class StreamState: @unchecked Sendable {
         job.input.forget(before: settled.base)
     }
 
-    /// Whether something can be delivered, or ended.
+    /// Whether there is something to do for a consumer: to deliver, to end, or to read.
     func hasNews(_ job: PoolJob) -> Bool {
-        job.hasAnswers || job.isEnded || hasReady
+        job.hasAnswers || job.isEnded || hasReady || wantsFeeding(job)
+    }
+
+    /// Whether a consumer is to read items: of several, one reads, and another has to where that one does not come back.
+    private func wantsFeeding(_ job: PoolJob) -> Bool {
+        !isFeeding && !isInputDone && !job.isEnded && ahead.isWorthFilling
     }
 
     /// Whether something can be delivered.
@@ -148,7 +155,7 @@ final class StreamState: @unchecked Sendable {
     /// What the consumer does next.
     func step(_ job: PoolJob, parallelism: Int) -> Step {
         collect(job)
-        if !isFeeding, !isInputDone, !job.isEnded, ahead.isWorthFilling {
+        if wantsFeeding(job) {
             noteStarving(parallelism)
             isFeeding = true
             return .feed(ahead.room)
@@ -165,9 +172,9 @@ final class StreamState: @unchecked Sendable {
         return .end(failure ?? job.failure)
     }
 
-    /// Takes results that can be delivered: so many together as are nothing against what is read ahead.
+    /// Takes results that can be delivered: so many together as are nothing against what is read ahead, or one where others wait for the next.
     private func takeReady() -> [Ready] {
-        let most = min(256, max(1, ahead.window / 16))
+        let most = consumersWaiting > 0 ? 1 : min(256, max(1, ahead.window / 16))
         var ready: [Ready] = []
         while ready.count < most, let next = isOrdered ? inOrder.popFirst() : asTheyCame.popFirst() {
             if ready.isEmpty { ready.reserveCapacity(most) }
