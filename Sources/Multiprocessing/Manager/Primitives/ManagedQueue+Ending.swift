@@ -108,28 +108,3 @@ extension ManagedQueue {
         try await handle.askUncancelled(QueueRoom.Request(immediate ? .shutDownAtOnce : .shutDown)).isInTime()
     }
 }
-
-extension ManagedQueue: AsyncSequence {
-    /// Takes elements until the queue is shut down and empty.
-    ///
-    /// Several iterations, of whatever clients, share the elements among them: each element goes to one.
-    public struct AsyncIterator: AsyncIteratorProtocol {
-        let queue: ManagedQueue
-
-        /// Takes the next element; nil once the queue is shut down and empty. The task is suspended until one of both.
-        ///
-        /// - Throws: As `ManagedQueue.get(timeout:)`; `CancellationError` when the task is cancelled.
-        public mutating func next() async throws -> Element? {
-            do {
-                return try await queue.get()
-            } catch let error as QueueError where error.code == .shutDown {
-                return nil
-            }
-        }
-    }
-
-    /// Begins to take elements.
-    public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(queue: self)
-    }
-}
