@@ -27,15 +27,20 @@ final class ProcessHolder: Sendable {
     /// Safe to change from any thread: under the mutex, as is the list.
     private let state = PlainMutex(State())
 
+    /// 1 once there is a holder. Never freed: the thread that says so still wakes the one who waits when that one has seen it already.
+    private let isReady: SharedWord
+
+    private init() {
+        isReady = SharedWord(.allocate(capacity: 1))
+        isReady.initialize(0)
+    }
+
     /// The sentinels, laid out like locks: held by the thread from its start to its end. Never freed.
     private let sentinels = SentinelPair()
 
     /// Starts the thread if there is none.
     func start() throws(SystemError) {
         guard state.withLock({ $0.thread == 0 }) else { return }
-        let isReady = SharedWord(.allocate(capacity: 1))
-        isReady.initialize(0)
-        defer { isReady.deallocate() }
         try Thread.start(name: "mp-lock-holder") { [self] in
             let isFirst = hold()
             isReady.exchange(1)
