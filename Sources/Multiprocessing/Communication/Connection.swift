@@ -140,7 +140,7 @@ public final class Connection: Codable, Sendable {
 
     // MARK: - State
 
-    /// Returns whether something can be received, or the other end is gone; the thread is blocked until then or until the timeout.
+    /// Returns whether something can be received, or the other end is gone; the thread is blocked until then or until the timeout. Over a socket a message may have begun to come, and its rest may not be there yet.
     ///
     /// - Parameter timeout: The longest time to wait: nil for ever, zero or less (the default) not at all.
     @available(*, noasync)

@@ -38,6 +38,9 @@ protocol ConnectionLink: AnyObject, WaitTarget {
 }
 
 extension ConnectionLink {
+    /// The socket by whose end the other side sees the end of this process.
+    var socketNumber: Int32? { (self as? StreamLink)?.socket.number ?? (self as? RingLink)?.socket.number }
+
     /// Sends a message, blocking the thread.
     @inline(__always)
     func send(_ message: OutgoingMessage, until deadline: Deadline) throws -> RingOutcome {

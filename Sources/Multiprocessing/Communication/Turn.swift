@@ -9,6 +9,7 @@ final class Turn: Sendable {
     private final class State: Sendable {
         struct Fields {
             var isTaken = false
+            var isAbolished = false
             var queue: [Notice] = []
         }
 
@@ -40,10 +41,20 @@ final class Turn: Sendable {
         return false
     }
 
+    /// Lets everybody go who waits now or later, because there is nothing to take turns at any more: who goes on finds that out first.
+    func abolish() {
+        let queue = state.value.fields.withLock { state in
+            state.isAbolished = true
+            defer { state.queue = [] }
+            return state.queue
+        }
+        for notice in queue { notice.post() }
+    }
+
     /// Takes a free turn, or a place in the queue for it.
     private func queueUp() -> Notice? {
         state.value.fields.withLock { state -> Notice? in
-            guard state.isTaken else {
+            guard state.isTaken, !state.isAbolished else {
                 state.isTaken = true
                 return nil
             }

@@ -27,7 +27,7 @@ public final class ManagedResult<R: Sendable>: Sendable {
 
     /// Whether the outcome is there.
     public var isReady: Bool {
-        if waiter.isAnswered { return true }
+        if waiter.isAnswered || !waiter.channel.isOfThisProcess { return waiter.isAnswered }
         waiter.channel.look()
         return waiter.isAnswered
     }
@@ -38,6 +38,7 @@ public final class ManagedResult<R: Sendable>: Sendable {
     /// - Throws: What the function threw, as its own type where that is `Codable`, else as ``RemoteError``; ``ManagerLost``; `TimeoutError` when the time is over: the call goes on.
     @available(*, noasync)
     public func get(timeout: Duration? = nil) throws -> R {
+        try checkProcess()
         if !waiter.isAnswered, !waiter.channel.wait(for: number, waiter, until: Deadline(timeout: timeout)) {
             throw TimeoutError(operation: "waiting for a manager's answer", timeout: timeout ?? .zero)
         }
@@ -47,6 +48,7 @@ public final class ManagedResult<R: Sendable>: Sendable {
     /// The result, once it is there; without blocking a thread. Throws as ``get(timeout:)``, and `CancellationError` when the task is cancelled: the call is made all the same.
     public var value: R {
         get async throws {
+            try checkProcess()
             if let notice = waiter.channel.notice(of: number, waiter) {
                 _ = try await notice.wait(until: .never, on: Runtime.shared().reactor)
             }
@@ -54,6 +56,12 @@ public final class ManagedResult<R: Sendable>: Sendable {
             if waiter.isLost { _ = try await waiter.channel.lostForTask() }
             return try waiter.take(read)
         }
+    }
+
+    /// Throws where nobody will have the answer: in a fork of the process that made the call.
+    private func checkProcess() throws {
+        guard !waiter.isAnswered, !waiter.channel.isOfThisProcess else { return }
+        throw ManagerError(.otherProcess, "the call was made by the process that this one was forked from")
     }
 }
 

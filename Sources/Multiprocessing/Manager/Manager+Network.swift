@@ -60,10 +60,11 @@ extension Manager {
         authenticationKey: AuthenticationKey,
         timeout: Duration? = .seconds(30)
     ) throws -> Manager {
+        let deadline = Deadline(timeout: timeout)
         let connection = try Connection.connect(to: address, authenticationKey: authenticationKey, timeout: timeout)
         try check(connection, address)
-        try connection.send(ManagerVisit.join, timeout: timeout)
-        let welcome = try connection.receive(ManagerWelcome.self, timeout: timeout)
+        try connection.send(ManagerVisit.join, timeout: deadline.timeLeft)
+        let welcome = try connection.receive(ManagerWelcome.self, timeout: deadline.timeLeft)
         return try join(welcome, connection, address, authenticationKey, timeout)
     }
 
@@ -75,14 +76,15 @@ extension Manager {
         authenticationKey: AuthenticationKey,
         timeout: Duration? = .seconds(30)
     ) async throws -> Manager {
+        let deadline = Deadline(timeout: timeout)
         let connection = try await Connection.connect(
             to: address,
             authenticationKey: authenticationKey,
             timeout: timeout
         )
         try check(connection, address)
-        try await connection.send(ManagerVisit.join, timeout: timeout)
-        let welcome = try await connection.receive(ManagerWelcome.self, timeout: timeout)
+        try await connection.send(ManagerVisit.join, timeout: deadline.timeLeft)
+        let welcome = try await connection.receive(ManagerWelcome.self, timeout: deadline.timeLeft)
         return try join(welcome, connection, address, authenticationKey, timeout)
     }
 

@@ -102,7 +102,7 @@ public final class Manager: Sendable {
 
     // MARK: - Ending
 
-    /// Ends the manager, and the values in it; the thread is blocked until its process has ended. A process that does not end when asked gets SIGTERM after a second, and SIGKILL after another.
+    /// Ends the manager, and the values in it; the thread is blocked until its process has ended. A process that does not end when asked gets SIGTERM after five seconds, and SIGKILL after another.
     ///
     /// Every call under way or made later throws ``ManagerLost`` (`shutDown`). Further calls do nothing.
     ///

@@ -26,6 +26,8 @@ public struct ManagerError: Error, Hashable, Sendable, Codable, CustomStringConv
         public static let tooLarge = Code(rawValue: 7)
         /// The manager is short of memory or descriptors. When it was for the answer, the call was made; the description says which.
         public static let shortage = Code(rawValue: 8)
+        /// The call was made by the process that this one was forked from, and its answer goes there.
+        public static let otherProcess = Code(rawValue: 9)
     }
 
     /// The kind of error.

@@ -25,7 +25,15 @@ extension ManagerOwner {
     /// Ends the manager; the thread is blocked until it has ended.
     func end() throws {
         ask()
-        guard let process = server?.process else { return }
+        while let process = present.process {
+            try end(process)
+            // One that was being started when the end was asked for ends as well.
+            if let restart = present.restart { _ = restart.wait(until: .never) }
+            if present.process === process { return }
+        }
+    }
+
+    private func end(_ process: LaunchedProcess) throws {
         for step in Self.steps {
             if try process.waitForEnd(until: Deadline(timeout: step.before)) { return }
             try process.signal(step.signal)
@@ -37,7 +45,15 @@ extension ManagerOwner {
     func end() async throws {
         let reactor = try Runtime.shared().reactor
         ask()
-        guard let process = server?.process else { return }
+        while let process = present.process {
+            try await end(process, reactor)
+            // As in the blocking form.
+            if let restart = present.restart { _ = try await restart.wait(until: .never, on: reactor) }
+            if present.process === process { return }
+        }
+    }
+
+    private func end(_ process: LaunchedProcess, _ reactor: Reactor) async throws {
         for step in Self.steps {
             if try await process.ended.wait(until: Deadline(timeout: step.before), on: reactor) { return }
             try process.signal(step.signal)

@@ -27,6 +27,8 @@ final class ManagerOwner: Sendable {
 
     private struct State {
         var server: Server?
+        /// Happens when the restart is over that is under way.
+        var restart: Notice?
         /// The inner end of the door, for the next process; nil when there will be none.
         var reception: SharedDescriptor?
         /// Where others than relatives ask to be let in.
@@ -76,6 +78,11 @@ final class ManagerOwner: Sendable {
     /// The process that serves at present.
     var server: Server? { state.withLock { $0.server } }
 
+    /// The process that serves at present or did last, and the restart that is under way.
+    var present: (process: LaunchedProcess?, restart: Notice?) {
+        state.withLock { ($0.server?.process, $0.restart) }
+    }
+
     // MARK: - Starting
 
     /// Starts a process, makes the values in it that are to be there, and opens the door.
@@ -106,7 +113,10 @@ final class ManagerOwner: Sendable {
             epitaph.read(after: deaths, within: Epitaph.timeout)
                 ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
         }
-        state.withLock { $0.server = Server(process: process, channel: channel, number: number) }
+        let isWanted = state.withLock { state in
+            state.server = Server(process: process, channel: channel, number: number)
+            return !state.wasAsked
+        }
         process.whenEnded { [weak self, epitaph, unowned process] in
             let (wasAsked, failure) = self?.state.withLock { ($0.wasAsked, $0.failure) } ?? (true, nil)
             // Decided before it is told that it has ended.
@@ -119,6 +129,11 @@ final class ManagerOwner: Sendable {
             )
             if let reception { self?.restart(reception) }
         }
+        // Not after values were made for nothing, which may take any time.
+        guard isWanted else {
+            ask()
+            return nil
+        }
         do { try open(channel) } catch let unsent as UnsentRequest {
             return unsent.channel.lost
         } catch let lost as ManagerLost where channel.hasEnded {
@@ -129,17 +144,19 @@ final class ManagerOwner: Sendable {
 
     /// Makes the values anew in the process at the other end of `channel`, and lets it open the door.
     private func open(_ channel: ClientChannel) throws {
-        let remade = try remake(channel)
+        let makers = try remake(channel)
         let isWanted = state.withLock { state in
-            state.server?.remade = remade
+            state.server?.remade = Set(makers.map(\.number))
             return !state.wasAsked
         }
+        // One whose handle went meanwhile gives its value up now, when it is known that there is one.
+        withExtendedLifetime(makers) {}
         if isWanted { try channel.tell(.open, key) } else { ask() }
     }
 
-    /// Makes the values anew whose handles this process has. Returns their numbers.
-    private func remake(_ channel: ClientChannel) throws -> Set<UInt64> {
-        let makers = state.withLock { $0.makers.values.compactMap(\.maker) }
+    /// Makes the values anew whose handles this process has, in the order in which they were made. Returns what made them.
+    private func remake(_ channel: ClientChannel) throws -> [ValueMaker] {
+        let makers = state.withLock { $0.makers.values.compactMap(\.maker) }.sorted { $0.number < $1.number }
         for maker in makers {
             try channel.call(.remake) { writer, userInfo in
                 writer.write(maker.number)
@@ -147,7 +164,7 @@ final class ManagerOwner: Sendable {
             } _: { _, _ in
             }
         }
-        return Set(makers.map(\.number))
+        return makers
     }
 
     /// The process has ended. Returns the door for the next, if there is to be one.
@@ -160,20 +177,30 @@ final class ManagerOwner: Sendable {
             }
             state.restartsLeft -= 1
             state.restarts += 1
+            state.restart = Notice()
             return reception
         }
     }
 
     /// Starts another process, on a thread that may block.
     private func restart(_ reception: SharedDescriptor) {
+        let notice = state.withLock { $0.restart }
         do {
             try Thread.start(name: "mp-manager", stackSize: 1 << 20) { [self] in
                 // One that ends while its values are made is replaced in turn.
                 do { _ = try start(reception) } catch { giveUp(error) }
+                endRestart(notice)
             }
         } catch {
             giveUp(error)
+            endRestart(notice)
         }
+    }
+
+    /// Notes that a restart is over, which the next may have followed already.
+    private func endRestart(_ notice: Notice?) {
+        state.withLock { if $0.restart === notice { $0.restart = nil } }
+        notice?.post()
     }
 
     /// Lets go of the door: whoever knocks, or has knocked, learns that nobody is there.

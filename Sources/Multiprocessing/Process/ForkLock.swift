@@ -53,6 +53,20 @@ enum ForkLock {
         withLock { _ = endsOfParent.remove(descriptor) }
     }
 
+    /// Closes in a copy of the process what only the original may have. The numbers stay taken: objects of the original, copied as well, may close theirs some time.
+    private static func letGo() {
+        let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        for descriptor in endsOfParent {
+            guard nothing >= 0, dup2(nothing, descriptor) >= 0 else {
+                close(descriptor)
+                continue
+            }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
+        if nothing >= 0 { close(nothing) }
+        endsOfParent = []
+    }
+
     /// Forks. In the child, closes the descriptors that only the parent may have and calls `inChild`.
     ///
     /// - Parameter fork: Returns what fork(2) returns.
@@ -63,8 +77,7 @@ enum ForkLock {
             defer { pthread_mutex_unlock(mutex) }
             let pid = fork()
             if pid == 0 {
-                for descriptor in endsOfParent { close(descriptor) }
-                endsOfParent = []
+                letGo()
                 inChild()
             }
             return pid

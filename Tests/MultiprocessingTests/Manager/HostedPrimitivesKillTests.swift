@@ -46,6 +46,58 @@ struct HostedPrimitivesKillTests {
     }
 
     @Test(arguments: Way.allCases)
+    func `a lock passes on when its holder is killed that has a fork alive`(way: Way) async throws {
+        try await isolated {
+            let (manager, address) = try way.manager()
+            let lock = try manager.hostedLock()
+            try manager.names.set(lock, forName: "lock")
+            let (here, there) = try Connection.pipe()
+            let holder = try startVisitor(address) { manager in
+                try manager.names.find("lock", as: ManagedLock.self).acquire()
+                let copy = ChildProcess(daemon: false, startMethod: .fork) { while true { pause() } }
+                try copy.start()
+                try there.send(copy.processIdentifier ?? 0)
+                while true { pause() }
+            }
+            let copy = try here.receive(Int32.self, timeout: .seconds(60))
+            try holder.kill()
+            try holder.join()
+            try holder.close()
+            _ = try checkThrows(OwnerDied.self) { try lock.acquire(timeout: .seconds(60)) }
+            try checkEqual(kill(copy, SIGKILL), 0)
+            try manager.shutdown()
+        }
+    }
+
+    @Test(arguments: Way.allCases)
+    func `a fork has no answers of its parent's calls`(way: Way) async throws {
+        try await isolated {
+            let (owner, address) = try way.manager()
+            let manager = try Manager.connect(to: address, authenticationKey: "key")
+            let value = try manager.host { 1 }
+            let gate = try Event()
+            let result = try value.withValueAsync { value in
+                _ = try gate.wait(timeout: .seconds(60))
+                value += 1
+            }
+            let copy = ChildProcess(startMethod: .fork) {
+                try check(!result.isReady)
+                try checkEqual(try checkThrows(ManagerError.self) { try result.get() }.code, .otherProcess)
+                // Calls of its own go their own way.
+                try checkEqual(try manager.host { 3 }.withValue { $0 }, 3)
+            }
+            try copy.start()
+            try copy.join()
+            try checkEqual(copy.exitCode, 0)
+            try copy.close()
+            gate.set()
+            try result.get()
+            try checkEqual(try value.withValue { $0 }, 2)
+            try owner.shutdown()
+        }
+    }
+
+    @Test(arguments: Way.allCases)
     func `a lock passes on whenever its holder is killed, which is told once`(way: Way) async throws {
         try await isolated {
             var generator = Seeded(seed: 11)

@@ -59,6 +59,52 @@ struct ManagerRestartTests {
         }
     }
 
+    @Test func `a value whose last handle goes while values are made anew is not kept`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let makes = try SharedAtomic(0)
+            let (entered, gate) = (try Event(), try Event())
+            let first = try manager.host {
+                if makes.add(1).oldValue > 0 {
+                    entered.set()
+                    _ = try gate.wait(timeout: .seconds(60))
+                }
+                return 1
+            }
+            var (witness, news): (Managed<Witness>?, Connection) = try makeWitness(manager)
+            kill(manager.processIdentifier, SIGKILL)
+            try check(try entered.wait(timeout: .seconds(60)))
+            witness = nil
+            _ = witness
+            gate.set()
+            try checkEqual(try news.receive(String.self, timeout: .seconds(60)), "gone")
+            var value: Int?
+            while value == nil { value = try? first.withValue { $0 } }
+            try checkEqual(value, 1)
+            try manager.shutdown()
+        }
+    }
+
+    @Test func `a manager that is shut down while it comes back is gone then`() async throws {
+        try await isolated {
+            for _ in 0..<10 {
+                let manager = try Manager(restart: .withFreshValues())
+                let starts = try SharedArray<Int32>(count: 8)
+                let started = try SharedAtomic(0)
+                let value = try manager.host {
+                    starts[started.add(1).oldValue] = getpid()
+                    return 1
+                }
+                try value.withValue { $0 += 1 }
+                kill(manager.processIdentifier, SIGKILL)
+                try manager.shutdown()
+                let pids = starts.prefix(started.load())
+                // Gone already: not even the moment until it ends is waited for here.
+                try checkEqual(pids.filter { kill($0, 0) == 0 }, [])
+            }
+        }
+    }
+
     @Test func `the first call after a restart of one that made none meanwhile is made`() async throws {
         try await isolated {
             let manager = try Manager(restart: .withFreshValues())

@@ -15,6 +15,9 @@ final class Acceptor: Sendable {
 
     typealias Outcome = Result<Accepted, any Error>
 
+    /// How long not to look again after descriptors or memory were short.
+    private static let pauseWhenShort = Duration.milliseconds(100)
+
     private struct State {
         var machine = AcceptStateMachine<Handshake, Outcome>(slots: 256, backlog: 128)
         var watch: Reactor.Token?
@@ -78,7 +81,7 @@ final class Acceptor: Sendable {
     /// Takes what waits longest to be accepted.
     func take() -> Outcome? {
         let taken = state.withLock { $0.machine.accept() }
-        if taken?.resumes == true { try? resume() }
+        if taken?.resumes == true { resumeOrTryLater() }
         return taken?.outcome
     }
 
@@ -105,6 +108,14 @@ final class Acceptor: Sendable {
         }
     }
 
+    /// Watches the socket, now or, where memory is short for that, a little later: nobody else would come back to it.
+    private func resumeOrTryLater() {
+        do { try resume() } catch {
+            Log.write(.warning, "a listener cannot go on accepting now: \(error)")
+            _ = reactor.waitUntil(Deadline(timeout: Self.pauseWhenShort)) { [weak self] _ in self?.resumeOrTryLater() }
+        }
+    }
+
     /// Stops watching the socket, until somebody accepts or, with `time`, for so long.
     private func pause(for time: Duration? = nil) {
         state.withLock { state in
@@ -115,7 +126,7 @@ final class Acceptor: Sendable {
             reactor.endWatch(watch)
         }
         guard let time else { return }
-        _ = reactor.waitUntil(Deadline(timeout: time)) { [weak self] _ in try? self?.resume() }
+        _ = reactor.waitUntil(Deadline(timeout: time)) { [weak self] _ in self?.resumeOrTryLater() }
     }
 
     /// Lets in who has come; a few at a time, so that nobody else who waits for the reactor is held up.
@@ -136,7 +147,7 @@ final class Acceptor: Sendable {
                 // Descriptors or memory are short; the peers stay in the queue, and looking again at once would be of no use.
                 if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error) {
                     Log.write(.warning, "accepting connections: \(SystemError(code: error, operation: "accept"))")
-                    pause(for: .milliseconds(100))
+                    pause(for: Self.pauseWhenShort)
                 }
                 return
             }

@@ -76,7 +76,11 @@ final class FrameRest: Sendable {
                 )
             }
             if count < 0, errno == EAGAIN { return try wait() }
-            guard count > 0 else { break }
+            guard count > 0 else {
+                // What the next one sends would be taken for the rest of this.
+                shutdown(socket.number, Int32(SHUT_RDWR))
+                break
+            }
             sent.store(start + count, ordering: .relaxed)
         }
         complete()
@@ -94,7 +98,10 @@ final class FrameRest: Sendable {
     }
 
     private func complete() {
-        if let token = timer.withLock({ $0 }) { reactor.cancel(token) }
+        if let token = timer.withLock({ $0 }) {
+            reactor.cancel(token)
+            LingeringSocket.keep(socket.number)
+        }
         completion()
     }
 }

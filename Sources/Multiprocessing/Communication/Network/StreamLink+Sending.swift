@@ -74,6 +74,8 @@ extension StreamLink {
         } catch {
             if isClosed { return .shut }
             if error.isOfLostPeer { return .abandoned }
+            // What the next one sends would be taken for the rest of this.
+            if frame.isBegun { throw breakOff("a message could not be sent to its end: \(error)") }
             throw error
         }
     }
@@ -95,9 +97,10 @@ extension StreamLink {
     private func finishInBackground(_ frame: OutgoingFrame, _ hasTurn: inout Bool) throws {
         let users = users.value
         do {
-            let rest = try FrameRest(frame, socket.number, on: Runtime.shared().reactor) { [self] in
+            // Not held by the rest: a connection that is dropped is closed, which ends the rest.
+            let rest = try FrameRest(frame, socket.number, on: Runtime.shared().reactor) { [weak self] in
                 users.rest.withLock { $0 = nil }
-                note(false, in: sending)
+                if let self { note(false, in: sending) }
                 users.senders.end()
             }
             users.rest.withLock { $0 = rest }

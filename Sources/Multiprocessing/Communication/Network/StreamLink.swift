@@ -86,6 +86,7 @@ final class StreamLink: Sendable {
         guard !closed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let users = users.value
         users.watch.end()
+        LingeringSocket.keep(socket.number)
         // The number stays taken as long as this object lives: other threads may be about to use it, and must not meet a stranger's file.
         if users.wake >= 0, dup2(users.wake, socket.number) >= 0 {
             _ = fcntl(socket.number, F_SETFD, FD_CLOEXEC)
@@ -94,6 +95,9 @@ final class StreamLink: Sendable {
         }
         users.rest.withLock { $0 }?.endSoon()
         users.wakeAll()
+        // Who has the turn may still be at it, and the rest of a frame for as long as its receiver takes; those behind them find the link closed.
+        users.senders.abolish()
+        users.receivers.abolish()
     }
 
     /// Notes that the stream makes no sense any more, and returns the error that says so. The other end learns it as well.

@@ -9,7 +9,7 @@ extension Connection {
     /// let ready = try Connection.wait(for: [connection, process.sentinel], timeout: .seconds(5))
     /// ```
     ///
-    /// Ready means that receiving from a connection will not wait, at the end of file as well; that somebody can be accepted, that a queue has an element, that a process has ended, or that a
+    /// Ready means that receiving from a connection will not wait, at the end of file as well, but, over a socket, for the rest of a message that has begun to come: give `receive` a timeout where the other end may stop in the middle of one; that somebody can be accepted, that a queue has an element, that a process has ended, or that a
     /// descriptor is readable. Others may be faster: a message that is there now may be received by another thread or process.
     ///
     /// - Parameters:

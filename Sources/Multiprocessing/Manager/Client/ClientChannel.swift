@@ -29,7 +29,7 @@ final class ClientChannel: Sendable {
 
     /// The manager at the other end, when handles go as numbers (HandlePassage.swift).
     let remote: ManagerIdentity?
-    /// The socket, when it must not stay open in a fork of this process.
+    /// The socket, which must not stay open in a fork of this process: the manager sees by its end that this process has ended.
     private let ownSocket: Int32?
 
     /// Creates the channel over `link`, to the manager `remote` over a stream.
@@ -41,13 +41,16 @@ final class ClientChannel: Sendable {
         self.link = link
         self.remote = remote
         readEpitaph = epitaph
-        ownSocket = (link as? StreamLink)?.socket.number
+        ownSocket = link.socketNumber
         if let ownSocket { ForkLock.add(ownSocket) }
     }
 
     deinit {
         if let ownSocket { ForkLock.remove(ownSocket) }
     }
+
+    /// Whether it was made by this process and not by one that this is a fork of, whose answers these would be.
+    var isOfThisProcess: Bool { serial >> 32 == UInt64(mp_fork_generation()) }
 
     /// Why there are no answers any more. Blocks for a moment, at the first time.
     var lost: ManagerLost {

@@ -24,8 +24,8 @@ final class ManagerClient: Sendable {
     /// The channel of one process.
     private final class Slot: Sendable {
         let channel = Mutex<ClientChannel?>(nil)
-        /// Held while a channel is made, which over a network takes its time; nobody who only lets go of a handle waits for that.
-        let making = Mutex<Void>(())
+        /// The attempt to make one that is under way, which over a network takes its time; nobody who only lets go of a handle waits for that.
+        let attempt = Mutex<ChannelAttempt?>(nil)
         /// Held while a handle is counted, so that threads which come to use it at the same time do not all have it counted.
         let counting = Mutex<Void>(())
     }
@@ -74,22 +74,60 @@ final class ManagerClient: Sendable {
     func channel() throws -> ClientChannel {
         let slot = slot.value
         if let channel = usableChannel(slot) { return channel }
-        return try slot.making.withLock { _ in
-            if let channel = usableChannel(slot) { return channel }
-            let made =
-                switch route {
-                case .local(let route): try route.openChannel()
-                case .network(let route): try route.openChannel(identity)
-                }
-            slot.channel.withLock { $0 = made }
-            return made
+        let (attempt, isMine) = attempt(slot)
+        if isMine {
+            carryOut(attempt, slot)
+        } else {
+            _ = attempt.isOver.wait(until: .never)
         }
+        return try attempt.channel()
+    }
+
+    /// The attempt that is under way, or one that the caller has to carry out.
+    private func attempt(_ slot: Slot) -> (ChannelAttempt, isMine: Bool) {
+        slot.attempt.withLock { attempt in
+            if let attempt { return (attempt, false) }
+            let mine = ChannelAttempt()
+            attempt = mine
+            return (mine, true)
+        }
+    }
+
+    /// Makes a channel, for all who wait for one.
+    private func carryOut(_ attempt: ChannelAttempt, _ slot: Slot) {
+        attempt.end(
+            Result {
+                // Another attempt may have been made since the caller looked.
+                if let channel = usableChannel(slot) { return channel }
+                let made =
+                    switch route {
+                    case .local(let route): try route.openChannel()
+                    case .network(let route): try route.openChannel(identity)
+                    }
+                slot.channel.withLock { $0 = made }
+                return made
+            }
+        )
+        slot.attempt.withLock { $0 = nil }
     }
 
     /// This process's channel; the task is suspended while it is made. Otherwise as the blocking form.
     func channelForTask() async throws -> ClientChannel {
-        if let channel = usableChannel(slot.value) { return channel }
-        return try await BlockingWaiters.run { [self] _ in try channel() }
+        let slot = slot.value
+        if let channel = usableChannel(slot) { return channel }
+        let reactor = try Runtime.shared().reactor
+        let (attempt, isMine) = attempt(slot)
+        if isMine {
+            // Not in the caller's name: it may be cancelled, and the others wait for it as well.
+            do {
+                try Thread.start(name: "mp-connect") { [self] in carryOut(attempt, slot) }
+            } catch {
+                attempt.end(.failure(error))
+                slot.attempt.withLock { $0 = nil }
+            }
+        }
+        _ = try await attempt.isOver.wait(until: .never, on: reactor)
+        return try attempt.channel()
     }
 
     /// Takes a channel that was made already, before there was any.
@@ -133,6 +171,25 @@ final class ManagerClient: Sendable {
     func release(_ value: UInt64, countedIn serial: UInt64) {
         guard let channel = slot.value.channel.withLock({ $0 }), channel.serial == serial else { return }
         channel.release(value)
+    }
+}
+
+/// An attempt to make a channel, which all wait for that need one meanwhile: where a manager does not answer, each would otherwise find that out by itself, one after the other.
+private final class ChannelAttempt: Sendable {
+    private let outcome = Mutex<Result<ClientChannel, any Error>?>(nil)
+    /// Happens when the outcome is there.
+    let isOver = Notice()
+
+    /// Notes the outcome.
+    func end(_ result: Result<ClientChannel, any Error>) {
+        outcome.withLock { $0 = result }
+        isOver.post()
+    }
+
+    /// The outcome, once it is there.
+    func channel() throws -> ClientChannel {
+        guard let outcome = outcome.withLock({ $0 }) else { preconditionFailure("an attempt that is not over") }
+        return try outcome.get()
     }
 }
 

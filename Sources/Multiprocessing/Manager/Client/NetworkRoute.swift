@@ -30,9 +30,7 @@ final class NetworkRoute: Sendable {
     /// Makes a connection to the manager, a second or later one.
     func openChannel(_ identity: ManagerIdentity) throws -> ClientChannel {
         if let lost { throw lost }
-        let connection = try reach(directions.timeout)
-        try connection.send(ManagerVisit.join, timeout: directions.timeout)
-        let welcome = try connection.receive(ManagerWelcome.self, timeout: directions.timeout)
+        let (welcome, connection) = try visit(.join, until: Deadline(timeout: directions.timeout))
         switch welcome {
         case .stay(identity, processIdentifier: _, let deaths): return channel(connection, identity, deaths)
         case .lost(let death):
@@ -54,13 +52,18 @@ final class NetworkRoute: Sendable {
         ClientChannel(connection.link, of: identity) { [self] _ in inquire(deaths) }
     }
 
-    private func reach(_ timeout: Duration?) throws -> Connection {
+    /// Connects, says what is wanted, and returns the answer, all before the deadline.
+    ///
+    /// - Throws: `ManagerLost`, also when the manager closes the connection without an answer, or says nothing.
+    private func visit(_ purpose: ManagerVisit, until deadline: Deadline) throws -> (ManagerWelcome, Connection) {
         do {
-            return try Connection.connect(
+            let connection = try Connection.connect(
                 to: directions.address,
                 authenticationKey: directions.key,
-                timeout: timeout
+                timeout: deadline.timeLeft
             )
+            try connection.send(purpose, timeout: deadline.timeLeft)
+            return (try connection.receive(ManagerWelcome.self, timeout: deadline.timeLeft), connection)
         } catch {
             throw ManagerLost(
                 .disconnected,
@@ -74,11 +77,8 @@ final class NetworkRoute: Sendable {
     /// Asks why the connection has ended that was made after so many ends of the manager's processes.
     private func inquire(_ deaths: UInt32) -> ManagerLost {
         do {
-            let connection = try reach(Self.inquiryTimeout)
-            try connection.send(ManagerVisit.inquire(deaths: deaths), timeout: Self.inquiryTimeout)
-            if case .lost(let death) = try connection.receive(ManagerWelcome.self, timeout: Self.inquiryTimeout) {
-                return death.lost
-            }
+            let deadline = Deadline(timeout: Self.inquiryTimeout)
+            if case .lost(let death) = try visit(.inquire(deaths: deaths), until: deadline).0 { return death.lost }
         } catch let lost as ManagerLost {
             return lost
         } catch {}

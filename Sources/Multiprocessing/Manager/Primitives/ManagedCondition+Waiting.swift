@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
 internal import MultiprocessingPrimitives
 
 extension ManagedCondition {
@@ -109,9 +108,4 @@ extension ManagedCondition {
     public func notifyAll() async throws {
         try await lock.notify(nil)
     }
-}
-
-extension Deadline {
-    /// How long it is until then, as a timeout.
-    fileprivate var timeLeft: Duration? { isNever ? nil : .nanoseconds(max(0, nanoseconds - mp_now())) }
 }

@@ -31,7 +31,9 @@ struct ManagerJob: Codable, Sendable {
 
     /// The inner end of the door, once.
     func takeReception() throws -> OwnedDescriptor {
-        try OwnedDescriptor(checking: mp_duplicate(reception.descriptor.number), "taking the door")
+        // A copy of the process must keep neither open.
+        ForkLock.add(reception.descriptor.number)
+        return try OwnedDescriptor(checking: mp_duplicate(reception.descriptor.number), "taking the door")
     }
 }
 

@@ -42,7 +42,16 @@ final class ServerSession: @unchecked Sendable {
         self.link = link
         self.server = server
         manager = link is StreamLink ? server.identity : nil
+        ownSocket = link.socketNumber
+        if let ownSocket { ForkLock.add(ownSocket) }
     }
+
+    deinit {
+        if let ownSocket { ForkLock.remove(ownSocket) }
+    }
+
+    /// The socket, which must not stay open in a fork of this process: the client sees by its end that the manager has ended.
+    private let ownSocket: Int32?
 
     /// The manager, for a client to and from which handles go as numbers.
     let manager: ManagerIdentity?

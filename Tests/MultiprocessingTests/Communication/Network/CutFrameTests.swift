@@ -120,6 +120,64 @@ struct CutFrameTests {
             try checkEqual(poll(&entry, 1, 60_000), 1)
         }
     }
+
+    @Test func `the rest of a message goes with its connection when that is dropped and not closed`() async throws {
+        let path = socketPath()
+        try await isolated {
+            let listener = try Listener(address: .unix(path: path))
+            let peer = try RawSocket.connected(to: listener.address)
+            peer.greet()
+            try listener.accept().sendBytes(Self.block, timeout: .milliseconds(1))
+            // It takes nothing, and sees that nothing more can come.
+            let isCut: Int16 = 0x2000  // POLLRDHUP
+            var entry = pollfd(fd: peer.descriptor, events: isCut, revents: 0)
+            try checkEqual(poll(&entry, 1, 60_000), 1)
+        }
+    }
+
+    @Test func `a close ends the sends that wait behind the rest of a message`() async throws {
+        let path = socketPath()
+        try await isolated {
+            let listener = try Listener(address: .unix(path: path))
+            let peer = try RawSocket.connected(to: listener.address)
+            peer.greet()
+            let connection = try listener.accept()
+            try connection.sendBytes(Self.block, timeout: .milliseconds(1))
+            let sends = try (0..<3).map { n in
+                try onThreadAsync { try expect(.closed) { try connection.send(n) } }
+            }
+            // Whether they wait already or come too late, they are told.
+            usleep(20_000)
+            let clock = ContinuousClock.now
+            connection.close()
+            for send in sends { try send.get() }
+            // The receiver, which takes nothing, has five seconds for the rest.
+            try check(ContinuousClock.now - clock < .seconds(4))
+        }
+    }
+
+    @Test func `what was sent before a close arrives, also when not all was received that had come`() async throws {
+        try await isolated {
+            let listener = try Listener(address: .tcp(host: "127.0.0.1", port: 0))
+            let client = try Connection.connect(to: listener.address)
+            let server = try listener.accept()
+            try client.send(1)
+            try client.send(2)
+            try checkEqual(try server.receive(Int.self), 1)
+            let answer = [UInt8](repeating: 5, count: 65_536)
+            let sending = try onThreadAsync {
+                for _ in 0..<100 { try server.sendBytes(answer) }
+                // The second request is there, and was not asked for.
+                server.close()
+            }
+            for n in 0..<100 {
+                try checkEqual(try client.receiveBytes().count, answer.count)
+                if n == 0 { usleep(200_000) }
+            }
+            try expect(.endOfFile) { _ = try client.receiveBytes() }
+            try sending.get()
+        }
+    }
 }
 
 /// Throws unless `body` throws a `ConnectionError` of `code`.
