@@ -38,7 +38,10 @@ package struct Deadline: Sendable, Comparable {
     package var isNever: Bool { nanoseconds == .max }
 
     /// Whether it has come.
-    package var hasPassed: Bool { !isNever && mp_now() >= nanoseconds }
+    package var hasPassed: Bool {
+        // The one that always has passed without a look at the clock: every attempt that does not wait asks.
+        !isNever && (nanoseconds <= 0 || mp_now() >= nanoseconds)
+    }
 
     /// The whole milliseconds left, rounded up, as poll(2) takes them: -1 for ever.
     package var pollTimeout: Int32 {

@@ -120,6 +120,39 @@ public final class Managed<Value>: Sendable, Codable {
         mayWait: Bool = false,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
+        if let waiter = try begin(function, argument, mayWait: mayWait) {
+            do {
+                return try waiter.channel.take(try await waiter.channel.finish(waiter), read)
+            } catch is UnsentRequest {
+                // The manager was gone before there was room. Found out anew below.
+            }
+        }
+        return try await callWithCare(function, argument, mayWait: mayWait, read)
+    }
+
+    /// Begins a call, as most are: on a channel that is open and counts this handle, of a function that the manager knows. Returns nil for others, of which nothing was sent.
+    private func begin(_ function: ManagedFunction, _ argument: some Portable, mayWait: Bool) throws -> TaskWaiter? {
+        guard let channel = client.openChannel, countedIn.load(ordering: .relaxed) == channel.serial else { return nil }
+        let reference = function.key.map { key in channel.functions.withLock { $0.reference(to: key) } } ?? .once
+        if case .remembered = reference { return nil }
+        do {
+            return try channel.begin(.call, in: mayWait ? number : nil) { writer, userInfo in
+                writer.write(number)
+                try function.write(reference, into: &writer, userInfo: userInfo)
+                try Nothing.encode(argument, into: &writer, userInfo: userInfo)
+            }
+        } catch is UnsentRequest {
+            return nil
+        }
+    }
+
+    /// Calls a function on the value as `call` does, whatever has to be done before.
+    private func callWithCare<R>(
+        _ function: ManagedFunction,
+        _ argument: some Portable,
+        mayWait: Bool,
+        _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+    ) async throws -> R {
         let key = function.key
         var isRepeated = false
         while true {

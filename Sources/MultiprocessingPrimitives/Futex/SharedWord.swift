@@ -2,7 +2,7 @@
 
 internal import CMultiprocessing
 internal import Glibc
-package import Synchronization
+public import Synchronization
 
 /// How a wait on futex words ended.
 package enum FutexWaitResult: Sendable {
@@ -17,16 +17,21 @@ package enum FutexWaitResult: Sendable {
 /// A 32-bit word in memory that processes share: an atomic, and an address the kernel can put threads to sleep on (futex(2)).
 ///
 /// It does not own the memory. Waits and wakes work between processes and across different mappings of the same page.
+@usableFromInline
 package struct SharedWord: @unchecked Sendable {
     // Safe because every access is atomic, and whoever makes a word keeps its memory mapped.
-    private let pointer: UnsafeMutablePointer<Atomic<UInt32>>
+    @usableFromInline package let pointer: UnsafeMutablePointer<Atomic<UInt32>>
 
     /// Creates a view of the word at `pointer`.
+    @inlinable
+    @inline(__always)
     package init(_ pointer: UnsafeMutablePointer<Atomic<UInt32>>) {
         self.pointer = pointer
     }
 
     /// Creates a view of the word that lies `offset` bytes from `base`.
+    @inlinable
+    @inline(__always)
     package init(_ base: UnsafeMutableRawPointer, offset: Int) {
         pointer = (base + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
@@ -49,6 +54,8 @@ package struct SharedWord: @unchecked Sendable {
     // MARK: - Atomic access
 
     /// Returns the value.
+    @inlinable
+    @inline(__always)
     package func load(_ ordering: AtomicLoadOrdering = .acquiring) -> UInt32 {
         switch ordering {
         case .relaxed: pointer.pointee.load(ordering: .relaxed)
@@ -57,22 +64,30 @@ package struct SharedWord: @unchecked Sendable {
     }
 
     /// Returns the value, in sequentially consistent order.
+    @inlinable
+    @inline(__always)
     package func loadInOrder() -> UInt32 {
         pointer.pointee.load(ordering: .sequentiallyConsistent)
     }
 
     /// Sets the value; what this thread wrote before is visible to whoever loads it with acquiring order.
+    @inlinable
+    @inline(__always)
     package func store(_ value: UInt32) {
         pointer.pointee.store(value, ordering: .releasing)
     }
 
     /// Sets the value and returns the one before, in sequentially consistent order.
+    @inlinable
+    @inline(__always)
     @discardableResult
     package func exchange(_ value: UInt32) -> UInt32 {
         pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
     }
 
     /// Replaces `expected` by `desired` and returns whether that was the value, in sequentially consistent order.
+    @inlinable
+    @inline(__always)
     package func replace(_ expected: UInt32, with desired: UInt32) -> Bool {
         pointer.pointee.compareExchange(
             expected: expected,
@@ -82,6 +97,8 @@ package struct SharedWord: @unchecked Sendable {
     }
 
     /// Adds to the value, wrapping around, and returns the new one.
+    @inlinable
+    @inline(__always)
     @discardableResult
     package func add(_ amount: UInt32) -> UInt32 {
         pointer.pointee.wrappingAdd(amount, ordering: .sequentiallyConsistent).newValue

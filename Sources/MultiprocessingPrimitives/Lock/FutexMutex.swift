@@ -7,12 +7,13 @@
 // The word: 0 free, 1 taken, 2 taken and somebody may sleep ("Futexes Are Tricky", Drepper, 2011, mutex 2).
 
 internal import CMultiprocessing
-package import Synchronization
+public import Synchronization
 
 // What is taken and given back without anybody waiting is inlinable, because it is on the way of every message: elsewhere it would be called through the metadata of its types, which takes several times as long
 // as the lock.
 
 /// A value with a lock around it.
+@usableFromInline
 package struct FutexMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     // Safe because the value is reached only with the lock, and the pointers never change.
     /// Whether it is taken.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
-package import Synchronization
+public import CMultiprocessing
+public import Synchronization
 
 /// A value of this process and no other: made on first use, and made anew in a forked child.
 ///
 /// What refers to threads (a thread that waits, a mutex another thread held at the time of the fork) is meaningless in the child, which has none of them. The child's value
 /// is therefore a new one, and the parent's is left as it is, for good: nobody can say what state it is in.
+@usableFromInline
 package final class ForkLocal<Value: Sendable>: Sendable {
     /// A value with the generation of processes it belongs to.
     @usableFromInline

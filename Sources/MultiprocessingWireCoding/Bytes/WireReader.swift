@@ -6,6 +6,7 @@
 /// A cursor over bytes that belong to somebody else, with reads of the primitive values that messages are made of.
 ///
 /// The bytes must outlive the reader. A read that fails leaves the cursor where it was.
+@usableFromInline
 package struct WireReader {
     /// The first byte of the message.
     @usableFromInline package let base: UnsafeRawPointer

@@ -10,6 +10,7 @@ internal import MultiprocessingPrimitives
 ///
 /// It owns its memory alone (hence `~Copyable`): what it hands out by `withUnsafeBytes` is the memory itself, without a copy. Reuse one writer for
 /// many messages by `removeAll(keepingCapacity:)`, so that its pages stay warm.
+@usableFromInline
 package struct WireWriter: ~Copyable {
     /// The memory; nil until the first byte is written.
     @usableFromInline package private(set) var base: UnsafeMutableRawPointer?

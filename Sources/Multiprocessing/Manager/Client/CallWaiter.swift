@@ -92,7 +92,10 @@ final class ThreadWaiter: Sendable {
 ///
 /// A word says how far both sides are: whoever exchanges it last acts. No lock, and no memory beside this object: there may be as many as calls under way.
 ///
-/// `@unchecked` is safe because `continuation` is written before the word says so, and read by whoever took the word from that state; `response` the other way round.
+/// It knows all there is to know of its call, so that the frames of the functions that wait are small: with what they need beside this, a task that only makes a call has room in the memory it was given at first.
+///
+/// `@unchecked` is safe because `continuation` is written before the word says so, and read by whoever took the word from that state; `response` the other way round. `number` is written before the request is
+/// sent, and `unsent` belongs to the task that calls.
 final class TaskWaiter: @unchecked Sendable {
     private static let empty: UInt8 = 0
     private static let suspended: UInt8 = 1
@@ -103,12 +106,22 @@ final class TaskWaiter: @unchecked Sendable {
     private let state = Atomic<UInt8>(TaskWaiter.empty)
     /// Whether the answer tells a value that was made for this task, and has to be given back when it does not take it.
     let getsValue: Bool
+    /// Where the call is made. A call under way holds the channel, and the channel the call, until it is answered or taken back.
+    let channel: ClientChannel
+    /// The value in which the call may wait.
+    let room: UInt64?
+    /// The number of the call.
+    var number: UInt64 = 0
+    /// The request, when it could not be sent without waiting.
+    var unsent: OutgoingMessage?
     /// Resumed by the one who takes the word from `suspended`, and by nobody else: exactly once.
     private var continuation: UnsafeContinuation<ManagerResponse, any Error>?
     private var response = ManagerResponse.lost
 
     /// Creates the waiter of a task that calls, or that has a value made.
-    init(getsValue: Bool) {
+    init(_ channel: ClientChannel, in room: UInt64?, getsValue: Bool) {
+        self.channel = channel
+        self.room = room
         self.getsValue = getsValue
     }
 

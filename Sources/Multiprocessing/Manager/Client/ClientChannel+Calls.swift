@@ -53,37 +53,88 @@ extension ClientChannel {
         _ body: Body,
         _ read: (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
     ) async throws -> R {
+        try take(try await finish(try begin(kind, in: room, body)), read)
+    }
+
+    /// Begins a call that a task waits for: sends the request, if there is room for it. `finish` has to follow.
+    ///
+    /// Not asynchronous, so that nothing of this takes memory of the task while that waits.
+    ///
+    /// - Throws: `UnsentRequest`; what encoding throws; `CancellationError`.
+    func begin(_ kind: ManagerRequest, in room: UInt64?, _ body: Body) throws -> TaskWaiter {
         try Task.checkCancellation()
         lookIfIdle()
-        let waiter = TaskWaiter(getsValue: kind == .host)
+        let waiter = TaskWaiter(self, in: room, getsValue: kind == .host)
         guard let (number, startsPump) = calls.withLock({ $0.add(.task(waiter), isTask: true) }) else {
             throw UnsentRequest(channel: self)
         }
+        waiter.number = number
         if startsPump { startPump() }
+        let message = link.buffers.takeOutgoing()
         do {
-            let message = link.buffers.takeOutgoing()
-            defer { link.buffers.giveBack(message) }
             try write(kind, number, body, to: message)
             try sendReleases()
-            let outcome = try await link.send(message, until: .never)
-            guard case .done = outcome else { throw failure(outcome) }
+            if try sendAtOnce(message) {
+                link.buffers.giveBack(message)
+            } else {
+                waiter.unsent = message
+            }
         } catch {
+            link.buffers.giveBack(message)
             _ = calls.withLock { $0.remove(number) }
-            throw endIfClosed(error)
+            throw error
         }
+        return waiter
+    }
+
+    /// Sends a request if there is room for it. Returns whether it was sent.
+    private func sendAtOnce(_ message: OutgoingMessage) throws -> Bool {
+        // A stream may take a part of it.
+        guard remote == nil else { return false }
+        switch try put(message, until: .passed) {
+        case .done: return true
+        case .timedOut, .busy: return false
+        case let outcome: throw failure(outcome)
+        }
+    }
+
+    /// Returns the answer to a call that has begun; the task is suspended until it is there.
+    ///
+    /// - Throws: `ManagerLost`; `UnsentRequest`; `ManagerError` for a request that is too large; `CancellationError`.
+    func finish(_ waiter: TaskWaiter) async throws -> ManagerResponse {
+        if waiter.unsent != nil { try await sendRest(waiter) }
         let response = try await withTaskCancellationHandler {
             try await waiter.wait()
         } onCancel: {
-            if let room { return withdraw(number, from: room) }
-            // Otherwise the answer is waited for all the same, to give back what it tells.
-            if !waiter.getsValue { _ = calls.withLock { $0.remove(number) } }
-            if case .message(let message) = waiter.cancel() {
-                giveBack(message, of: .task(waiter))
-                link.buffers.giveBack(message)
-            }
+            cancel(waiter)
         }
         if case .lost = response { throw try await lostForTask() }
-        return try take(response, read)
+        return response
+    }
+
+    /// Sends the request of a call that found no room; the task is suspended while there is none.
+    private func sendRest(_ waiter: TaskWaiter) async throws {
+        guard let message = waiter.unsent else { return }
+        waiter.unsent = nil
+        defer { link.buffers.giveBack(message) }
+        do {
+            let outcome = try await link.send(message, until: .never)
+            guard case .done = outcome else { throw failure(outcome) }
+        } catch {
+            _ = calls.withLock { $0.remove(waiter.number) }
+            throw endIfClosed(error)
+        }
+    }
+
+    /// Ends a task's wait for an answer: the task was cancelled.
+    private func cancel(_ waiter: TaskWaiter) {
+        if let room = waiter.room { return withdraw(waiter.number, from: room) }
+        // Otherwise the answer is waited for all the same, to give back what it tells.
+        if !waiter.getsValue { _ = calls.withLock { $0.remove(waiter.number) } }
+        if case .message(let message) = waiter.cancel() {
+            giveBack(message, of: .task(waiter))
+            link.buffers.giveBack(message)
+        }
     }
 
     /// Says that a call is not to wait any longer. Does not wait itself: whoever cancels a task does not expect that.

@@ -26,6 +26,8 @@ final class ClientChannel: Sendable {
     /// Which of the manager's processes is at the other end, once it has said so.
     private let serverNumber = Mutex<UInt32?>(nil)
     private let cause = Mutex<ManagerLost?>(nil)
+    /// Beside the calls as well, because each call asks: without their lock.
+    private let isOver = Atomic<Bool>(false)
 
     /// The manager at the other end, when handles go as numbers (HandlePassage.swift).
     let remote: ManagerIdentity?
@@ -69,8 +71,8 @@ final class ClientChannel: Sendable {
     /// Why there are no answers any more, if somebody has asked, or the manager has said it.
     var knownCause: ManagerLost? { cause.withLock { $0 } }
 
-    /// Whether the manager is known to be gone.
-    var hasEnded: Bool { calls.withLock { $0.isOver } }
+    /// Whether the manager is known to be gone. Acquiring: pairs with the release in `end`.
+    var hasEnded: Bool { isOver.load(ordering: .acquiring) }
 
     // MARK: - The end
 
@@ -82,7 +84,12 @@ final class ClientChannel: Sendable {
 
     /// Notes that no more answers will come, and tells those who wait for one.
     func end() {
-        for waiter in calls.withLock({ $0.end() }) { Self.answer(waiter, .lost) }
+        let waiters = calls.withLock { calls in
+            // With the lock: whoever finds no room for a call any more finds the mark.
+            isOver.store(true, ordering: .releasing)
+            return calls.end()
+        }
+        for waiter in waiters { Self.answer(waiter, .lost) }
     }
 
     // MARK: - Parts of a call

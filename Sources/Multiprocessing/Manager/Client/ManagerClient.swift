@@ -130,6 +130,9 @@ final class ManagerClient: Sendable {
         return try attempt.channel()
     }
 
+    /// This process's channel, if there is one that can be used.
+    var openChannel: ClientChannel? { usableChannel(slot.value) }
+
     /// Takes a channel that was made already, before there was any.
     func adopt(_ channel: ClientChannel) {
         slot.value.channel.withLock { if $0 == nil { $0 = channel } }
