@@ -90,7 +90,10 @@ package enum Fork {
 
     private static func isOfRuntime(_ word: Word) -> Bool {
         // The runtime's own: there are no others but pointers.
-        if word.image.split(separator: "/").last?.hasPrefix("libswift") == true { return !isUpperHalf(word.place) }
+        let file = word.image.split(separator: "/").last
+        if file?.hasPrefix("libswift") == true { return !isUpperHalf(word.place) }
+        // Dispatch has one too, which it takes care of itself. The server finds it before its first child, who is waited for: its symbols would have to be read for nothing.
+        if file?.hasPrefix("libdispatch") == true { return false }
         let contents = known.value.files.withLock { files in
             if let contents = files[word.image] { return contents }
             let contents = readContents(word.image.isEmpty ? "/proc/self/exe" : word.image)
