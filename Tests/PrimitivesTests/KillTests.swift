@@ -32,27 +32,31 @@ extension PrimitivesTests {
             }
         }
 
-        /// The one who holds the lock most of the time does not take it again before the other one who lives has had it, whom nobody would wake if it died with whoever was woken before.
+        /// Two who live have the lock in turn, each for some time. Neither takes it a second time before the other one has had it, whom nobody would wake if it died with whoever was woken.
         @Test(.timeLimit(.minutes(10)))
         func `a lock that is held most of the time survives the kill of those who wait for it`() async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: 11, victims: 2)
-                let (holder, other) = (2, 3)
                 let data = GuardedData(chaos)
+                /// Whose turn it is: even, the one's, odd, the other's.
                 let turn = chaos.count(4)
                 try chaos.run(kills: [.waiting: Self.kills]) { worker, chaos in
+                    while worker >= 2, case let seen = turn.load(), Int(seen % 2) != worker % 2 {
+                        _ = turn.wait(while: seen, until: .never)
+                    }
                     try chaos.enter(.waiting, worker)
                     try data.enter()
                     try chaos.enter(.inside, worker)
-                    let before = turn.load()
-                    if worker == holder { data.change() }
-                    if worker == other { turn.add(1) }
-                    chaos.advance(worker)
+                    if worker >= 2 {
+                        // From here on the other one waits for the lock, and victims before it or behind it.
+                        turn.add(1)
+                        turn.wake(1)
+                        for _ in 0..<8 { data.change() }
+                        chaos.advance(worker)
+                    }
                     try chaos.enter(.between, worker)
                     try data.leave()
                     try chaos.enter(.outside, worker)
-                    if worker == other { turn.wake(1) }
-                    while worker == holder, turn.load() == before { _ = turn.wait(while: before, until: .never) }
                 } after: { deaths in
                     try data.check(deaths)
                 }
