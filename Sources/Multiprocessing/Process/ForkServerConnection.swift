@@ -227,8 +227,7 @@ final class ForkServerConnection: Sendable {
     private func noteEnd() {
         // What it had still said comes first.
         while case .message(let message)? = try? process.control.receive(wait: false) { accept(message) }
-        var status: Int32 = 0
-        _ = mp_pidfd_wait(process.pidfd.number, Int32(WEXITED), &status)
+        _ = ChildWait.reap(process.pidfd.number, waits: true)
         let (watches, orders, failure) = state.withLock { state in
             state.isEnded = true
             defer {

@@ -44,7 +44,7 @@ final class ForkServerLoop {
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
-        _ = mp_block_terminal_signals()
+        ServerSignals.blockTerminal()
         mp_set_thread_name("mp-fork-server")
         do {
             guard let number = message.descriptors.take(0) else {
@@ -53,7 +53,7 @@ final class ForkServerLoop {
             let page = try OrderPage(mapping: number)
             close(number)
             // Until it listens to it, its parent's death has to reach it in another way: what it runs first may take long, or hang.
-            guard mp_arm_lifeline(control.socket.number, SIGKILL) == 0 else {
+            guard Lifeline.setSignal(SIGKILL, of: control.socket.number) else {
                 throw SystemError("watching over the parent")
             }
             // The parent may have died before that took effect; otherwise it sends nothing now.
@@ -61,7 +61,7 @@ final class ForkServerLoop {
             // Before what it preloads registers handlers of its own.
             ChildMain.installExitHandler()
             try prepare(message)
-            _ = mp_arm_lifeline(control.socket.number, 0)
+            _ = Lifeline.setSignal(nil, of: control.socket.number)
             try tell(.ready, on: control) { $0.write(Build.identity) }
             ForkServerLoop(control: control, page: page).serve()
         } catch {
@@ -76,7 +76,7 @@ final class ForkServerLoop {
     }
 
     private func serve() -> Never {
-        _ = mp_watch_children()
+        ServerSignals.watchChildren()
         while true { step() }
     }
 
@@ -142,7 +142,8 @@ final class ForkServerLoop {
 
     private func reap() {
         var status: Int32 = 0
-        while case let pid = mp_reap_any(&status), pid != 0 {
+        // All children are of its own making.
+        while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 {
             if let slot = living.removeValue(forKey: pid) { tellExit(slot, status) }
         }
     }
@@ -198,7 +199,7 @@ final class ForkServerLoop {
         close(control.socket.number)
         // Those of others: while they are open nobody sees that they are closed.
         spares.closeAll()
-        mp_become_child()
+        ServerSignals.becomeChild()
         Self.introduce(link)
         // One whose job is on its way has no time for that, although it may not be there yet.
         if !isAwaited { Rehearsal.warmUp { Polling.isReadable(link.socket.number) || page[slot] == .unwanted } }
@@ -273,7 +274,7 @@ final class ForkServerLoop {
             }
             _ = mp_wait_readable_or_child(-1, hasKilled ? -1 : max(1, Int32(deadline.pollTimeout)))
             var status: Int32 = 0
-            while case let pid = mp_reap_any(&status), pid != 0 { living[pid] = nil }
+            while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 { living[pid] = nil }
         }
         _exit(0)
     }
