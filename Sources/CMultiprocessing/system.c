@@ -25,7 +25,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,47 +79,6 @@ int mp_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int mp_pidfd_send_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
 
-int mp_pidfd_wait(int pidfd, int options, int *status) {
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    int result;
-    do result = waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, options);
-    while (result < 0 && errno == EINTR);
-    if (result < 0) return -1;
-    if (info.si_pid == 0) return 0;
-    *status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 : info.si_status & 0x7f;
-    return 1;
-}
-
-static void notice_child(int signal) { (void)signal; }
-
-int mp_watch_children(void) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &child, NULL) < 0) return -1;
-    // A handler of any kind makes the signal interrupt the wait; ignored, as it is by default, it would not.
-    struct sigaction action = {.sa_handler = notice_child};
-    return sigaction(SIGCHLD, &action, NULL);
-}
-
-int mp_block_terminal_signals(void) {
-    static const int signals[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaddset(&set, signals[i]);
-    return sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-void mp_become_child(void) {
-    // Not signal(3), which the server never calls: the loader would look for it in every child.
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigaction(SIGCHLD, &action, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 int mp_wait_readable_or_child(int fd, int timeout_ms) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
@@ -130,20 +88,7 @@ int mp_wait_readable_or_child(int fd, int timeout_ms) {
     return ppoll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 ? NULL : &timeout, &mask) > 0 ? 1 : 0;
 }
 
-pid_t mp_reap_any(int *status) {
-    pid_t pid = waitpid(-1, status, WNOHANG);
-    return pid > 0 ? pid : 0;
-}
-
 int mp_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
-
-int mp_arm_lifeline(int fd, int signal) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0) return -1;
-    if (signal == 0) return fcntl(fd, F_SETFL, flags & ~O_ASYNC);
-    if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signal) < 0) return -1;
-    return fcntl(fd, F_SETFL, flags | O_ASYNC);
-}
 
 int mp_replace_environment(const char *strings, size_t count) {
     size_t size = 0;
@@ -172,10 +117,6 @@ void mp_exit(int status) {
     exit_function(status);
     __builtin_unreachable();
 }
-
-static void call_body(int status, void *body) { ((void (*)(int))body)(status); }
-
-int mp_on_exit(void (*body)(int status)) { return on_exit(call_body, (void *)body) == 0 ? 0 : -1; }
 
 bool mp_is_alone(const int *known, size_t count) {
     if (!__libc_single_threaded) return false;
@@ -294,41 +235,10 @@ struct image_search {
     void *context;
 };
 
-static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) *header, struct mp_image *image) {
-    const uint8_t *note = (const uint8_t *)(info->dlpi_addr + header->p_vaddr);
-    const uint8_t *end = note + header->p_memsz;
-    while (note + sizeof(ElfW(Nhdr)) <= end) {
-        const ElfW(Nhdr) *head = (const ElfW(Nhdr) *)note;
-        const uint8_t *name = note + sizeof *head;
-        const uint8_t *description = name + ((head->n_namesz + 3) & ~3u);
-        if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
-            image->build_id = description;
-            image->build_id_size = head->n_descsz;
-            return;
-        }
-        note = description + ((head->n_descsz + 3) & ~3u);
-    }
-}
-
 static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct image_search *search = context;
-    struct mp_image image = {.base = info->dlpi_addr, .start = UINTPTR_MAX, .name = info->dlpi_name, .thread_variables = info->dlpi_tls_data};
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
-        if (header->p_type == PT_NOTE) find_build_id(info, header, &image);
-        if (header->p_type == PT_TLS) image.thread_variables_size = header->p_memsz;
-        if (header->p_type == PT_DYNAMIC) image.dynamic = (const void *)start;
-        if (header->p_type == PT_GNU_RELRO) image.relro_start = start, image.relro_end = end;
-        if (header->p_type != PT_LOAD) continue;
-        if (start < image.start) image.start = start;
-        if (end > image.end) image.end = end;
-        if ((header->p_flags & PF_X) == 0) continue;
-        if (image.code_end == 0) image.code_start = start;
-        image.code_end = end;
-    }
-    if (image.end == 0) return 0;
+    struct mp_image image = {info->dlpi_addr, info->dlpi_name, info->dlpi_phdr, info->dlpi_phnum, info->dlpi_tls_data};
     return search->body(&image, search->context) ? 0 : 1;
 }
 

@@ -3,7 +3,7 @@
 // Where code and constants lie. The same executable and libraries are loaded at other addresses in every process, so a pointer into one of them is sent as (which image, how
 // far from its base). An image is known by its build id, which the linker computed from its content; one without a build id by its file name and size in memory.
 
-internal import CMultiprocessing
+internal import MultiprocessingPrimitives
 
 /// One loaded executable or library.
 struct Image: Sendable {
@@ -19,17 +19,17 @@ struct Image: Sendable {
     let identity: UInt64
 
     /// Reads what the loader tells of an image.
-    init(_ image: mp_image) {
+    init(_ image: LoadedImage) {
         base = image.base
-        range = image.start..<image.end
-        code = image.code_start..<max(image.code_start, image.code_end)
-        name = image.name.map { String(cString: $0) } ?? ""
+        range = image.range
+        code = image.code
+        name = image.name
         var hash = ReferenceHash()
-        if let buildID = image.build_id, image.build_id_size > 0 {
-            for byte in UnsafeBufferPointer(start: buildID, count: image.build_id_size) { hash.mix(UInt64(byte)) }
+        if let buildID = image.buildID, !buildID.isEmpty {
+            for byte in buildID { hash.mix(UInt64(byte)) }
         } else {
             for byte in name.utf8 { hash.mix(UInt64(byte)) }
-            hash.mix(UInt64(image.end - image.start))
+            hash.mix(UInt64(range.count))
         }
         identity = hash.value
     }
@@ -49,15 +49,9 @@ struct ImageTable: Sendable {
     /// Takes stock of what is loaded now.
     init() {
         var found: [Image] = []
-        withUnsafeMutablePointer(to: &found) { pointer in
-            mp_for_each_image(
-                { image, context in
-                    guard let image, let context else { return false }
-                    context.assumingMemoryBound(to: [Image].self).pointee.append(Image(image.pointee))
-                    return true
-                },
-                pointer
-            )
+        LoadedImage.forEach { image in
+            found.append(Image(image))
+            return true
         }
         executable = found.first
         images = found.sorted { $0.base < $1.base }

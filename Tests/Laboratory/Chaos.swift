@@ -91,7 +91,7 @@ package final class Chaos {
     ///   - kills: How many are to be killed, and where; some more are, in passing, elsewhere.
     ///   - areWitnessesAlone: Whether witnesses get on when there are no victims.
     ///   - body: One operation of a worker; called for ever.
-    ///   - after: Called after each round, when all of its victims are dead, with where each was killed; once with where the witnesses were, who are replaced.
+    ///   - after: Called after each round, when all of its victims are dead and the witnesses have got on, with where each was killed; once with where the witnesses were, who are replaced.
     package func run(
         kills: [Place: Int],
         areWitnessesAlone: Bool = true,
@@ -112,9 +112,10 @@ package final class Chaos {
                 try after(places)
             }
             Laboratory.signOfLife()
-            try after(killVictims(in: place, body))
-            guard areWitnessesAlone else { continue }
-            for witness in victims..<victims + witnesses { try awaitProgress(of: witness) }
+            let places = try killVictims(in: place, body)
+            // Before anything else is done, which might wake whoever the dead should have woken.
+            if areWitnessesAlone { for witness in victims..<victims + witnesses { try awaitProgress(of: witness) } }
+            try after(places)
         }
         _ = try endWitnesses()
         // The others had gone on when the signal came.

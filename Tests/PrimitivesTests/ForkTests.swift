@@ -16,16 +16,10 @@ private final class Guarded: Sendable {
 /// This thread's variables of the executable in which the runtime keeps the thread's number: one for each file that the standard library's mutex was inlined into.
 private func threadNumbers() throws -> [UnsafeMutablePointer<UInt32>] {
     var variables: UnsafeMutableRawPointer?
-    withUnsafeMutablePointer(to: &variables) { variables in
-        mp_for_each_image(
-            { image, context in
-                // The executable comes first.
-                let place = context?.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
-                place?.pointee = image?.pointee.thread_variables
-                return false
-            },
-            variables
-        )
+    LoadedImage.forEach { image in
+        // The executable comes first.
+        variables = image.threadVariables
+        return false
     }
     guard let variables, let table = SymbolTable(path: "/proc/self/exe") else {
         throw LaboratoryFailure(description: "no symbols")

@@ -12,8 +12,8 @@ struct Options: Equatable, Sendable {
           --markdown  the lines of README's table, and only what they need
           --only      only metrics whose names begin so; may be given several times
           --systems   only these systems
-          --quick     one short round, of this package and the limits unless others are named: some seconds in
-                      all, and figures that say little
+          --quick     one short round, of this package and the peers that come with it unless others are named:
+                      some seconds in all, and figures that say little
           --list      what there is to measure
         """
 
@@ -26,7 +26,7 @@ struct Options: Equatable, Sendable {
     /// The systems that were named; nil: those that there is time for.
     private var named: [System]?
     /// The systems to measure.
-    var systems: [System] { named ?? (quick ? [.subject, .limits] : System.allCases) }
+    var systems: [System] { named ?? (quick ? System.allCases.filter(\.isAlwaysThere) : System.allCases) }
     /// Whether to be done in a few seconds.
     var quick = false
     /// Whether to say only what there is.

@@ -45,6 +45,9 @@ enum System: String, CaseIterable, Sendable {
     /// Whether it takes long: it starts an interpreter, and imports.
     var isSlow: Bool { self == .cpython || pythonModule != nil }
 
+    /// Whether it needs nothing but this package, Swift and C.
+    var isAlwaysThere: Bool { !isSlow && self != .boost }
+
     /// What must be there for it, for people.
     var requirement: String {
         switch self {

@@ -53,28 +53,12 @@ int mp_spawn_self(char *const *arguments, int socket_fd, pid_t *pid);
 int mp_pidfd_open(pid_t pid);
 int mp_pidfd_send_signal(int pidfd, int signal);
 
-// Waits for the child behind `pidfd` (`options` as for waitid, e.g. WEXITED | WNOHANG). Returns 1 and stores the wait status when it was reaped, 0 when it still runs.
-int mp_pidfd_wait(int pidfd, int options, int *status);
-
 // Waits until `fd` is readable or a child has ended, whichever is first (SIGCHLD is blocked at all other times, so none is missed), or `timeout_ms` (-1: none) passed.
-// Returns 1 when `fd` is readable. For the single-threaded server; `mp_watch_children` comes first.
+// Returns 1 when `fd` is readable. For the single-threaded server, which has a handler for that signal (ServerSignals+Linux.swift).
 int mp_wait_readable_or_child(int fd, int timeout_ms);
-int mp_watch_children(void);
-// Reaps any child of this process that has ended. Returns its pid and stores the wait status, or 0 when none has. For the server, whose children are all ours.
-pid_t mp_reap_any(int *status);
 
 // Sends SIGKILL to this process when the forking thread of its parent ends. Only the single-threaded server may rely on it.
 int mp_die_with_parent(void);
-
-// Arms `fd` (a socket or pipe) as a lifeline: the kernel sends `signal` to this process when the other end closes or sends anything. Signal 0 disarms it.
-int mp_arm_lifeline(int fd, int signal);
-
-// Blocks the terminal's signals (Ctrl-C and its like), which are for the program and its children, not for the server between them. Blocked rather than ignored: one that is
-// sent to a child before it got as far as `mp_become_child` is delivered then.
-int mp_block_terminal_signals(void);
-
-// Undoes in a child what `mp_watch_children` and `mp_block_terminal_signals` did.
-void mp_become_child(void);
 
 // Replaces the whole environment by `count` NUL-terminated strings that lie one after another in `strings` (copied).
 int mp_replace_environment(const char *strings, size_t count);
@@ -83,9 +67,6 @@ int mp_replace_environment(const char *strings, size_t count);
 char *const *mp_environment(void);
 
 int mp_set_thread_name(const char *name);
-
-// Calls `body(status)` at the very end of `exit`, after every handler registered later than this one.
-int mp_on_exit(void (*body)(int status));
 
 // exit(3), at less cost in a process forked from one that never called it.
 __attribute__((noreturn)) void mp_exit(int status);
@@ -199,16 +180,11 @@ __attribute__((noreturn)) void mp_drain_main_queue(void);
 // MARK: - Images
 
 struct mp_image {
-    uintptr_t base;               // what the loader added to the addresses in the file
-    uintptr_t code_start, code_end;   // executable segment, absolute
-    uintptr_t start, end;         // all segments, absolute
-    const char *name;             // "" for the executable
-    const uint8_t *build_id;      // NULL where the linker wrote none
-    size_t build_id_size;
-    const void *dynamic;          // its dynamic section, or NULL
-    uintptr_t relro_start, relro_end;  // what the loader made read-only
-    void *thread_variables;       // the calling thread's, or NULL
-    size_t thread_variables_size;
+    uintptr_t base;          // what the loader added to the addresses in the file
+    const char *name;        // "" for the executable
+    const void *headers;     // its program headers (elf(5))
+    size_t header_count;
+    void *thread_variables;  // the calling thread's, or NULL
 };
 
 // Calls `body` for each loaded image until it returns false.

@@ -43,13 +43,10 @@ enum ThreadStacks {
 
     private static let isInstalled: Bool = {
         guard create != nil, key != nil else { return false }
-        mp_for_each_image(
-            { image, _ in
-                if let image { ThreadStacks.redirect(image.pointee) }
-                return true
-            },
-            nil
-        )
+        LoadedImage.forEach { image in
+            redirect(image)
+            return true
+        }
         return true
     }()
 
@@ -107,7 +104,7 @@ enum ThreadStacks {
     #endif
 
     /// Points the slots of an image for `pthread_create` here.
-    private static func redirect(_ image: mp_image) {
+    private static func redirect(_ image: LoadedImage) {
         guard let dynamic = image.dynamic else { return }
         var values: [Int: UInt] = [:]
         for entry in 0... {
@@ -132,12 +129,12 @@ enum ThreadStacks {
         }
     }
 
-    private static func set(_ slot: UInt, in image: mp_image) {
+    private static func set(_ slot: UInt, in image: LoadedImage) {
         guard let pointer = UnsafeMutableRawPointer(bitPattern: slot) else { return }
         // The loader has made what it filled in at the start read-only.
         let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
         let start = UnsafeMutableRawPointer(bitPattern: slot & ~(page - 1))
-        let isSealed = image.relro_start <= slot && slot < image.relro_end & ~(page - 1)
+        let isSealed = image.sealed.lowerBound <= slot && slot < image.sealed.upperBound & ~(page - 1)
         if isSealed, mprotect(start, Int(page), PROT_READ | PROT_WRITE) != 0 { return }
         pointer.storeBytes(of: createWithStack, as: Create.self)
         if isSealed { mprotect(start, Int(page), PROT_READ) }

@@ -111,7 +111,7 @@ enum ChildMain {
         _ = hasExitHandler
     }
 
-    private static let hasExitHandler = mp_on_exit { ChildMain.announceExit($0) } == 0
+    private static let hasExitHandler = on_exit({ status, _ in ChildMain.announceExit(status) }, nil) == 0
 
     /// Tells the parent the exit code, so that it need not hear it from the server.
     ///

@@ -46,6 +46,8 @@ final class ForkServerClient: Sendable {
     private struct State {
         var machine: Machine
         var server: ForkServerConnection?
+        /// A process that is to be the first server.
+        var prepared: ServerProcess?
         /// The functions to run in a new server, encoded.
         var preloads: [[UInt8]] = []
     }
@@ -54,9 +56,11 @@ final class ForkServerClient: Sendable {
     private let reactor: Reactor
 
     /// Creates the client of a server that is started at the first need.
-    init(reactor: Reactor, spares: Int) {
+    ///
+    /// - Parameter prepared: A process that is to be the first one; its rights are those of now.
+    init(reactor: Reactor, spares: Int, prepared: ServerProcess?) {
         self.reactor = reactor
-        state = PlainMutex(State(machine: ForkServerStateMachine(target: spares)))
+        state = PlainMutex(State(machine: ForkServerStateMachine(target: spares), prepared: prepared))
     }
 
     // MARK: - Taking a child
@@ -157,14 +161,20 @@ final class ForkServerClient: Sendable {
     // MARK: - The server
 
     /// Starts the server now, if there is none.
-    func start() throws {
-        if let generation = state.withLock({ $0.machine.start() }) { try startServer(generation) }
+    ///
+    /// - Parameter first: Only when there never was one.
+    func start(first: Bool = false) throws {
+        if let generation = state.withLock({ $0.machine.start(first: first) }) { try startServer(generation) }
     }
 
     private func startServer(_ generation: Int) throws {
         do {
-            let preloads = state.withLock { $0.preloads }
-            let server = try ForkServerConnection(generation: generation, reactor: reactor) { [weak self] in
+            let (prepared, preloads) = state.withLock { state in
+                defer { state.prepared = nil }
+                return (state.prepared, state.preloads)
+            }
+            let process = try prepared ?? ServerProcess()
+            let server = ForkServerConnection(process, generation: generation, reactor: reactor) { [weak self] in
                 self?.handle($0, from: $1)
             }
             // It may be ready, or gone, as soon as it was told to serve.

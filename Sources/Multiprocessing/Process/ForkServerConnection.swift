@@ -21,15 +21,7 @@ final class ForkServerConnection: Sendable {
 
     /// Which of the program's servers it is.
     let generation: Int
-    /// Its pid.
-    let processIdentifier: Int32
-    /// With whose rights it runs.
-    let credentials = Credentials.current
-    /// What it and its children share with this process.
-    let page: OrderPage
-    private let pageMemory: OwnedDescriptor
-    private let control: Link
-    private let pidfd: OwnedDescriptor
+    private let process: ServerProcess
     private let reactor: Reactor
     private let handler: @Sendable (Event, ForkServerConnection) -> Void
 
@@ -60,46 +52,37 @@ final class ForkServerConnection: Sendable {
 
     private let state = PlainMutex(State())
 
-    /// Starts a server process.
-    init(generation: Int, reactor: Reactor, _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void) throws
-    {
+    /// Creates the connection to a process that is to be told to serve.
+    init(
+        _ process: ServerProcess,
+        generation: Int,
+        reactor: Reactor,
+        _ handler: @escaping @Sendable (Event, ForkServerConnection) -> Void
+    ) {
+        self.process = process
         self.generation = generation
         self.reactor = reactor
         self.handler = handler
-        pageMemory = try OrderPage.makeMemory()
-        page = try OrderPage(mapping: pageMemory.number)
-        let pair = try Link.pair()
-        let pid = try ProgramImage.start(pair.there.socket.number)
-        do {
-            // Our own child, not reaped yet: the pid is its own.
-            pidfd = try OwnedDescriptor(checking: mp_pidfd_open(pid), "opening a pidfd of the fork server")
-        } catch {
-            // It cannot be watched, so it must not live.
-            Glibc.kill(pid, SIGKILL)
-            waitpid(pid, nil, 0)
-            throw error
-        }
-        processIdentifier = pid
-        control = pair.here
-        ForkLock.add(control.socket.number)
     }
 
-    deinit {
-        ForkLock.remove(control.socket.number)
-    }
+    /// Its pid.
+    var processIdentifier: Int32 { process.processIdentifier }
+    /// With whose rights it runs.
+    var credentials: Credentials { process.credentials }
+    /// What it and its children share with this process.
+    var page: OrderPage { process.page }
 
     /// Tells the new process to serve, and starts to listen to it.
     func begin(_ preloads: [[UInt8]]) throws {
         // The server keeps its connection alive through the watches until its end is noted.
-        let messages = try reactor.watch(control.socket.number) { _ in self.receive() }
+        let messages = try reactor.watch(process.control.socket.number) { _ in self.receive() }
         let watches: [Reactor.Token]
         do {
-            watches = [messages, try reactor.watch(pidfd.number) { _ in self.noteEnd() }]
+            watches = [messages, try reactor.watch(process.pidfd.number) { _ in self.noteEnd() }]
         } catch {
             // Nobody would hear of its end, so it must not live.
             reactor.endWatch(messages)
-            Glibc.kill(processIdentifier, SIGKILL)
-            waitpid(processIdentifier, nil, 0)
+            process.end()
             throw error
         }
         let isLate = state.withLock { state in
@@ -112,7 +95,7 @@ final class ForkServerConnection: Sendable {
         writer.writeVarint(UInt64(preloads.count))
         for function in preloads { function.withUnsafeBytes { writer.writeLengthPrefixedBytes($0) } }
         try writer.withUnsafeBytes { bytes throws(SystemError) in
-            try control.send(.serve, bytes, descriptors: [pageMemory.number])
+            try process.control.send(.serve, bytes, descriptors: [process.pageMemory.number])
         }
     }
 
@@ -133,7 +116,7 @@ final class ForkServerConnection: Sendable {
             let order = (UInt32(slot), UInt32(isAwaited ? 1 : 0))
             try withUnsafeBytes(of: order) { bytes throws(SystemError) in
                 // Not waiting: who orders may be a thread that must not block, and a server that has hundreds of orders to read answers none.
-                try control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: wait)
+                try process.control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: wait)
             }
         } catch {
             // A slot whose order was not sent is free again.
@@ -147,12 +130,12 @@ final class ForkServerConnection: Sendable {
     /// Tells the server that somebody waits for a spare that it may not have forked yet.
     func hurry(_ slot: Int) {
         // A server that is gone needs no hurrying: the link of the child tells.
-        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.hurry, $0, wait: false) }
+        withUnsafeBytes(of: UInt32(slot)) { try? process.control.send(.hurry, $0, wait: false) }
     }
 
     /// Has the server kill the child of an order.
     func kill(_ slot: Int) {
-        withUnsafeBytes(of: UInt32(slot)) { try? control.send(.kill, $0, wait: false) }
+        withUnsafeBytes(of: UInt32(slot)) { try? process.control.send(.kill, $0, wait: false) }
     }
 
     private func takeSlot() -> Int? {
@@ -193,14 +176,14 @@ final class ForkServerConnection: Sendable {
 
     private func receive() {
         while true {
-            switch try? control.receive(wait: false) {
+            switch try? process.control.receive(wait: false) {
             case .message(let message): accept(message)
             case .wouldBlock: return
             case .unreceivable, .endOfFile, nil:
                 // It has ended, or talks nonsense; in either case it is of no use. Its end is noted when the pidfd tells.
                 let watch = state.withLock { state in state.watches.isEmpty ? nil : state.watches.removeFirst() }
                 if let watch { reactor.endWatch(watch) }
-                _ = mp_pidfd_send_signal(pidfd.number, SIGKILL)
+                _ = mp_pidfd_send_signal(process.pidfd.number, SIGKILL)
                 return
             }
         }
@@ -243,9 +226,8 @@ final class ForkServerConnection: Sendable {
 
     private func noteEnd() {
         // What it had still said comes first.
-        while case .message(let message)? = try? control.receive(wait: false) { accept(message) }
-        var status: Int32 = 0
-        _ = mp_pidfd_wait(pidfd.number, Int32(WEXITED), &status)
+        while case .message(let message)? = try? process.control.receive(wait: false) { accept(message) }
+        _ = ChildWait.reap(process.pidfd.number, waits: true)
         let (watches, orders, failure) = state.withLock { state in
             state.isEnded = true
             defer {

@@ -37,12 +37,14 @@ final class ForkServerLoop {
     private let page: OrderPage
     /// Spares that are not forked yet.
     @exclusivity(unchecked) private var spares = OrderQueue()
+    /// Whether there was a child.
+    @exclusivity(unchecked) private var hasForked = false
     /// The children, with their slots.
     @exclusivity(unchecked) private var living: [Int32: Int] = [:]
 
     /// Serves on that socket until the parent is gone and the last child has ended.
     static func run(_ message: Message, _ control: consuming Link) -> Never {
-        _ = mp_block_terminal_signals()
+        ServerSignals.blockTerminal()
         mp_set_thread_name("mp-fork-server")
         do {
             guard let number = message.descriptors.take(0) else {
@@ -51,7 +53,7 @@ final class ForkServerLoop {
             let page = try OrderPage(mapping: number)
             close(number)
             // Until it listens to it, its parent's death has to reach it in another way: what it runs first may take long, or hang.
-            guard mp_arm_lifeline(control.socket.number, SIGKILL) == 0 else {
+            guard Lifeline.setSignal(SIGKILL, of: control.socket.number) else {
                 throw SystemError("watching over the parent")
             }
             // The parent may have died before that took effect; otherwise it sends nothing now.
@@ -59,7 +61,7 @@ final class ForkServerLoop {
             // Before what it preloads registers handlers of its own.
             ChildMain.installExitHandler()
             try prepare(message)
-            _ = mp_arm_lifeline(control.socket.number, 0)
+            _ = Lifeline.setSignal(nil, of: control.socket.number)
             try tell(.ready, on: control) { $0.write(Build.identity) }
             ForkServerLoop(control: control, page: page).serve()
         } catch {
@@ -74,7 +76,7 @@ final class ForkServerLoop {
     }
 
     private func serve() -> Never {
-        _ = mp_watch_children()
+        ServerSignals.watchChildren()
         while true { step() }
     }
 
@@ -97,8 +99,6 @@ final class ForkServerLoop {
             }
         }
         fflush(nil)
-        Rehearsal.run()
-        mp_set_thread_name("mp-fork-server")
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         if null >= 0 {
             for standard: Int32 in 0...2 { dup2(null, standard) }
@@ -108,10 +108,12 @@ final class ForkServerLoop {
 
     private func step() {
         reap()
-        let isReadable = mp_wait_readable_or_child(control.socket.number, spares.isEmpty ? -1 : Self.pauseBeforeSpare)
+        let isBusy = !spares.isEmpty || !Rehearsal.isOver
+        let isReadable = mp_wait_readable_or_child(control.socket.number, isBusy ? Self.pauseBeforeSpare : -1)
         guard isReadable == 1 else {
             // A quiet moment; or a child has ended, which makes it one as well.
-            if let slot = spares.first { fork(spares.remove(slot), slot) }
+            Rehearsal.run()
+            if let slot = spares.first { fork(spares.remove(slot), slot, isAwaited: false) }
             return
         }
         switch try? control.receive(wait: false) {
@@ -130,8 +132,8 @@ final class ForkServerLoop {
                     return
                 }
                 let link = Link(OwnedDescriptor(owning: number))
-                if isAwaited == 1 { fork(link, slot) } else { spares.add(slot, link) }
-            case .hurry: fork(spares.remove(slot), slot)
+                if isAwaited == 1 { fork(link, slot, isAwaited: true) } else { spares.add(slot, link) }
+            case .hurry: fork(spares.remove(slot), slot, isAwaited: true)
             case .kill: for (pid, living) in living where living == slot { kill(pid, SIGKILL) }
             default: break
             }
@@ -140,7 +142,8 @@ final class ForkServerLoop {
 
     private func reap() {
         var status: Int32 = 0
-        while case let pid = mp_reap_any(&status), pid != 0 {
+        // All children are of its own making.
+        while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 {
             if let slot = living.removeValue(forKey: pid) { tellExit(slot, status) }
         }
     }
@@ -168,12 +171,17 @@ final class ForkServerLoop {
     // MARK: - Forking
 
     /// Forks the child at the other end of `link`. Does nothing for one that was forked already.
-    private func fork(_ link: consuming Link?, _ slot: Int) {
+    ///
+    /// - Parameter isAwaited: Whether its job is on its way.
+    private func fork(_ link: consuming Link?, _ slot: Int, isAwaited: Bool) {
         guard let link else { return }
         guard page[slot] != .unwanted else { return tellExit(slot, 0) }
+        // The first child of a program would wait for it, and gain less than it takes; all others gain more.
+        if hasForked { Rehearsal.run() }
+        hasForked = true
         let server = getpid()
         let pid = Fork.fork()
-        if pid == 0 { becomeChild(link, slot, server: server) }
+        if pid == 0 { becomeChild(link, slot, server: server, isAwaited: isAwaited) }
         if pid > 0 {
             living[pid] = slot
             return
@@ -184,17 +192,17 @@ final class ForkServerLoop {
     }
 
     /// The child's side of the fork: says who it is and waits for a job.
-    private func becomeChild(_ link: consuming Link, _ slot: Int, server: Int32) -> Never {
+    private func becomeChild(_ link: consuming Link, _ slot: Int, server: Int32, isAwaited: Bool) -> Never {
         _ = mp_die_with_parent()
         // The server may have died before that took effect.
         if getppid() != server { _exit(0) }
         close(control.socket.number)
         // Those of others: while they are open nobody sees that they are closed.
         spares.closeAll()
-        mp_become_child()
+        ServerSignals.becomeChild()
         Self.introduce(link)
-        // One whose job is on its way has no time for that.
-        Rehearsal.warmUp { Polling.isReadable(link.socket.number) || page[slot] == .unwanted }
+        // One whose job is on its way has no time for that, although it may not be there yet.
+        if !isAwaited { Rehearsal.warmUp { Polling.isReadable(link.socket.number) || page[slot] == .unwanted } }
         mp_set_thread_name("mp-spare")
         let message = Self.firstMessage(link)
         guard message.kind == .job, page[slot] != .unwanted else { _exit(1) }
@@ -254,7 +262,7 @@ final class ForkServerLoop {
         // Some had their job although they were only to be.
         while let slot = spares.first {
             let link = spares.remove(slot)
-            if page[slot] == .survives { fork(link, slot) }
+            if page[slot] == .survives { fork(link, slot, isAwaited: true) }
         }
         for (pid, slot) in living where page[slot] != .survives { kill(pid, SIGTERM) }
         let deadline = Deadline(nanoseconds: mp_now() + Self.grace)
@@ -266,7 +274,7 @@ final class ForkServerLoop {
             }
             _ = mp_wait_readable_or_child(-1, hasKilled ? -1 : max(1, Int32(deadline.pollTimeout)))
             var status: Int32 = 0
-            while case let pid = mp_reap_any(&status), pid != 0 { living[pid] = nil }
+            while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 { living[pid] = nil }
         }
         _exit(0)
     }

@@ -78,8 +78,10 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
     }
 
     /// A server is wanted, though no child yet. Returns the generation of the one to start.
-    package mutating func start() -> Int? {
-        guard case .absent = phase else { return nil }
+    ///
+    /// - Parameter first: Only when there never was one. Whether another is of any use is decided when a child is wanted.
+    package mutating func start(first: Bool = false) -> Int? {
+        guard case .absent = phase, !first || generation == 0 else { return nil }
         return begin()
     }
 

@@ -209,11 +209,10 @@ final class LaunchedProcess: Sendable {
     private func reap() -> (status: ExitStatus?, Void)? {
         reaped.withLock { reaped in
             if let reaped { return (reaped, ()) }
-            var status: Int32 = 0
-            switch mp_pidfd_wait(pidfd.number, Int32(WEXITED) | Int32(WNOHANG), &status) {
-            case 1: reaped = .some(ExitStatus(waitStatus: status))
-            case 0: return nil
-            default: reaped = .some(nil)
+            switch ChildWait.reap(pidfd.number, waits: false) {
+            case .ended(let status): reaped = .some(status)
+            case .running: return nil
+            case .unknown: reaped = .some(nil)
             }
             return (reaped ?? nil, ())
         }

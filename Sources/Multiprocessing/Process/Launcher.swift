@@ -18,7 +18,7 @@ enum Launcher {
         by method: StartMethod,
         until deadline: Deadline = .never
     ) throws -> LaunchedProcess {
-        let runtime = try Runtime.shared()
+        let runtime = try Runtime.shared(startsServer: method == .forkServer)
         guard var start = try begin(job, header, method, runtime, isBlocking: true) else {
             return try launchDirectly(job, header, method, runtime)
         }
@@ -48,7 +48,7 @@ enum Launcher {
         by method: StartMethod,
         until deadline: Deadline = .never
     ) async throws -> LaunchedProcess {
-        let runtime = try Runtime.shared()
+        let runtime = try Runtime.shared(startsServer: method == .forkServer)
         guard var start = try begin(job, header, method, runtime, isBlocking: false) else {
             return try launchDirectly(job, header, method, runtime)
         }
@@ -77,6 +77,8 @@ enum Launcher {
         isBlocking: Bool
     ) throws -> ServerStart? {
         guard method == .forkServer else { return nil }
+        // It gets ready while the job is encoded, and whatever else happens for the first time.
+        try runtime.forkServer.start(first: true)
         MainVariables.checkOnce()
         return ServerStart(
             try JobMessage(job, header, parent: runtime.ownDescriptor),

@@ -47,10 +47,20 @@ final class Lifeline: Sendable {
             checking: open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC),
             "opening a lifeline"
         )
-        guard mp_arm_lifeline(own.number, SIGKILL) == 0 else { throw SystemError("arming a lifeline") }
+        guard setSignal(SIGKILL, of: own.number) else { throw SystemError("arming a lifeline") }
         // It may have been cut before it was armed.
         if Polling.isReadable(own.number) { _exit(1) }
         // Open to the end of the process.
         _ = own.release()
+    }
+
+    /// Has the kernel send that signal to this process when the other end of a socket or pipe closes or sends anything (fcntl(2)); nil: no more. False when it cannot, with `errno`.
+    static func setSignal(_ signal: Int32?, of descriptor: Int32) -> Bool {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0 else { return false }
+        guard let signal else { return fcntl(descriptor, F_SETFL, flags & ~O_ASYNC) == 0 }
+        let setSignal: Int32 = 10  // F_SETSIG, which the Glibc module lacks
+        return fcntl(descriptor, F_SETOWN, getpid()) == 0 && fcntl(descriptor, setSignal, signal) == 0
+            && fcntl(descriptor, F_SETFL, flags | O_ASYNC) == 0
     }
 }

@@ -45,17 +45,29 @@ enum MainVariables {
             let table = SymbolTable(path: "/proc/self/exe")
         else { return [] }
         var search = Search(zeroSections: table.zeroSections)
-        // Behind the gate, since nobody may fork while another thread holds a lock of the runtime; but only for some symbols at a time, so that a fork need not wait for all.
-        for start in stride(from: 0, to: table.count, by: runLength) {
-            ForkLock.withGate { table.forEach(in: start..<start + runLength) { search.note($0) } }
+        // Most symbols are functions, and their names are most of what there is to read. They are asked only where there is a doubt, so that the first child, which is on its way meanwhile,
+        // need not share the processors with this.
+        scan(table) { if $0.isObject { search.note($0) } }
+        let doubtful = ForkLock.withGate {
+            search.candidates.filter { candidate in
+                // In this order: most are zero.
+                !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
+                    && !isInitialised(candidate.name, search.initialised)
+            }
         }
+        guard !doubtful.isEmpty else { return [] }
+        scan(table) { if !$0.isObject { search.note($0) } }
         // The code of a type marked @main has no such variables.
         guard !search.hasMainType else { return [] }
         return ForkLock.withGate {
-            search.candidates.filter { candidate in
-                !isInitialised(candidate.name, search.initialised)
-                    && !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
-            }.compactMap { name(of: $0.name) }.sorted()
+            doubtful.filter { !isInitialised($0.name, search.initialised) }.compactMap { name(of: $0.name) }.sorted()
+        }
+    }
+
+    /// Calls `body` for each symbol: behind the gate, since nobody may fork while another thread holds a lock of the runtime; but only for some at a time, so that a fork need not wait for all.
+    private static func scan(_ table: SymbolTable, _ body: (SymbolTable.Symbol) -> Void) {
+        for start in stride(from: 0, to: table.count, by: runLength) {
+            ForkLock.withGate { table.forEach(in: start..<start + runLength, body) }
         }
     }
 
@@ -71,8 +83,8 @@ enum MainVariables {
 
         /// Looks at a symbol.
         mutating func note(_ symbol: SymbolTable.Symbol) {
+            guard strncmp(symbol.name, "$s", 2) == 0 else { return }
             let length = strlen(symbol.name)
-            guard length > 4, symbol.name[0] == UInt8(ascii: "$"), symbol.name[1] == UInt8(ascii: "s") else { return }
             func ends(_ suffix: StaticString) -> Bool {
                 let count = suffix.utf8CodeUnitCount
                 return length > count && memcmp(symbol.name + length - count, suffix.utf8Start, count) == 0

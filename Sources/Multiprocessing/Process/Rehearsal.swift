@@ -6,23 +6,29 @@ internal import MultiprocessingFunctions
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 
-/// Goes once through everything that a child does with a job, in the server, before it forks; and again in each spare.
+/// Goes once through everything that a child does with a job, in the server, before it forks a second child; and again in each spare.
 ///
 /// What happens only once in a process (the loader resolves a function at its first call, the runtime builds a type or searches all images for a conformance) has then happened in
-/// every child. What happens once in each (memory shared with the server is copied where it is written, and code is mapped where it runs, a page at a time) has happened in a spare
+/// every child that follows. What happens once in each (memory shared with the server is copied where it is written, and code is mapped where it runs, a page at a time) has happened in a spare
 /// before its job comes. Both together take three quarters of the time from a job to its end.
 enum Rehearsal {
-    // `nonisolated(unsafe)` is safe because only the single-threaded server writes it, and its children, each alone in its memory, read it.
+    // Here and below `nonisolated(unsafe)` is safe because only the single-threaded server writes it, and its children, each alone in its memory, read it.
     private nonisolated(unsafe) static var jobs: [[UInt8]] = []
 
-    /// Makes some jobs and goes through them, in the server.
+    /// Whether it has been.
+    private(set) nonisolated(unsafe) static var isOver = false
+
+    /// Makes some jobs and goes through them, in the server, unless that was done.
     static func run() {
+        guard !isOver else { return }
+        isOver = true
         // A rehearsal that fails costs the children the time that it would have saved, and nothing else.
         for job in [Job.action {}, .closure { 1 }, .function({ (text: String) in [text] }, "")] {
             guard let bytes = try? encode(job) else { continue }
             goThrough(bytes)
             jobs.append(bytes)
         }
+        mp_set_thread_name("mp-fork-server")
     }
 
     /// Goes through the same jobs in a child that waits for one.
@@ -65,6 +71,8 @@ enum Rehearsal {
         try writer.withUnsafeBytes { bytes in try pair.there.send(.outcome, bytes) }
         _ = try pair.here.receive(wait: true)
         ChildMain.sendLastWords(0, on: pair.there.socket.number)
+        // What they do besides in a child that has nothing but its link: a call that the loader had to find in each of them would cost as much as a dozen pages.
         fflush(nil)
+        sched_yield()
     }
 }

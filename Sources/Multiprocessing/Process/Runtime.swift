@@ -10,15 +10,32 @@ final class Runtime: Sendable {
     // `nonisolated(unsafe)` is safe because it is used only under `ForkLock`.
     private nonisolated(unsafe) static var current: Runtime?
 
+    /// Whether a first server was started before the runtime was made.
+    private static let hasBegun = Atomic<Bool>(false)
+
     /// The runtime of this process.
     ///
+    /// - Parameter startsServer: Whether its server is started next.
     /// - Throws: `SystemError` when its thread or descriptors cannot be had.
-    static func shared() throws -> Runtime {
-        try ForkLock.withLock {
-            if let current { return current }
-            let made = try Runtime()
-            current = made
-            return made
+    static func shared(startsServer: Bool = false) throws -> Runtime {
+        if let made = ifMade { return made }
+        // Before the rest, which happens while it starts. Outside the lock, which it takes; so only one of several threads does it. Why there is none is told by whoever needs it.
+        // Relaxed: it protects nothing.
+        let isFirst = startsServer && !hasBegun.exchange(true, ordering: .relaxed)
+        let server = isFirst ? try? ServerProcess() : nil
+        return try ForkLock.withLock {
+            if let current {
+                server?.end()
+                return current
+            }
+            do {
+                let made = try Runtime(server)
+                current = made
+                return made
+            } catch {
+                server?.end()
+                throw error
+            }
         }
     }
 
@@ -34,9 +51,9 @@ final class Runtime: Sendable {
     private let lifelineStorage = PlainMutex<Lifeline?>(nil)
     private let selfStorage = PlainMutex<SharedDescriptor?>(nil)
 
-    private init() throws {
+    private init(_ server: ServerProcess?) throws {
         reactor = try Reactor()
-        forkServer = ForkServerClient(reactor: reactor, spares: 2)
+        forkServer = ForkServerClient(reactor: reactor, spares: 2, prepared: server)
         ExitHandling.install()
     }
 

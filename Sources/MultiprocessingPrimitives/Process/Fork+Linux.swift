@@ -43,12 +43,12 @@ package enum Fork {
         var words: [Word] = []
 
         /// Looks at all variables that a file has for the calling thread.
-        mutating func look(at image: mp_image) {
-            guard let first = image.thread_variables else { return }
-            for offset in stride(from: 0, to: Int(image.thread_variables_size) & ~3, by: 4) {
+        mutating func look(at image: LoadedImage) {
+            guard let first = image.threadVariables else { return }
+            for offset in stride(from: 0, to: image.threadVariablesSize & ~3, by: 4) {
                 let place = (first + offset).assumingMemoryBound(to: UInt32.self)
                 guard place.pointee == number, !own.contains(UInt(bitPattern: place)) else { continue }
-                words.append(Word(image: image.name.map { String(cString: $0) } ?? "", offset: offset, place: place))
+                words.append(Word(image: image.name, offset: offset, place: place))
             }
         }
     }
@@ -57,15 +57,9 @@ package enum Fork {
         guard let thread = mp_this_thread() else { return [] }
         let start = UInt(bitPattern: thread)
         var search = Search(number: thread.pointee.id, own: start..<start + UInt(MemoryLayout<mp_thread>.size))
-        withUnsafeMutablePointer(to: &search) { search in
-            mp_for_each_image(
-                { image, context in
-                    guard let image, let context else { return false }
-                    context.assumingMemoryBound(to: Search.self).pointee.look(at: image.pointee)
-                    return true
-                },
-                search
-            )
+        LoadedImage.forEach { image in
+            search.look(at: image)
+            return true
         }
         return search.words
     }
@@ -90,7 +84,10 @@ package enum Fork {
 
     private static func isOfRuntime(_ word: Word) -> Bool {
         // The runtime's own: there are no others but pointers.
-        if word.image.split(separator: "/").last?.hasPrefix("libswift") == true { return !isUpperHalf(word.place) }
+        let file = word.image.split(separator: "/").last
+        if file?.hasPrefix("libswift") == true { return !isUpperHalf(word.place) }
+        // Dispatch has one too, which it takes care of itself. The server finds it before its first child, who is waited for: its symbols would have to be read for nothing.
+        if file?.hasPrefix("libdispatch") == true { return false }
         let contents = known.value.files.withLock { files in
             if let contents = files[word.image] { return contents }
             let contents = readContents(word.image.isEmpty ? "/proc/self/exe" : word.image)

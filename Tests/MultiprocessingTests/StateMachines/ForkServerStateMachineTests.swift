@@ -44,6 +44,20 @@ struct ForkServerStateMachineTests {
         guard case .use(10, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
     }
 
+    @Test func `only the first server is started before a child is wanted`() throws {
+        var machine = Machine(target: 2)
+        let first = machine.start(first: true)
+        let generation = try #require(first)
+        let again = machine.start(first: true)
+        #expect(again == nil)
+        guard case .wait(let waiter) = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        let ended = machine.ended(generation: generation, forGood: false)
+        #expect(ended.waiters.map(ObjectIdentifier.init) == [ObjectIdentifier(waiter)])
+        let other = machine.start(first: true)
+        #expect(other == nil)
+        guard case .startServer = machine.take(waiter: Waiter()) else { return fail("no server") }
+    }
+
     @Test func `a used spare is replaced when a child ends, or when fewer than half are left`() throws {
         var machine = Machine(target: 4)
         let generation = try startServer(&machine)
