@@ -53,6 +53,22 @@ struct ManagerLossTests {
         }
     }
 
+    @Test(arguments: Way.allCases)
+    func `a call is made though the answers to others have filled what there is for answers`(way: Way) async throws {
+        try await isolated {
+            let (owner, address) = try way.manager()
+            let manager = try Manager.connect(to: address, authenticationKey: "key")
+            let value = try manager.host { [UInt8](repeating: 7, count: 200_000) }
+            let results = try (0..<60).map { _ in try value.withValueAsync { $0 } }
+            // The manager answers as far as there is room, and then reads on only when there is room again.
+            usleep(300_000)
+            let argument = [UInt8](repeating: 1, count: 5_000_000)
+            try checkEqual(try value.withValue(with: argument) { $0.count + $1.count }, 5_200_000)
+            for result in results { try checkEqual(try result.get(timeout: .seconds(30)).count, 200_000) }
+            try owner.shutdown()
+        }
+    }
+
     @Test func `a manager that is killed is lost to those who wait and to those who come later`() async throws {
         try await isolated {
             let manager = try Manager()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CMultiprocessing
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
@@ -195,11 +196,19 @@ extension ClientChannel {
 
     // MARK: - Sending
 
-    /// Sends a request; the thread is blocked while there is no room.
+    /// How long to wait for room before the next look, in nanoseconds.
+    private static let patience: Int64 = 2_000_000
+
+    /// Sends a message; the thread is blocked while there is no room, and takes answers meanwhile, whoever they are for: a manager whose answers are not taken does not take requests.
     @inline(__always)
-    private func send(_ message: OutgoingMessage) throws {
-        let outcome = try put(message, until: .never)
-        guard case .done = outcome else { throw failure(outcome) }
+    func send(_ message: OutgoingMessage) throws {
+        while true {
+            switch try put(message, until: Deadline(nanoseconds: mp_now() + Self.patience)) {
+            case .done: return
+            case .timedOut, .busy: look()
+            case let outcome: throw failure(outcome)
+            }
+        }
     }
 
     /// Sends a message, and notes when the link says that it is over.

@@ -8,8 +8,6 @@ internal import MultiprocessingWireCoding
 extension ClientChannel {
     /// How many calls are sent between two looks at what has been answered.
     private static let callsBetweenLooks: UInt64 = 64
-    /// How long to wait for room before the next look, in nanoseconds.
-    private static let patience: Int64 = 2_000_000
 
     /// Sends a call whose answer is asked for later. The thread is blocked while there is no room.
     ///
@@ -37,17 +35,6 @@ extension ClientChannel {
         }
         if number.isMultiple(of: Self.callsBetweenLooks) { look() }
         return (number, waiter)
-    }
-
-    /// Sends a message; answers are taken meanwhile if there is no room. A manager whose answers are not taken does not take requests.
-    private func send(_ message: OutgoingMessage) throws {
-        while true {
-            switch try put(message, until: Deadline(nanoseconds: mp_now() + Self.patience)) {
-            case .done: return
-            case .timedOut, .busy: look()
-            case let outcome: throw failure(outcome)
-            }
-        }
     }
 
     /// Hands on the answers that have come, unless somebody else does.

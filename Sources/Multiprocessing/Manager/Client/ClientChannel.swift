@@ -26,6 +26,8 @@ final class ClientChannel: Sendable {
     /// Which of the manager's processes is at the other end, once it has said so.
     private let serverNumber = Mutex<UInt32?>(nil)
     private let cause = Mutex<ManagerLost?>(nil)
+    /// Happens when the cause is known that somebody is finding out.
+    private let inquiry = Mutex<Notice?>(nil)
     /// Beside the calls as well, because each call asks: without their lock.
     private let isOver = Atomic<Bool>(false)
 
@@ -57,15 +59,47 @@ final class ClientChannel: Sendable {
     /// Why there are no answers any more. Blocks for a moment, at the first time.
     var lost: ManagerLost {
         if let knownCause { return knownCause }
-        let lost = readEpitaph(serverNumber.withLock { $0 })
-        cause.withLock { $0 = lost }
-        return lost
+        let (isKnown, isMine) = beginInquiry()
+        if isMine { inquire(isKnown) } else { _ = isKnown.wait(until: .never) }
+        return causeFound
     }
 
     /// Why there are no answers any more; the task is suspended while that is found out.
     func lostForTask() async throws -> ManagerLost {
         if let knownCause { return knownCause }
-        return try await BlockingWaiters.run { [self] _ in lost }
+        let reactor = try Runtime.shared().reactor
+        let (isKnown, isMine) = beginInquiry()
+        if isMine {
+            do { try Thread.start(name: "mp-inquiry") { [self] in inquire(isKnown) } } catch {
+                // The others wait for it as well, and it takes a moment only.
+                inquire(isKnown)
+            }
+        }
+        _ = try await isKnown.wait(until: .never, on: reactor)
+        return causeFound
+    }
+
+    /// Returns what happens when the cause is known, and whether it is the caller who finds it out: one for all, who may be thousands and have all lost the manager at the same time.
+    private func beginInquiry() -> (isKnown: Notice, isMine: Bool) {
+        inquiry.withLock { inquiry in
+            if let inquiry { return (inquiry, false) }
+            let mine = Notice()
+            inquiry = mine
+            return (mine, true)
+        }
+    }
+
+    /// Finds out the cause. Blocks for a moment, over a network for some seconds.
+    private func inquire(_ isKnown: Notice) {
+        let lost = readEpitaph(serverNumber.withLock { $0 })
+        cause.withLock { $0 = lost }
+        isKnown.post()
+    }
+
+    /// The cause, after an inquiry.
+    private var causeFound: ManagerLost {
+        guard let knownCause else { preconditionFailure("an inquiry without an answer") }
+        return knownCause
     }
 
     /// Why there are no answers any more, if somebody has asked, or the manager has said it.
