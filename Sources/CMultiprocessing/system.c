@@ -211,11 +211,22 @@ bool mp_is_sealed(int fd) {
     return seals >= 0 && (seals & asked) == asked;
 }
 
-int mp_allocate(int fd, off_t size) {
-    int result;
-    do result = fallocate(fd, 0, 0, size);
-    while (result < 0 && errno == EINTR);
-    return result;
+int mp_allocate(int fd, off_t offset, off_t size) {
+    // In pieces: kernels of before 2024 take back all that a call has allocated when a signal comes, so that with a timer that fires often a large allocation would never be done.
+    const off_t most = 256 << 10, start = offset, end = offset + size;
+    while (offset < end) {
+        off_t piece = end - offset < most ? end - offset : most;
+        if (fallocate(fd, 0, offset, piece) == 0)
+            offset += piece;
+        else if (errno != EINTR) {
+            // All or nothing, as one call would be: what is short is not kept from others.
+            int error = errno;
+            if (offset > start) fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, offset - start);
+            errno = error;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int64_t mp_free_memory(void) {
