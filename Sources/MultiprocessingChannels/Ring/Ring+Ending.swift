@@ -49,8 +49,8 @@ extension Ring {
             if seen & bits == bits || state.replace(seen, with: seen | bits) { break }
         }
         midway()
-        sleeper.exchange(0)
-        sleeper.wake(Int32.max)
+        // In one step: the one whom the kernel wakes in this thread's place sees by the mark that others may sleep on.
+        sleeper.clearAndWake(Int32.max)
         mp_robust_pending(list, nil)
     }
 
