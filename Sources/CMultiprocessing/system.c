@@ -40,8 +40,10 @@ static char **marked_environment(void) {
     char **block = malloc((count + 3) * sizeof(char *));
     if (block == NULL) return NULL;
     size_t used = 0;
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = environ[i];
+    char *entry;
+    // Another thread may have taken variables away since they were counted.
+    for (size_t i = 0; i < count && (entry = environ[i]) != NULL; i++)
+        if (strncmp(entry, MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = entry;
     block[used++] = MP_MARKER "=3";
     // A crash is reported to the parent; the runtime's own report would hold the process up for half a second. Whoever wants it sets the variable.
     if (getenv("SWIFT_BACKTRACE") == NULL) block[used++] = "SWIFT_BACKTRACE=enable=no";
