@@ -16,7 +16,7 @@ uint32_t *laboratory_thread_variable(void);
 // Lets the calling thread, and what it forks, run on one processor only. Returns -1 when that cannot be.
 int laboratory_use_one_processor(void);
 
-// Lets the calling thread run only when no other on its processor wants to. Returns -1 when that cannot be.
+// Lets other threads have the processor rather than the calling one, though not for ever. Returns -1 when that cannot be.
 int laboratory_prefer_others(void);
 
 // Sleeps for so many nanoseconds, and not 50 microseconds longer, as otherwise.
