@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -31,7 +32,8 @@ static int report_socket = -1;
 static pid_t report_process;  // a copy of it made by fork must not speak for it
 static const struct mp_image_range *report_images;
 static size_t report_image_count;
-static volatile int reported;  // set by the first thread that crashes; others only die
+// The first thread that crashes, by its kernel's number, while it reports; -1 afterwards, 0 before. Others only die, but not before that is done: the signal they die of ends all threads.
+static volatile int reporter;
 
 // MARK: - The recorder behind stderr
 
@@ -39,6 +41,8 @@ static volatile bool found_last_words, is_in_stack_trace;
 
 // Keeps the text from the last "Fatal error" (or failed precondition or assertion) on, up to the runtime's own stack trace; before any, whatever was written last (C's assert, abort messages).
 static void record(const char *text, size_t size) {
+    // Being sent, or sent.
+    if (__atomic_load_n(&reporter, __ATOMIC_RELAXED) != 0) return;
     bool is_fatal = memmem(text, size, "atal error", 10) != NULL || memmem(text, size, "recondition failed", 18) != NULL || memmem(text, size, "ssertion failed", 15) != NULL;
     if (is_fatal) is_in_stack_trace = false;
     if (size >= 19 && memcmp(text, "Current stack trace", 19) == 0) is_in_stack_trace = true;
@@ -104,14 +108,27 @@ static void walk_stack(const ucontext_t *context) {
     }
 }
 
-static void handle_crash(int signal, siginfo_t *info, void *context) {
-    int saved_errno = errno;
-    if (getpid() == report_process && __atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED) == 0) {
+// Reports this crash, or waits until the one before is reported: a tenth of a second at most.
+static void report_crash(int signal, const siginfo_t *info, const ucontext_t *context) {
+    int thread = (int)syscall(SYS_gettid), first = 0;
+    if (__atomic_compare_exchange_n(&reporter, &first, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         report.signal = signal;
         report.address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
         walk_stack(context);
         send(report_socket, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+        __atomic_store_n(&reporter, -1, __ATOMIC_RELEASE);
+        return;
     }
+    // A crash while it reports, on the same thread, is the end.
+    for (int i = 0; i < 100 && first > 0 && first != thread; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        first = __atomic_load_n(&reporter, __ATOMIC_ACQUIRE);
+    }
+}
+
+static void handle_crash(int signal, siginfo_t *info, void *context) {
+    int saved_errno = errno;
+    if (getpid() == report_process) report_crash(signal, info, context);
     size_t index = 0;
     while (crash_signals[index] != signal) index++;
     struct sigaction previous = previous_actions[index];

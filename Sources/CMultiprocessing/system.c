@@ -39,8 +39,10 @@ static char **marked_environment(void) {
     char **block = malloc((count + 3) * sizeof(char *));
     if (block == NULL) return NULL;
     size_t used = 0;
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = environ[i];
+    char *entry;
+    // Another thread may have taken variables away since they were counted.
+    for (size_t i = 0; i < count && (entry = environ[i]) != NULL; i++)
+        if (strncmp(entry, MP_MARKER "=", sizeof MP_MARKER) != 0) block[used++] = entry;
     block[used++] = MP_MARKER "=3";
     // A crash is reported to the parent; the runtime's own report would hold the process up for half a second. Whoever wants it sets the variable.
     if (getenv("SWIFT_BACKTRACE") == NULL) block[used++] = "SWIFT_BACKTRACE=enable=no";
@@ -152,11 +154,22 @@ bool mp_is_sealed(int fd) {
     return seals >= 0 && (seals & asked) == asked;
 }
 
-int mp_allocate(int fd, off_t size) {
-    int result;
-    do result = fallocate(fd, 0, 0, size);
-    while (result < 0 && errno == EINTR);
-    return result;
+int mp_allocate(int fd, off_t offset, off_t size) {
+    // In pieces: kernels of before 2024 take back all that a call has allocated when a signal comes, so that with a timer that fires often a large allocation would never be done.
+    const off_t most = 256 << 10, start = offset, end = offset + size;
+    while (offset < end) {
+        off_t piece = end - offset < most ? end - offset : most;
+        if (fallocate(fd, 0, offset, piece) == 0)
+            offset += piece;
+        else if (errno != EINTR) {
+            // All or nothing, as one call would be: what is short is not kept from others.
+            int error = errno;
+            if (offset > start) fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, offset - start);
+            errno = error;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int64_t mp_free_memory(void) {

@@ -95,16 +95,17 @@ extension RingTests {
         }
     }
 
-    @Test(arguments: ["a message", "room", "the rest"])
+    @Test(arguments: ["a message", "a message at the beginning", "room", "the rest"])
     func `whoever is killed between the mark of an end and the wake-up leaves nobody asleep`(what: String) async throws
     {
         try await Laboratory.run {
             for _ in 0..<20 {
                 let ring = try TestRing(capacity: 1).ring
-                if what != "a message" { _ = try ring.put(bytes: [1]) }
+                let isEmpty = what.hasPrefix("a message")
+                if !isEmpty { _ = try ring.put(bytes: [1]) }
                 let sleeper = try ForkedProcess {
                     switch what {
-                    case "a message": try require(try ring.takeBytes(until: .never) == nil, "a message")
+                    case _ where isEmpty: try require(try ring.takeBytes(until: .never) == nil, "a message")
                     case "room": try require(try ring.put(bytes: [2]) == .shut, "put")
                     default: try require(try ring.waitUntilFinished(until: .never) == .done, "join")
                     }
@@ -114,6 +115,7 @@ extension RingTests {
                     let (bits, word) =
                         switch what {
                         case "a message": (Ring.ended, Ring.Offset.items)
+                        case "a message at the beginning": (Ring.begun, Ring.Offset.items)
                         case "room": (Ring.shut, Ring.Offset.space)
                         default: (Ring.closed, Ring.Offset.joiners)
                         }
@@ -138,14 +140,43 @@ extension RingTests {
                 return 1
             }
             try require(outcome == .done && ring.isShut && !ring.hasEnded, "\(outcome)")
+            try require(try ring.put(bytes: [1], until: .passed) == .shut && ring.hasEnded, "put")
+            try require(try ring.takeBytes(until: .never) == [7], "the message before the end")
+            try require(try ring.takeBytes(until: .never) == nil, "a message")
+        }
+    }
+
+    @Test(arguments: ["sleeps", "comes later", "does not wait", "waits for the next without taking it"])
+    func `a shutdown whose caller is killed half-way is finished by who wants a message`(who: String) async throws {
+        try await Laboratory.run {
+            let ring = try TestRing(capacity: nil).ring
+            var descriptors: [Int32] = []
             let consumer = try ForkedProcess {
-                try require(try ring.takeBytes(until: .never) == [7], "the message before the end")
+                guard who == "sleeps" else { return }
                 try require(try ring.takeBytes(until: .never) == nil, "a message")
+                try require(ring.hasEnded, "not the end")
             }
-            try waitFor("the consumer") { ring.isEmpty && isAsleep(consumer.pid) }
-            try require(try ring.put(bytes: [1], until: .passed) == .shut, "put")
+            if who == "sleeps" { try waitFor("the consumer") { isAsleep(consumer.pid) } }
+            // Nobody puts, and nobody will: the end waits for somebody who only has the lock.
+            _ = try ring.producers.acquire()
+            let ender = try ForkedProcess { ring.shutDown() }
+            try waitFor("the mark") { ring.isShut && isAsleep(ender.pid) }
+            try ender.destroy()
+            try require(!ring.hasEnded, "it has ended")
+            // While a put may be under way there is neither a message nor an end.
+            try require(try ring.take(until: .passed, descriptors: &descriptors) { _ in } == .timedOut, "an end")
+            _ = ring.producers.releaseIfHeldByThread()
+            switch who {
+            case "comes later":
+                try require(try ring.take(until: .never, descriptors: &descriptors) { _ in } == .shut, "no end")
+            case "does not wait":
+                try require(try ring.take(until: .passed, descriptors: &descriptors) { _ in } == .shut, "no end")
+            case "waits for the next without taking it":
+                try require(try ring.wait(until: .never) == .shut, "no end")
+            default: break
+            }
             let status = try consumer.join()
-            try require(status == 0, "the consumer ended with \(status)")
+            try require(status == 0 && ring.hasEnded, "the consumer ended with \(status)")
         }
     }
 

@@ -84,8 +84,8 @@ bool mp_size_is_sealed(int fd);
 // The same for size and contents.
 int mp_seal(int fd);
 bool mp_is_sealed(int fd);
-// Allocates every page of `fd` up to `size`, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
-int mp_allocate(int fd, off_t size);
+// Allocates every page of `size` bytes of `fd` from `offset` on, where nothing is yet, so that a machine that cannot give them says so now (ENOSPC, ENOMEM) rather than by SIGBUS later.
+int mp_allocate(int fd, off_t offset, off_t size);
 // Free memory and swap space in bytes, without a descriptor (sysinfo(2)); -1 when the kernel does not say.
 int64_t mp_free_memory(void);
 int mp_pipe(int fds[2]);

@@ -103,6 +103,7 @@ struct Link: ~Copyable {
     }
 
     private static func memoryFile(holding bytes: UnsafeRawBufferPointer) throws(SystemError) -> OwnedDescriptor {
+        try OwnedDescriptor.requireFile(of: bytes.count, for: "writing a message of \(bytes.count) bytes")
         let file = try OwnedDescriptor(
             checking: mp_memfd_create("multiprocessing message"),
             "making a memory file for a message"

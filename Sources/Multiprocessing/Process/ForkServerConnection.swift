@@ -94,8 +94,14 @@ final class ForkServerConnection: Sendable {
         writer.write(Build.identity)
         writer.writeVarint(UInt64(preloads.count))
         for function in preloads { function.withUnsafeBytes { writer.writeLengthPrefixedBytes($0) } }
-        try writer.withUnsafeBytes { bytes throws(SystemError) in
-            try process.control.send(.serve, bytes, descriptors: [process.pageMemory.number])
+        do {
+            try writer.withUnsafeBytes { bytes throws(SystemError) in
+                try process.control.send(.serve, bytes, descriptors: [process.pageMemory.number])
+            }
+        } catch {
+            // It would wait for that as long as this program lives. The watch notes its end.
+            _ = mp_pidfd_send_signal(process.pidfd.number, SIGKILL)
+            throw error
         }
     }
 

@@ -33,7 +33,7 @@ final class OrderPage: @unchecked Sendable {
             checking: mp_memfd_create("multiprocessing orders"),
             "making the page of orders"
         )
-        guard ftruncate(memory.number, off_t(capacity)) == 0 else { throw SystemError("making the page of orders") }
+        try memory.lengthen(to: capacity)
         return memory
     }
 

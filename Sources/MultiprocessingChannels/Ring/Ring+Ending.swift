@@ -3,7 +3,8 @@
 // How a ring ends. Producers learn it first (SHUT), then consumers (ENDED): between the two the puts under way come to their end, so that a consumer that is told of the end has seen the last message.
 //
 // Whoever ends it may be killed in between. Sleepers: each step names the word of those whom it concerns as pending, so that the kernel wakes them if the step was the last act. Tasks: the bell rings
-// under a lock of those who end, before the first step; who looks after that and sees the lock held looks again soon. A shutdown that got no further than SHUT is finished by the next put.
+// under a lock of those who end, before the first step; who looks after that and sees the lock held looks again soon. A shutdown that got no further than SHUT is finished by the next put, or by
+// a consumer that finds no message: the very first step (BEGUN) wakes the one who sleeps, and from then on none sleeps before ENDED but does what is left of the end itself.
 
 internal import CMultiprocessing
 internal import MultiprocessingPrimitives
@@ -20,6 +21,7 @@ extension Ring {
     package func shutDown(now: Bool = false) {
         let mine = acquireForAMoment(enders)
         ring()
+        raise(Self.begun, waking: Offset.items)
         raise(Self.shut, waking: Offset.space)
         // Until a put under way is over. With the lock, so that tasks wait for it too, or without after a moment: a stopped process must not hold up the end.
         let isAlone = acquireForAMoment(producers)
@@ -30,12 +32,55 @@ extension Ring {
         if mine { _ = enders.releaseIfHeldByThread() }
     }
 
-    /// Finishes a shutdown whose caller was killed in the middle; with the producers' lock.
+    /// Finishes a shutdown whose caller was killed in the middle; with the producers' lock, or after a second without.
     @inline(never)
     func finishShutDown() {
         guard !hasEnded else { return }
         ring()
         raise(Self.ended, waking: Offset.items)
+    }
+
+    /// Whether an end was begun of which consumers have not been told.
+    @inline(__always)
+    var isHalfEnded: Bool {
+        word(Offset.state).pointee.load(ordering: .acquiring) & (Self.begun | Self.ended) == Self.begun
+    }
+
+    /// Does what is left of an end, as `shutDown` does, for a consumer that has found no message: whoever began it may be dead. With the consumers' lock.
+    ///
+    /// - Returns: How the call for a message ends, if it must before the end is known; nil: look again.
+    @inline(never)
+    func helpToEnd(until deadline: Deadline, _ cancellation: WaitCancellation?) throws(SystemError) -> RingOutcome? {
+        raise(Self.shut, waking: Offset.space)
+        let outcome = try producers.acquire(
+            until: min(deadline, Deadline(timeout: .seconds(1))),
+            cancellation: cancellation
+        )
+        switch outcome {
+        case .acquired, .ownerDied:
+            finishShutDown()
+            _ = producers.releaseIfHeldByThread()
+        case .cancelled:
+            return .cancelled
+        case .timedOut, .heldByCaller:
+            if deadline.hasPassed { return .timedOut }
+            // As in `shutDown`: not longer than a second.
+            finishShutDown()
+        }
+        return nil
+    }
+
+    /// Does what is left of an end if that takes no waiting, for those who ask whether there is a message or an end.
+    @inline(never)
+    package func helpToEndNow() {
+        guard isHalfEnded else { return }
+        switch try? consumers.acquire(until: .passed) {
+        case .acquired, .ownerDied:
+            _ = try? helpToEnd(until: .passed, nil)
+            leave(Offset.consumers)
+        // Whoever has it helps.
+        default: return
+        }
     }
 
     /// Sets bits of the state, and wakes the one who sleeps on the word at `offset`; if this thread dies in between, where tests call `midway`, the kernel wakes it.
@@ -49,8 +94,8 @@ extension Ring {
             if seen & bits == bits || state.replace(seen, with: seen | bits) { break }
         }
         midway()
-        sleeper.exchange(0)
-        sleeper.wake(Int32.max)
+        // In one step: the one whom the kernel wakes in this thread's place sees by the mark that others may sleep on.
+        sleeper.clearAndWake(Int32.max)
         mp_robust_pending(list, nil)
     }
 

@@ -53,6 +53,13 @@ extension Ring {
 
     // MARK: - Warm memory
 
+    /// Whether a record at the tail would not end within the 4 KiB that it begins in.
+    @inline(__always)
+    func isBeyondPage(_ units: Int, tail: RingPosition) -> Bool {
+        let unitsInPage = 4096 / RingPosition.unit
+        return tail.offset % unitsInPage + units >= unitsInPage
+    }
+
     /// Whether a record would go beyond the part of the ring that is used again and again, and could go there.
     @inline(__always)
     func isCold(_ placement: RingStateMachine.Placement, _ units: Int, tail: RingPosition) -> Bool {

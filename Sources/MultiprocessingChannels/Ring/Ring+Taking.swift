@@ -60,7 +60,7 @@ extension Ring {
     private var outlook: RingOutcome? {
         // Before the look at the tail: what was put before the end is seen then.
         let end = ending
-        return isEmpty && !hasLeftovers ? end ?? .timedOut : nil
+        return isEmpty && !hasLeftovers && !isHalfEnded ? end ?? .timedOut : nil
     }
 
     @inline(__always)
@@ -76,6 +76,10 @@ extension Ring {
             if try read(&message) { return .done }
             if let end { return end }
             if hasLeftovers { dropLeftoversBelow() }
+            if isHalfEnded {
+                if let outcome = try helpToEnd(until: deadline, cancellation) { return outcome }
+                continue
+            }
             switch sleep(.message(tail: cachedTail), until: deadline, cancellation) {
             case .lookAgain: continue
             // What came at the last moment is taken.
@@ -134,6 +138,10 @@ extension Ring {
             if !isEmpty { return .done }
             if let end { return end }
             if hasLeftovers { dropLeftoversBelow() }
+            if isHalfEnded {
+                if let outcome = try helpToEnd(until: deadline, cancellation) { return outcome }
+                continue
+            }
             // The tail was the head just now, which only one with this lock moves.
             let head = head.pointee.load(ordering: .relaxed)
             switch sleep(.message(tail: head), until: deadline, cancellation) {

@@ -11,7 +11,7 @@
 //      136     48   the newest message once more, if it is short (Ring+Short.swift)
 //      192      4   WAITING (bit 31): a consumer sleeps on this word
 //      196      4   not 0: somebody waits for messages by the bell
-//      200      4   SHUT (bit 0): no more puts; CLOSED (bit 1): no more takes either; ENDED (bit 2): consumers know that no more comes
+//      200      4   SHUT (bit 0): no more puts; CLOSED (bit 1): no more takes either; ENDED (bit 2): consumers know that no more comes; BEGUN (bit 3): the other steps follow
 //      384      4   WAITING (bit 31): a producer sleeps on this word
 //      388      4   not 0: somebody waits for room by the bell
 //      392      4   how often descriptors were received, or dropped, beside the ring
@@ -57,6 +57,7 @@ package final class Ring: @unchecked Sendable {
     static let shut: UInt32 = 1
     static let closed: UInt32 = 2
     static let ended: UInt32 = 4
+    static let begun: UInt32 = 8
 
     let memory: RingMemory
     let base: UnsafeMutableRawPointer
@@ -157,7 +158,7 @@ package final class Ring: @unchecked Sendable {
     var items: SharedWord { SharedWord(base, offset: Offset.items) }
     /// Where a producer sleeps.
     var space: SharedWord { SharedWord(base, offset: Offset.space) }
-    /// SHUT, CLOSED and ENDED.
+    /// SHUT, CLOSED, ENDED and BEGUN.
     var state: SharedWord { SharedWord(base, offset: Offset.state) }
     /// How many handles were closed.
     var departures: SharedWord { SharedWord(base, offset: Offset.departures) }

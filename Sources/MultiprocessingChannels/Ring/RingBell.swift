@@ -25,8 +25,8 @@ extension Ring {
         mark(SharedWord(base, offset: Offset.spaceBell))
     }
 
-    /// Whether a producer, or somebody who ends the ring, may be about to finish without having seen a mark.
-    package var producersAreBusy: Bool { producers.isLocked || isBeingEnded }
+    /// Whether a producer, or somebody who ends the ring, may be about to finish without having seen a mark, or was killed before: who asks for messages finishes the end then, when it can.
+    package var producersAreBusy: Bool { producers.isLocked || isBeingEnded || isHalfEnded }
 
     /// Whether a consumer, or somebody who ends the ring, may be about to finish without having seen a mark.
     package var consumersAreBusy: Bool { consumers.isLocked || isBeingEnded }

@@ -14,20 +14,22 @@ package final class RingFile: Sendable {
     /// The largest size in bytes: what an offset can tell.
     private static let largestSize = 1 << 36
 
+    /// The smallest size in bytes that is of use.
+    private static let smallestSize = 1 << 24
+
     /// The number of the descriptor, valid as long as this object lives.
     package var descriptor: Int32 { file.number }
 
     /// Makes a new file without any page.
     ///
-    /// - Throws: `SystemError` when there is no further descriptor or hardly any memory.
+    /// - Throws: `SystemError` when there is no further descriptor or hardly any memory; EFBIG when this process may not make a file of 16 MiB.
     package init() throws(SystemError) {
         file = try OwnedDescriptor(checking: mp_memfd_create("multiprocessing-channel"), "making shared memory")
         var size = Self.largestSize
         // A limit on the size of files counts here too.
-        while ftruncate(file.number, size) != 0 {
-            guard size > 1 << 24 else { throw SystemError("sizing shared memory") }
-            size /= 2
-        }
+        let most = OwnedDescriptor.largestFile
+        while size > Self.smallestSize, size > most { size /= 2 }
+        try file.lengthen(to: size)
         self.size = size
         guard mp_seal_size(file.number) == 0 else { throw SystemError("sealing shared memory") }
     }
@@ -40,7 +42,7 @@ package final class RingFile: Sendable {
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw SystemError("asking for the size of shared memory") }
         size = Int(status.st_size)
-        guard mp_size_is_sealed(file.number), size >= 1 << 24, size <= Self.largestSize else {
+        guard mp_size_is_sealed(file.number), size >= Self.smallestSize, size <= Self.largestSize else {
             throw SystemError(code: EINVAL, operation: "mapping the memory of a channel")
         }
     }
@@ -50,10 +52,8 @@ package final class RingFile: Sendable {
     /// - Throws: `SystemError`: ENOMEM or ENOSPC when the machine or the control group has less to give.
     func allocate(_ range: Range<Int>) throws(SystemError) {
         try AvailableMemory.require(range.count)
-        var result = posix_fallocate(file.number, range.lowerBound, range.count)
-        while result == EINTR { result = posix_fallocate(file.number, range.lowerBound, range.count) }
-        guard result == 0 else {
-            throw SystemError(code: result, operation: "allocating \(range.count) bytes of shared memory")
+        guard mp_allocate(file.number, off_t(range.lowerBound), off_t(range.count)) == 0 else {
+            throw SystemError("allocating \(range.count) bytes of shared memory")
         }
     }
 }

@@ -46,11 +46,17 @@ extension Ring {
         // Relaxed, the positions: who looks again loads them in order.
         switch awaited {
         case .message(let seen):
-            tail.pointee.load(ordering: .relaxed) != seen || ending != nil || hasLeftovers
+            tail.pointee.load(ordering: .relaxed) != seen || isEnding || hasLeftovers
         case .room(let seen, let receipts):
             head.pointee.load(ordering: .relaxed) != seen || isShut || isAbandoned
                 || receipts.map { $0 != self.receipts.load() } == true
         }
+    }
+
+    /// Whether no message comes any more, or there is something to do for the end.
+    @inline(__always)
+    private var isEnding: Bool {
+        word(Offset.state).pointee.load(ordering: .acquiring) & (Self.begun | Self.ended) != 0 || isAbandoned
     }
 
     /// How much has come of what was awaited.

@@ -35,11 +35,18 @@ extension Ring {
 
     /// Counts one more message as dealt with; false when there is none.
     package func countAsDealtWith() throws(SystemError) -> Bool {
+        try countAsDealtWith(midway: {})
+    }
+
+    /// `countAsDealtWith` with a call in the middle, for tests.
+    @inline(__always)
+    func countAsDealtWith(midway: () -> Void) throws(SystemError) -> Bool {
         // A dead holder left nothing half-done.
         if !tally.acquireIfFree() { _ = try tally.acquire() }
         defer { _ = tally.releaseIfHeldByThread() }
         let left = unfinished
         guard left > 0, let list = mp_this_thread().pointee.robust else { return false }
+        midway()
         // As in `RingBell`: the bell before the store, the sleeper after it, or by the kernel.
         if left == 1 { ringIfMarked(Offset.joinersBell) }
         mp_robust_pending(list, base + Offset.joiners)
@@ -47,15 +54,16 @@ extension Ring {
         let next = (dealtWith.pointee.load(ordering: .relaxed) + 1) & UInt64(RingPosition.largestCount)
         dealtWith.pointee.store(next, ordering: .releasing)
         atomicMemoryFence(ordering: .sequentiallyConsistent)
-        if left == 1 { wakeJoiners() }
+        // Asked again: who waits may have been told of the end meanwhile, and not wait for what was not taken any more.
+        if unfinished == 0 { wakeJoiners() }
         mp_robust_pending(list, nil)
         return true
     }
 
+    /// Wakes all who sleep until none is left, in one step: as long as one may sleep the mark is there.
     private func wakeJoiners() {
         guard joiners.load(.relaxed) != 0 else { return }
-        joiners.exchange(0)
-        joiners.wake(Int32.max)
+        joiners.clearAndWake(Int32.max)
     }
 
     /// Waits until every message that was put has been dealt with.
@@ -72,11 +80,20 @@ extension Ring {
             joiners.exchange(Self.waiting)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
             if self.isClosed != isClosed || unfinished(isClosed: isClosed) == 0 { continue }
-            _ = joiners.wait(while: Self.waiting, until: deadline)
+            sleepWithOthers(wasClosed: isClosed, until: deadline)
         }
-        // If the waker died it woke only one: this one.
-        wakeJoiners()
         return .done
+    }
+
+    /// Sleeps until somebody wakes the joiners.
+    ///
+    /// A waker that died woke only one: the kernel did it. That one wakes the others before it does anything else, or, if it dies first, the kernel wakes the next.
+    private func sleepWithOthers(wasClosed: Bool, until deadline: Deadline) {
+        let list = mp_this_thread().pointee.robust
+        mp_robust_pending(list, base + Offset.joiners)
+        _ = joiners.wait(while: Self.waiting, until: deadline)
+        if isClosed != wasClosed || unfinished(isClosed: wasClosed) == 0 { wakeJoiners() }
+        mp_robust_pending(list, nil)
     }
 
     /// Waits until a take is over that began before the ring was closed; false when the deadline came before.

@@ -90,10 +90,14 @@ final class ProcessHolder: Sendable {
             defer { mp_robust_pending(list, nil) }
             mp_robust_unlink(lock.base)
             let left = unlearned ? RobustLock.ownerDied : 0
-            // Without the mark, unless somebody sets it at this moment.
-            guard !lock.word.replace(state.thread, with: left) else { return false }
-            lock.word.exchange(RobustLock.waiters | left)
-            return true
+            while true {
+                let seen = lock.word.load(.relaxed)
+                // Otherwise the holder has ended, the kernel has passed the lock on, and this thread's own end is on its way: the lock may be another's.
+                guard seen & RobustLock.threadMask == state.thread else { return false }
+                // Without the mark, unless somebody has set it.
+                let marks = seen & RobustLock.waiters
+                if lock.word.replace(seen, with: marks | left) { return marks != 0 }
+            }
         }
     }
 

@@ -74,8 +74,12 @@ extension RobustLock {
             guard take(from: seen, marks: seen & Self.waiters, for: holder) else { continue }
             guard seen & Self.ownerDied != 0 else { return .acquired }
             recursion = 0
-            // The dead process's other threads may run on for a moment after its holder thread ended.
-            if diedAsTask { ProcessHolder.waitForEnd(of: died) }
+            if diedAsTask {
+                // The dead process's other threads may run on for a moment after its holder thread ended.
+                ProcessHolder.waitForEnd(of: died)
+                // One of them may have been giving the lock up.
+                noteHolder(holder)
+            }
             return .ownerDied(died)
         }
     }
@@ -88,14 +92,19 @@ extension RobustLock {
             // Named as pending by `acquire`.
             guard word.replace(seen, with: thread.pointee.id | marks) else { return false }
             mp_robust_link(list, base)
-            ownerTask.pointee.store(0, ordering: .relaxed)
-        case .task(let token):
+        case .task:
             guard ProcessHolder.current.value.take(self, from: seen, marks: marks) else { return false }
-            ownerTask.pointee.store(token, ordering: .relaxed)
         }
-        // Releasing: pairs with the load in `isHeld`.
-        ownerProcess.pointee.store(thread.pointee.process, ordering: .releasing)
+        noteHolder(holder)
         return true
+    }
+
+    /// Writes down that `holder`, of this process, holds the lock.
+    private func noteHolder(_ holder: LockHolder) {
+        let token: UInt64 = if case .task(let token) = holder { token } else { 0 }
+        ownerTask.pointee.store(token, ordering: .relaxed)
+        // Releasing: pairs with the load in `isHeld`.
+        ownerProcess.pointee.store(mp_this_thread().pointee.process, ordering: .releasing)
     }
 
     /// Gives the lock up for `holder`, and returns whether `holder` held it.

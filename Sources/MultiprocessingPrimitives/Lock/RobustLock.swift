@@ -12,7 +12,9 @@
 //
 // The word follows the kernel's robust-futex protocol (Documentation/locking/robust-futexes.rst), as glibc's robust mutexes do, with three differences: waiters watch
 // the word before they sleep; a wait can be cancelled; and a lock can be held by a task, which has no thread (ProcessHolder.swift). A thread that may be about to
-// consume a wake-up names the word as pending, so that the kernel passes the wake-up on if the thread is killed (kernel commit ca16d5bee598).
+// consume a wake-up names the word as pending, so that the kernel passes the wake-up on if the thread is killed (kernel commit ca16d5bee598). The word has WAITERS
+// then and no holder, as other words of ours that are slept on; kernels without commit 90d758896787 (6.2, and older stable series since the end of 2022) look away from such words, so that a kill at just the
+// wrong instant may leave somebody asleep there.
 //
 // WAITERS is set whenever somebody sleeps. It stays when the lock is passed on, and goes when whoever passed it on found nobody asleep. glibc takes it off before it wakes, and whoever wakes sets it
 // again; but when that one is killed first, and another took the lock meanwhile, the kernel sees an owner and wakes nobody, and the owner sees no mark.

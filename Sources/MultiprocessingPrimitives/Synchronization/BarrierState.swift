@@ -124,7 +124,7 @@ package struct BarrierState: @unchecked Sendable {
             let (word, bit) = failure(of: generation)
             // Acquiring, so that the phase is looked at afterwards: the bit is another generation's before the phase says so.
             let failed = word.pointee.load(ordering: .acquiring) & bit != 0
-            let age = (load().generation &- generation) & UInt32.max / Self.generation
+            let age = (load().generation &- generation) & (UInt32.max / Self.generation)
             return !failed && age < Self.failureWords * 64
         }
         return seen.isBroken ? false : nil

@@ -82,8 +82,9 @@ package struct SemaphoreState: @unchecked Sendable {
             case .timedOut:
                 return take(slept: true) ? .acquired : .timedOut
             case .cancelled:
-                // A wake-up may have come at the same time: it belongs to somebody who still wants a permit.
-                if value > 0 { watched.wake(1) }
+                // A wake-up may have come at the same time: it belongs to somebody who still wants a permit. Also when there is none by now: with the wake-up the mark went, and whoever sleeps on has to
+                // set it again.
+                watched.wake(1)
                 return .cancelled
             }
         }

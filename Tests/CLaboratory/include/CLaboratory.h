@@ -16,4 +16,16 @@ uint32_t *laboratory_thread_variable(void);
 // Lets the calling thread, and what it forks, run on one processor only. Returns -1 when that cannot be.
 int laboratory_use_one_processor(void);
 
+// Lets other threads have the processor rather than the calling one, though not for ever. Returns -1 when that cannot be.
+int laboratory_prefer_others(void);
+
+// Sleeps for so many nanoseconds, and not 50 microseconds longer, as otherwise.
+void laboratory_sleep(long nanoseconds);
+
+// Writes words to the C library's `stderr`.
+void laboratory_say(const char *words);
+
+// Lets the kernel end the calling process (SIGSYS) when it is about to wake somebody: right before the system call, after all that was done for it. Returns -1 when that cannot be.
+int laboratory_die_at_wake(void);
+
 #endif

@@ -3,6 +3,7 @@
 import CLaboratory
 import Glibc
 import Multiprocessing
+import Synchronization
 import Testing
 
 private struct CodedError: Error, Codable, Equatable {
@@ -31,6 +32,37 @@ private func fibonacci(_ n: Int) -> Int { n < 2 ? n : fibonacci(n - 1) + fibonac
 private func slow(_ n: Int) async throws -> Int {
     try await Task.sleep(for: .milliseconds(1))
     return n
+}
+
+/// Reads where nothing is, with so many calls to tell of.
+@inline(never)
+@Sendable private func crash(_ depth: Int) -> Int {
+    depth == 0 ? UnsafePointer<Int>(bitPattern: 8)?.pointee ?? 0 : crash(depth - 1) + 1
+}
+
+/// What the first of two threads that crash waits for.
+private let mayCrash = Atomic<Bool>(false)
+
+/// Crashes on one thread, and so many microseconds later on another, which the processor prefers.
+private func crashTwice(pause: Int) -> Int {
+    guard laboratory_use_one_processor() == 0 else { return 1 }
+    // A report tells it; without one nothing is told.
+    laboratory_say("Fatal error: said before\n")
+    var thread = pthread_t()
+    pthread_create(
+        &thread,
+        nil,
+        { _ in
+            laboratory_prefer_others()
+            while !mayCrash.load(ordering: .relaxed) { usleep(100) }
+            return UnsafeMutableRawPointer(bitPattern: crash(100))
+        },
+        nil
+    )
+    usleep(1000)
+    mayCrash.store(true, ordering: .relaxed)
+    laboratory_sleep(1000 * pause)
+    return crash(0)
 }
 
 /// One call in a process of its own.
@@ -239,6 +271,19 @@ struct RunTests {
             }
         }
         #expect(error?.message?.contains("in a task") == true)
+    }
+
+    @Test func `a crash is told although another thread crashes before it was`() async throws {
+        // Not `#expect` for each, which would describe the errors: their stacks take a second each.
+        var untold = 0
+        for round in 0..<40 {
+            do {
+                keep(try await ChildProcess.run { crashTwice(pause: round % 20 * 5) })
+            } catch let error as ProcessLost {
+                if error.message != "Fatal error: said before" { untold += 1 }
+            }
+        }
+        #expect(untold == 0)
     }
 
     @Test func `a stack overflow on any thread is told with its place`() async throws {

@@ -96,7 +96,11 @@ extension Acceptor: WaitTarget {
 extension QueueCore: WaitTarget {
     func checkWaitable() throws { try checkOpen() }
 
-    var isReady: Bool { isClosed || !ring.isEmpty || ring.hasEnded }
+    var isReady: Bool {
+        if isClosed || !ring.isEmpty || ring.hasEnded { return true }
+        ring.helpToEndNow()
+        return ring.hasEnded
+    }
 
     func add(_ notice: Notice) throws { try tasks.add(notice) }
 
