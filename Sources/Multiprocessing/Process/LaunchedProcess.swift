@@ -160,14 +160,16 @@ final class LaunchedProcess: Sendable {
     }
 
     private func settle(_ status: ExitStatus?) {
-        let onEnd = record.withLock { record -> [@Sendable () -> Void] in
-            guard record.status == nil else { return [] }
+        let onEnd = record.withLock { record -> [@Sendable () -> Void]? in
+            guard record.status == nil else { return nil }
             let announced = record.announcedCode.map { ExitStatus.exited($0) }
             record.status = status ?? announced ?? .signaled(record.report?.signal ?? .kill)
             record.sentinel?.signalEvent()
             defer { record.onEnd = [] }
             return record.onEnd
         }
+        // Another thread is at it, and says so when all that follows from the end is done.
+        guard let onEnd else { return }
         for body in onEnd { body() }
         answered.post()
         ended.post()

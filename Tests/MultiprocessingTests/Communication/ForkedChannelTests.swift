@@ -78,10 +78,27 @@ struct ForkedChannelTests {
         try await apart(timeout: .seconds(60)) {
             let (near, far) = try Connection.pipe()
             let queue = try Queue<Int>()
+            let hasBegun = try Semaphore(value: 0)
             let tasks = [
-                try onThreadAsync { try blocking { try await near.receive(Int.self) } },
-                try onThreadAsync { try blocking { try await queue.get() } },
+                try onThreadAsync {
+                    try blocking {
+                        _ = try await near.receive(Int.self)
+                        try hasBegun.release()
+                        return try await near.receive(Int.self)
+                    }
+                },
+                try onThreadAsync {
+                    try blocking {
+                        _ = try await queue.get()
+                        try hasBegun.release()
+                        return try await queue.get()
+                    }
+                },
             ]
+            // Not before they have been through it once: a thread that does something for the first time holds locks of the runtime, which a copy would have for ever.
+            try far.send(1)
+            try queue.put(1)
+            for _ in tasks { try check(try hasBegun.acquire(timeout: .seconds(30))) }
             for _ in 0..<20 {
                 let copy = ChildProcess(startMethod: .fork) {
                     near.close()

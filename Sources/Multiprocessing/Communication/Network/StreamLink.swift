@@ -41,6 +41,8 @@ final class StreamLink: Sendable {
     let users: ForkLocal<StreamUsers>
     private let closed = Atomic<Bool>(false)
     private let broken = Atomic<Bool>(false)
+    /// Whether it was sent to another process, which the end of this one's copy does not concern.
+    private let hasTravelled = Atomic<Bool>(false)
     private let travellingSocket = TravellingSocket()
 
     /// Which process (its number by forks, plus 1) has a part of a frame in hand, and the other part is still to be sent or received; 0: none.
@@ -86,7 +88,8 @@ final class StreamLink: Sendable {
         guard !closed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let users = users.value
         users.watch.end()
-        LingeringSocket.keep(socket.number)
+        // Not the one of another process: its end would not be seen at the other side as long as this copy is open. Relaxed: whoever sends it and closes it does so in order.
+        if !hasTravelled.load(ordering: .relaxed) { LingeringSocket.keep(socket.number) }
         // The number stays taken as long as this object lives: other threads may be about to use it, and must not meet a stranger's file.
         if users.wake >= 0, dup2(users.wake, socket.number) >= 0 {
             _ = fcntl(socket.number, F_SETFD, FD_CLOEXEC)
@@ -166,6 +169,7 @@ final class StreamLink: Sendable {
         let limits = [terms.sendLimit, terms.receiveLimit].flatMap { limit in
             [UInt32(truncatingIfNeeded: limit), UInt32(truncatingIfNeeded: limit >> 32)]
         }
+        hasTravelled.store(true, ordering: .relaxed)
         let travelling = try travellingSocket.copy(of: socket.number) { isClosed }
         try ChannelHandle.encode(
             [travelling.number],
