@@ -136,7 +136,7 @@ private struct LockedCounter<Tested: TestedLock>: Subject {
     func use(by caller: Int, _ generator: inout Seeded) throws {
         var depth = 0
         // In the end it is let go of, and once more than that: some mistakes there are in any case.
-        for step in 0..<620 {
+        for step in 0..<650 {
             let (operation, timeout) = step < 590 ? plan(depth, &generator) : (.release, nil)
             let answer = try history.record(operation, by: caller, timeout: timeout) {
                 try self.answer(operation, caller, depth) ?? acquire(timeout: timeout)
@@ -148,7 +148,7 @@ private struct LockedCounter<Tested: TestedLock>: Subject {
     func use(by caller: Int, _ generator: inout Seeded) async throws {
         var depth = 0
         // In the end it is let go of, and once more than that: some mistakes there are in any case.
-        for step in 0..<620 {
+        for step in 0..<650 {
             let (operation, timeout) = step < 590 ? plan(depth, &generator) : (.release, nil)
             let answer = try await history.record(operation, by: caller, timeout: timeout) { () async throws -> Int in
                 if let answer = try self.answer(operation, caller, depth) { return answer }
