@@ -11,4 +11,6 @@
 /// ```
 ///
 /// As ``Lock``, which is many times faster and serves the processes of one machine. What it can do, and what becomes of it when its holder is gone, stands at ``HostedLock``.
+///
+/// `@unchecked Sendable` is safe because it adds nothing to ``HostedLock`` that changes.
 public final class ManagedLock: HostedLock, @unchecked Sendable {}
