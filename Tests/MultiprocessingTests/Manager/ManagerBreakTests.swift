@@ -121,67 +121,6 @@ struct ManagerBreakTests {
         }
     }
 
-    @Test func `all who wait for a manager that does not answer wait for one attempt, and as long as they want`()
-        async throws
-    {
-        try await apart(timeout: .seconds(90)) {
-            let (here, there) = try Connection.pipe()
-            let owner = ChildProcess {
-                let (manager, address) = try Way.tcp.manager()
-                try there.send(address)
-                try there.send(manager.processIdentifier)
-                while true { pause() }
-            }
-            try owner.start()
-            let address = try await here.receive(Address.self)
-            let server = try await here.receive(Int32.self)
-            let manager = try await Manager.connect(to: address, authenticationKey: "key", timeout: .seconds(4))
-            let list = try await manager.list([1])
-            // The kernel still lets in who comes, and nobody answers.
-            if let pid = owner.processIdentifier { kill(pid, SIGSTOP) }
-            kill(server, SIGKILL)
-            do { _ = try await list.count() } catch is ManagerLost {}
-            let start = ContinuousClock.now
-            let impatient = Task { try await list.count() }
-            let patient = (0..<8).map { _ in Task { try await list.count() } }
-            try await Task.sleep(for: .milliseconds(300))
-            impatient.cancel()
-            let cancelled = await failure(of: impatient)
-            try check(cancelled is CancellationError, "\(String(describing: cancelled))")
-            for task in patient {
-                let error = await failure(of: task)
-                try check(error is ManagerLost, "\(String(describing: error))")
-            }
-            // One after the other they would take half a minute.
-            try check(ContinuousClock.now - start < .seconds(16), "\(ContinuousClock.now - start)")
-            try owner.kill()
-            try await owner.join()
-            // Whoever comes to the address and has the key is taken for the manager, and is none.
-            let listener = try Listener(address: address, authenticationKey: "key")
-            let closing = Task { while let visitor = try? await listener.accept() { visitor.close() } }
-            let error = await failure(of: Task { try await list.count() })
-            try check(error is ManagerLost, "\(String(describing: error))")
-            listener.close()
-            await closing.value
-        }
-    }
-
-    @Test func `many tasks that lose a manager at the same time all learn of it`() async throws {
-        try await apart(timeout: .seconds(90)) {
-            let (manager, address) = try Way.tcp.manager()
-            let client = try await Manager.connect(to: address, authenticationKey: "key")
-            let event = try await client.hostedEvent()
-            let tasks = (0..<300).map { _ in Task { try await event.wait() } }
-            // So that most of them wait by then.
-            try await Task.sleep(for: .milliseconds(300))
-            kill(manager.processIdentifier, SIGKILL)
-            for task in tasks {
-                let error = await failure(of: task)
-                try check(error is ManagerLost, "\(String(describing: error))")
-            }
-        }
-    }
-
     @Test func `a handle that several threads use first at the same time is counted once`() async throws {
         try await isolated {
             let (manager, address) = try Way.tcp.manager()
@@ -418,15 +357,5 @@ struct ManagerBreakTests {
             try checkEqual(try total.withValue { $0 }, 4000)
             try manager.shutdown()
         }
-    }
-}
-
-/// What a task threw.
-private func failure<T: Sendable>(of task: Task<T, any Error>) async -> (any Error)? {
-    do {
-        _ = try await task.value
-        return nil
-    } catch {
-        return error
     }
 }
