@@ -93,35 +93,41 @@ enum ThreadStacks {
 
     // MARK: - Images
 
-    #if arch(x86_64)
-    /// R_X86_64_GLOB_DAT and R_X86_64_JUMP_SLOT: an address of a symbol that the loader fills in.
-    private static let kinds: Set<UInt32> = [6, 7]
-    #elseif arch(arm64)
-    /// R_AARCH64_GLOB_DAT and R_AARCH64_JUMP_SLOT.
-    private static let kinds: Set<UInt32> = [1025, 1026]
-    #else
-    private static let kinds: Set<UInt32> = []
-    #endif
+    /// Whether a relocation is an address of a symbol that the loader fills in.
+    @inline(__always)
+    private static func isSlot(_ kind: UInt32) -> Bool {
+        #if arch(x86_64)
+        kind == 6 || kind == 7  // R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT
+        #elseif arch(arm64)
+        kind == 1025 || kind == 1026  // R_AARCH64_GLOB_DAT, R_AARCH64_JUMP_SLOT
+        #else
+        false
+        #endif
+    }
 
-    /// Points the slots of an image for `pthread_create` here.
+    /// Points the slots of an image for `pthread_create` here. A program with its libraries has ten thousand relocations, and its first child waits for this.
     private static func redirect(_ image: LoadedImage) {
         guard let dynamic = image.dynamic else { return }
-        var values: [Int: UInt] = [:]
-        for entry in 0... {
-            let tag = dynamic.load(fromByteOffset: entry * 16, as: Int.self)
-            if tag == 0 { break }
-            values[tag] = dynamic.load(fromByteOffset: entry * 16 + 8, as: UInt.self)
+        func value(_ tag: Int) -> UInt? {
+            var entry = dynamic
+            while case let current = entry.load(as: Int.self), current != 0 {
+                if current == tag { return entry.load(fromByteOffset: 8, as: UInt.self) }
+                entry += 16
+            }
+            return nil
         }
         /// The loader may or may not have added the base to the addresses in the table.
         func address(_ tag: Int) -> UnsafeRawPointer? {
-            values[tag].flatMap { UnsafeRawPointer(bitPattern: $0 < image.base ? $0 + image.base : $0) }
+            value(tag).flatMap { UnsafeRawPointer(bitPattern: $0 < image.base ? $0 + image.base : $0) }
         }
         guard let names = address(5), let symbols = address(6) else { return }
-        for (table, bytes, skipped) in [(7, 8, Int(values[0x6fff_fff9] ?? 0)), (23, 2, 0)] {
-            guard let relocations = address(table), let size = values[bytes] else { continue }
-            for place in stride(from: skipped * 24, to: Int(size), by: 24) {
+        for (table, bytes, skipped) in [(7, 8, Int(value(0x6fff_fff9) ?? 0)), (23, 2, 0)] {
+            guard let relocations = address(table), let size = value(bytes) else { continue }
+            var place = skipped * 24
+            while place < Int(size) {
+                defer { place += 24 }
                 let info = relocations.load(fromByteOffset: place + 8, as: UInt64.self)
-                guard kinds.contains(UInt32(truncatingIfNeeded: info)) else { continue }
+                guard isSlot(UInt32(truncatingIfNeeded: info)) else { continue }
                 let name = names + Int(symbols.load(fromByteOffset: Int(info >> 32) * 24, as: UInt32.self))
                 guard strcmp(name.assumingMemoryBound(to: CChar.self), "pthread_create") == 0 else { continue }
                 set(image.base + relocations.load(fromByteOffset: place, as: UInt.self), in: image)

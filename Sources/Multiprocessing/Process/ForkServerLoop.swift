@@ -63,6 +63,8 @@ final class ForkServerLoop {
             try prepare(message)
             _ = Lifeline.setSignal(nil, of: control.socket.number)
             try tell(.ready, on: control) { $0.write(Build.identity) }
+            // Once here, where the loader has just read the same tables, instead of in the first child, which would have to map them anew; and while the program wakes up.
+            ChildMain.installReporters()
             ForkServerLoop(control: control, page: page).serve()
         } catch {
             try? tell(.failed, on: control) { $0.writeString("\(error)") }

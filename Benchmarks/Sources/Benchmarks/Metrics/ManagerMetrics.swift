@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Dispatch
 internal import Glibc
 internal import Measuring
 internal import Multiprocessing
+internal import Synchronization
 
 /// What calls of a manager cost.
 enum ManagerMetrics {
@@ -48,18 +50,19 @@ enum ManagerMetrics {
         },
         Metric(
             "manager.pipelined.rate",
-            "50,000 appends awaited together, by a child task each (CPython: one after the other)",
+            "50,000 appends under way together, then all their results (CPython: one after the other)",
             unit: .perSecond,
             kind: .rate,
             peers: [.cpython]
-        ) { _ in [try appendTogether()] },
+        ) { _ in [try appendUnderWay()] },
         Metric(
-            "manager.async.rate",
-            "50,000 appends under way together, then all their results, by one thread",
+            "manager.tasks.rate",
+            "the same, each awaited by a child task; TaskGroup: child tasks that a thread resumes, and nothing else",
             unit: .perSecond,
             kind: .rate,
-            peers: []
-        ) { _ in [try appendUnderWay()] },
+            peers: [],
+            others: [.taskGroup: { _ in [try resumeTogether()] }]
+        ) { _ in [try appendTogether()] },
     ]
 
     /// Returns how many appends a second are done by a thread that asks for their results at the end.
@@ -84,19 +87,51 @@ enum ManagerMetrics {
         let list = try manager.list(of: Int.self)
         defer { try? manager.shutdown() }
         try list.append(0)
+        let rate = try inChildTasks { try await list.append($0) }
+        guard try list.count() == pipelined + 1 else { throw MeasuringError("the appends were not done") }
+        return rate
+    }
+
+    /// Returns how many child tasks a second can wait and be resumed: what is left of it when a manager takes no time.
+    private static func resumeTogether() throws -> Double {
+        let resumer = Resumer()
+        return try inChildTasks { _ in await withUnsafeContinuation { resumer.resume($0) } }
+    }
+
+    /// Returns how many times a second `body` is done in a child task for each.
+    private static func inChildTasks(_ body: @escaping @Sendable (Int) async throws -> Void) throws -> Double {
         let done = try Event()
         let (start, seconds) = (Clock.now, try SharedValue(0.0))
         Task {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for number in 0..<pipelined { group.addTask { try await list.append(number) } }
+                for number in 0..<pipelined { group.addTask { try await body(number) } }
                 try await group.waitForAll()
             }
             seconds.value = Double(Clock.now - start) / 1e9
             done.set()
         }
-        guard try done.wait(timeout: .seconds(60)), try list.count() == pipelined + 1 else {
-            throw MeasuringError("the appends were not done")
-        }
+        guard try done.wait(timeout: .seconds(60)) else { throw MeasuringError("the tasks did not end") }
         return Double(pipelined) / seconds.value
+    }
+}
+
+/// Resumes tasks on another thread, as many at once as have come meanwhile.
+private final class Resumer: Sendable {
+    private let waiting = Mutex<[UnsafeContinuation<Void, Never>]>([])
+    private let queue = DispatchQueue(label: "resumer")
+
+    func resume(_ continuation: UnsafeContinuation<Void, Never>) {
+        let isFirst = waiting.withLock { waiting in
+            waiting.append(continuation)
+            return waiting.count == 1
+        }
+        guard isFirst else { return }
+        queue.async { [self] in
+            let all = waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            for continuation in all { continuation.resume() }
+        }
     }
 }
