@@ -100,8 +100,8 @@ static inline bool mp_robust_release_if_unwaited(void *lock) {
     uint32_t *word = lock;
     struct mp_thread *thread = mp_this_thread();
     uint32_t expected = thread->id;
-    // The value can only be this thread's id if this thread wrote it. At 16: how often it was acquired beyond the first.
-    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || word[4] != 0) return false;
+    // The value can only be this thread's id if this thread wrote it. At 20: how often it was acquired beyond the first.
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || word[5] != 0) return false;
     mp_robust_pending(thread->robust, lock);
     mp_robust_unlink(lock);
     __atomic_store_n((int32_t *)lock + 1, 0, __ATOMIC_RELAXED);

@@ -29,6 +29,9 @@ void laboratory_say(const char *words);
 // Lets the kernel end the calling process (SIGSYS) when it is about to wake somebody: right before the system call, after all that was done for it. Returns -1 when that cannot be.
 int laboratory_die_at_wake(void);
 
+// Ends another thread of this process, which may be deaf to signals, and returns when it is gone: -1 when that cannot be.
+int laboratory_end_thread(int thread);
+
 // Stops the calling process, a child, until its parent lets it go on by the functions below. Returns -1 when that cannot be.
 int laboratory_stop_for_parent(void);
 
