@@ -115,8 +115,7 @@ final class ManagerServer: Sendable {
     private func welcome(_ connection: Connection) {
         let session = ServerSession(connection.link, server: self)
         sessions.withLock { $0[ObjectIdentifier(session)] = session }
-        // Not over a stream, where the desk's welcome is still on its way.
-        if session.manager == nil { session.greet(number) }
+        session.greet(number)
         session.begin()
     }
 
