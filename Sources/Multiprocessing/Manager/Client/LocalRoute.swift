@@ -20,10 +20,11 @@ final class LocalRoute: Sendable {
     /// How the manager ended, if that is known and it will not come back.
     var lost: ManagerLost? { epitaph.last ?? end.withLock { $0 } }
 
-    /// Makes a channel to the process that serves.
-    func openChannel() throws -> ClientChannel {
+    /// Makes a channel to the process that serves `manager`.
+    func openChannel(_ manager: ManagerIdentity) throws -> ClientChannel {
         let deaths = epitaph.deaths
-        return ClientChannel(try openLink()) { [self] number in whyEnded(number ?? deaths) }
+        let link = try ManagerServer.openLink(manager) ?? openLink()
+        return ClientChannel(link) { [self] number in whyEnded(number ?? deaths) }
     }
 
     /// Why a channel has ended that was made after so many ends of the manager's processes. Blocks until that is known, for a moment.
