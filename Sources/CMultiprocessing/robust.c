@@ -37,10 +37,10 @@ void mp_thread_fill(void) {
     mp_thread_cache.id = (uint32_t)syscall(SYS_gettid);
 }
 
-int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns) {
-    struct { uint64_t value, address; uint32_t flags, reserved; } waits[4];  // struct futex_waitv, which headers before 5.16 lack
+int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns, int64_t look_ns) {
+    struct { uint64_t value, address; uint32_t flags, reserved; } waits[MP_FUTEXES];  // struct futex_waitv, which headers before 5.16 lack
     struct timespec deadline = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
-    if (count > 4) count = 4;
+    if (count > MP_FUTEXES) count = MP_FUTEXES;
     for (size_t i = 0; i < count; i++) {
         waits[i].value = futexes[i].expected;
         waits[i].address = (uintptr_t)futexes[i].word;
@@ -53,7 +53,7 @@ int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t dead
         if (errno != ENOSYS && errno != EPERM) return -1;  // EPERM: a container's filter that does not know the call
         __atomic_store_n(&unavailable, true, __ATOMIC_RELAXED);
     }
-    int64_t slice = mp_now() + 5000000;
+    int64_t slice = mp_now() + look_ns;
     bool is_last = deadline_ns >= 0 && deadline_ns <= slice;
     if (mp_futex_wait(futexes[0].word, futexes[0].expected, is_last ? deadline_ns : slice) == 0) return 0;
     if (errno == ETIMEDOUT && !is_last) errno = EINTR;

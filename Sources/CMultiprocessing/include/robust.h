@@ -100,8 +100,8 @@ static inline bool mp_robust_release_if_unwaited(void *lock) {
     uint32_t *word = lock;
     struct mp_thread *thread = mp_this_thread();
     uint32_t expected = thread->id;
-    // The value can only be this thread's id if this thread wrote it. At 16: how often it was acquired beyond the first.
-    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || word[4] != 0) return false;
+    // The value can only be this thread's id if this thread wrote it. At 20: how often it was acquired beyond the first.
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || word[5] != 0) return false;
     mp_robust_pending(thread->robust, lock);
     mp_robust_unlink(lock);
     __atomic_store_n((int32_t *)lock + 1, 0, __ATOMIC_RELAXED);
@@ -150,9 +150,10 @@ struct mp_futex {
     uint32_t expected;
 };
 
-// Waits as mp_futex_wait does, on at most four words at once: until any differs from what is expected of it, or is woken. Kernels before 5.16 cannot; there it returns
-// EINTR every few milliseconds, and only the first word wakes it before.
-int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns);
+// Waits as mp_futex_wait does, on at most MP_FUTEXES words at once: until any differs from what is expected of it, or is woken. Kernels before 5.16 cannot; there it returns
+// EINTR after `look_ns`, and only the first word wakes it before.
+#define MP_FUTEXES 6
+int mp_futex_wait_any(const struct mp_futex *futexes, size_t count, int64_t deadline_ns, int64_t look_ns);
 
 // Moves at most `count` of those who wait for `*word`, while it is `expected`, to wait for `*target` instead. Returns how many there were, -1 with errno.
 int mp_futex_requeue(uint32_t *word, uint32_t expected, int count, uint32_t *target);

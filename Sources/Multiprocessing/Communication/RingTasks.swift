@@ -9,6 +9,9 @@ internal import MultiprocessingPrimitives
 
 /// The tasks of this process that wait for a ring.
 final class RingTasks: Sendable {
+    /// How many looks a task takes, a millisecond apart, when somebody may not have seen that it waits. He may be stopped: then a thread takes the wait over, as long as it lasts.
+    private static let mostLooks = 8
+
     private let ring: Ring
     private let bell: Int32
     private let consumers = Turn()
@@ -106,8 +109,8 @@ final class RingTasks: Sendable {
     func waitUntilFinished(until deadline: Deadline) async throws -> RingOutcome {
         try await run(joiners, until: deadline) { [ring] in
             ring.markWaitingUntilFinished()
-        } attempt: { [ring] _, _ in
-            try ring.waitUntilFinished(until: .passed)
+        } attempt: { [ring] deadline, cancellation in
+            try ring.waitUntilFinished(until: deadline, cancellation: cancellation)
         }
     }
 
@@ -140,13 +143,15 @@ final class RingTasks: Sendable {
         guard try await turn.begin(until: deadline, on: reactor) else { return .timedOut }
         defer { turn.end() }
         try watchBell()
+        var looks = 0
         while true {
             let notice = waiting.add()
             defer { waiting.remove(notice) }
             let mayMissMark = mark()
             let outcome = try attempt(.passed, nil)
-            if outcome == .busy {
-                // Another thread or process is at it, or asleep over it with the lock: it takes a thread to wait for a lock.
+            looks = mayMissMark ? looks + 1 : 0
+            if outcome == .busy || outcome == .timedOut && looks > Self.mostLooks {
+                // Another thread or process is at it, or asleep over it with the lock: it takes a thread to wait for a lock, or to sleep so that whoever stores a position sees it.
                 return try await BlockingWaiters.run { cancellation in try attempt(deadline, cancellation) }
             }
             guard outcome == .timedOut, !deadline.hasPassed else { return outcome }

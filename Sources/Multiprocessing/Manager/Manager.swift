@@ -25,7 +25,7 @@ public final class Manager: Sendable {
         /// Every call throws ``ManagerLost`` from then on.
         case never
         /// Another process takes its place, at most `limit` times. The values that the process which made the manager has hosted, and still has handles of, are made anew by the functions that made
-        /// them first, and all handles of them, everywhere, stand for these. Calls that were under way throw ``ManagerLost``.
+        /// them first, in the same order, so that such a function may use values that were made before, and all handles of them, everywhere, stand for these. Calls that were under way throw ``ManagerLost``.
         case withFreshValues(limit: Int = 5)
 
         /// How often.
@@ -49,6 +49,7 @@ public final class Manager: Sendable {
         let identity = ManagerIdentity()
         let desk = listener.map { ManagerDesk($0, identity, route) }
         let owner = try ManagerOwner(
+            identity,
             reception: reception,
             epitaph: route.epitaph,
             restarts: restart.limit,

@@ -56,7 +56,7 @@ final class ManagerDesk: Sendable {
         }
         do {
             switch try connection.receive(ManagerVisit.self, timeout: Self.patience) {
-            case .join: try answer(try join(connection), connection)
+            case .join: try join(connection)
             case .inquire(let deaths): try answer(inquire(deaths), connection)
             }
         } catch {
@@ -68,16 +68,19 @@ final class ManagerDesk: Sendable {
         try connection.send(welcome, timeout: Self.patience)
     }
 
-    private func join(_ connection: Connection) throws -> ManagerWelcome {
-        if let lost = route.epitaph.last { return .lost(ManagerDeath(lost)) }
-        if let link = connection.link as? StreamLink, link.terms.carriesDescriptors { return .home(home) }
-        let deaths = route.epitaph.deaths
-        do {
-            try route.bring(connection)
-        } catch let lost as ManagerLost {
-            return .lost(ManagerDeath(lost))
+    private func join(_ connection: Connection) throws {
+        if let lost = route.epitaph.last { return try answer(.lost(ManagerDeath(lost)), connection) }
+        if let link = connection.link as? StreamLink, link.terms.carriesDescriptors {
+            return try answer(.home(home), connection)
         }
-        return .stay(home.identity, processIdentifier: route.epitaph.processIdentifier, deaths: deaths)
+        let (processIdentifier, deaths) = (route.epitaph.processIdentifier, route.epitaph.deaths)
+        do { try route.checkForServer() } catch let lost as ManagerLost {
+            return try answer(.lost(ManagerDeath(lost)), connection)
+        }
+        // Before the process at work gets the connection, on which it says itself which one it is: it may be another than that of now.
+        try answer(.stay(home.identity, processIdentifier: processIdentifier, deaths: deaths), connection)
+        // Whom nobody lets in any more sees the end of the connection, and inquires.
+        do { try route.bring(connection) } catch is ManagerLost {}
     }
 
     private func inquire(_ deaths: UInt32) -> ManagerWelcome {

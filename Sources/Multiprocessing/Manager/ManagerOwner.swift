@@ -46,6 +46,7 @@ final class ManagerOwner: Sendable {
     }
 
     private let name: String
+    private let identity: ManagerIdentity
     private let epitaph: Epitaph
     private let home: ManagerHome?
     private let madeIn = getpid()
@@ -56,7 +57,14 @@ final class ManagerOwner: Sendable {
     /// Starts the process of a manager behind `reception`, which has its end written into `epitaph`.
     ///
     /// - Parameter desk: Where others than relatives ask to be let in.
-    init(reception: SharedDescriptor, epitaph: Epitaph, restarts: Int, desk: ManagerDesk?) throws {
+    init(
+        _ identity: ManagerIdentity,
+        reception: SharedDescriptor,
+        epitaph: Epitaph,
+        restarts: Int,
+        desk: ManagerDesk?
+    ) throws {
+        self.identity = identity
         let number = Self.count.add(1, ordering: .relaxed).newValue  // only has to be unique
         name = "Manager-\(number)"
         var generator = SystemRandomNumberGenerator()
@@ -95,6 +103,7 @@ final class ManagerOwner: Sendable {
         let number = state.withLock { $0.restarts }
         let serversEnd = Connection(there)
         let job = ManagerJob(
+            identity,
             reception: reception,
             owner: serversEnd,
             key: key,

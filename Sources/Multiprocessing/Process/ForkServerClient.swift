@@ -163,8 +163,22 @@ final class ForkServerClient: Sendable {
     /// Starts the server now, if there is none.
     ///
     /// - Parameter first: Only when there never was one.
-    func start(first: Bool = false) throws {
-        if let generation = state.withLock({ $0.machine.start(first: first) }) { try startServer(generation) }
+    /// - Returns: The generation of the one that was started.
+    @discardableResult
+    func start(first: Bool = false) throws -> Int? {
+        guard let generation = state.withLock({ $0.machine.start(first: first) }) else { return nil }
+        try startServer(generation)
+        return generation
+    }
+
+    /// Ends the server of that generation, which was started for a child that will not be, unless somebody else has asked for one: it has none of what the program may still say before its first child.
+    func takeBackStart(_ generation: Int) {
+        let server = state.withLock { state -> ForkServerConnection? in
+            guard state.machine.takeBackStart(generation: generation) else { return nil }
+            defer { state.server = nil }
+            return state.server
+        }
+        server?.endUnused()
     }
 
     private func startServer(_ generation: Int) throws {
@@ -201,6 +215,7 @@ final class ForkServerClient: Sendable {
             orderSpares(ready.missing, from: server)
         case .childEnded:
             orderSpares(state.withLock { $0.machine.childEnded(generation: server.generation) }, from: server)
+        case .ended where server.isUnused: break
         case .ended(let reason):
             let ended = state.withLock { state in
                 if state.server === server { state.server = nil }

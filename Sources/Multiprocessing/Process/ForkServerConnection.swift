@@ -51,6 +51,7 @@ final class ForkServerConnection: Sendable {
     }
 
     private let state = PlainMutex(State())
+    private let unused = Atomic<Bool>(false)
 
     /// Creates the connection to a process that is to be told to serve.
     init(
@@ -103,6 +104,15 @@ final class ForkServerConnection: Sendable {
             _ = mp_pidfd_send_signal(process.pidfd.number, SIGKILL)
             throw error
         }
+    }
+
+    /// Whether it was ended because nobody wanted a child of it.
+    var isUnused: Bool { unused.load(ordering: .relaxed) }  // the end that follows from it comes through the kernel
+
+    /// Ends it, which nobody has asked for a child.
+    func endUnused() {
+        unused.store(true, ordering: .relaxed)
+        _ = mp_pidfd_send_signal(process.pidfd.number, SIGKILL)
     }
 
     // MARK: - Orders

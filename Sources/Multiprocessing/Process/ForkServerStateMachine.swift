@@ -18,6 +18,10 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
 
     private var phase = Phase.absent
     private var generation = 0
+    /// Whether there ever was a server that was not taken back.
+    private var hasStarted = false
+    /// Whether nobody has asked for a child since the present server was started.
+    private var isUnused = true
     private var failures = 0
     private var spares: [Spare] = []
     /// Spares that a caller is ordering at this moment.
@@ -54,6 +58,7 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
     ///
     /// - Parameter isBlocking: Whether a thread stands still meanwhile. It does not wait for the starts of others: those may be tasks that need this very thread to go on.
     package mutating func take(isBlocking: Bool = false, waiter: @autoclosure () -> Waiter) -> TakeAction {
+        defer { isUnused = false }
         switch phase {
         case .absent:
             guard failures < Self.maximumFailures else {
@@ -81,13 +86,14 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
     ///
     /// - Parameter first: Only when there never was one. Whether another is of any use is decided when a child is wanted.
     package mutating func start(first: Bool = false) -> Int? {
-        guard case .absent = phase, !first || generation == 0 else { return nil }
+        guard case .absent = phase, !first || !hasStarted else { return nil }
         return begin()
     }
 
     private mutating func begin() -> Int {
         generation += 1
         phase = .starting(generation: generation)
+        (hasStarted, isUnused) = (true, true)
         (outstanding, beingOrdered) = (0, 0)
         return generation
     }
@@ -189,6 +195,14 @@ package struct ForkServerStateMachine<Spare, Waiter: AnyObject> {
     package mutating func retire(generation: Int) -> (waiters: [Waiter], spares: [Spare]) {
         guard case .running(generation) = phase else { return ([], []) }
         return leave()
+    }
+
+    /// The child for which the server of that generation was started, the first one, is not wanted after all. Returns whether nobody else has asked for one either: then it is to end, as if there had never been one.
+    package mutating func takeBackStart(generation: Int) -> Bool {
+        guard isUnused, isCurrent(generation) else { return false }
+        hasStarted = false
+        _ = leave()
+        return true
     }
 
     private mutating func leave() -> (waiters: [Waiter], spares: [Spare]) {

@@ -78,13 +78,16 @@ enum Launcher {
     ) throws -> ServerStart? {
         guard method == .forkServer else { return nil }
         // It gets ready while the job is encoded, and whatever else happens for the first time.
-        try runtime.forkServer.start(first: true)
+        let started = try runtime.forkServer.start(first: true)
         MainVariables.checkOnce()
-        return ServerStart(
-            try JobMessage(job, header, parent: runtime.ownDescriptor),
-            runtime.forkServer,
-            isBlocking: isBlocking
-        )
+        do {
+            let message = try JobMessage(job, header, parent: runtime.ownDescriptor)
+            return ServerStart(message, runtime.forkServer, isBlocking: isBlocking)
+        } catch {
+            // Nothing is started then: what is said before the first child, such as a preload, is still in time.
+            if let started { runtime.forkServer.takeBackStart(started) }
+            throw error
+        }
     }
 
     /// Starts a child without the server, which nobody has to wait for.

@@ -5,6 +5,9 @@
 // Each look at a position takes its cache line away from the one who stores it. While messages come one after another a consumer that looked all the time would make every single put wait for that
 // line, and so would a producer that waits for room. So a thread that has found what it waited for with its first look looks away a little longer next time, up to about as long as a few
 // messages take, as long as several had come meanwhile, and half as long when it was one or none: whoever waits for an answer looks at once.
+//
+// The kernel is told of the position as well. Who was about to sleep when the other side stored it, and was killed before it looked for sleepers, would otherwise sleep on beside a message: the wake-up that the
+// kernel makes in the place of the dead finds nobody yet, and the mark is as it was.
 
 internal import CMultiprocessing
 internal import MultiprocessingPrimitives
@@ -135,10 +138,20 @@ extension Ring {
             case .room: space
             }
         word.exchange(Self.waiting)
-        // The mark before the look at the position.
+        // The mark before the looks at what is awaited.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         defer { word.store(0) }
+        var words = FutexSet(word, is: Self.waiting)
+        words.add(state, is: state.load())
+        // The upper half of a position has the sequence in it, which each message changes; a little-endian pair.
+        switch awaited {
+        case .message(let seen):
+            words.add(SharedWord(base, offset: Offset.tail + 4), is: UInt32(seen >> 32))
+        case .room(let seen, let receipts):
+            words.add(SharedWord(base, offset: Offset.head + 4), is: UInt32(seen >> 32))
+            if let receipts { words.add(self.receipts, is: receipts) }
+        }
         if isOver(awaited) { return .lookAgain }
-        return word.wait(while: Self.waiting, until: deadline, cancellation: cancellation)
+        return words.wait(until: deadline, cancellation: cancellation, areRare: true)
     }
 }

@@ -26,7 +26,12 @@ extension Ring {
 
     private func unfinished(isClosed: Bool) -> Int {
         // Acquiring: what was done before a message was counted as dealt with is seen. Before the positions, which never fall behind it then.
-        let done = Int(truncatingIfNeeded: dealtWith.pointee.load(ordering: .acquiring))
+        unfinished(done: dealtWith.pointee.load(ordering: .acquiring), isClosed: isClosed)
+    }
+
+    /// How many there are if so many have been dealt with.
+    private func unfinished(done: UInt64, isClosed: Bool) -> Int {
+        let done = Int(truncatingIfNeeded: done)
         let last = RingPosition(word: (isClosed ? head : tail).pointee.load(ordering: .acquiring))
         let left = (last.sequence - done) & RingPosition.largestCount
         // More may have been counted than was taken.
@@ -66,21 +71,31 @@ extension Ring {
         joiners.clearAndWake(Int32.max)
     }
 
-    /// Waits until every message that was put has been dealt with.
-    package func waitUntilFinished(until deadline: Deadline) throws(SystemError) -> RingOutcome {
+    /// Waits until every message that was put has been dealt with, until `deadline` or `cancellation`.
+    package func waitUntilFinished(
+        until deadline: Deadline,
+        cancellation: WaitCancellation? = nil
+    ) throws(SystemError) -> RingOutcome {
         var takesAreOver = false
         while true {
             let isClosed = isClosed
             if isClosed, !takesAreOver {
-                takesAreOver = try awaitTakes(until: deadline)
-                if !takesAreOver { return .timedOut }
+                let outcome = try awaitTakes(until: deadline, cancellation)
+                guard outcome == .done else { return outcome }
+                takesAreOver = true
             }
             if unfinished(isClosed: isClosed) == 0 { break }
             if deadline.hasPassed { return .timedOut }
+            if let cancellation, cancellation.isCancelled { return .cancelled }
             joiners.exchange(Self.waiting)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
-            if self.isClosed != isClosed || unfinished(isClosed: isClosed) == 0 { continue }
-            sleepWithOthers(wasClosed: isClosed, until: deadline)
+            // Before the looks: what changes after them ends the sleep before it begins. Of the count, which stays below 2^28, the lower half; a little-endian pair.
+            let done = dealtWith.pointee.load(ordering: .acquiring)
+            var words = FutexSet(joiners, is: Self.waiting)
+            words.add(state, is: state.load())
+            words.add(SharedWord(base, offset: 512), is: UInt32(truncatingIfNeeded: done))
+            if self.isClosed != isClosed || unfinished(done: done, isClosed: isClosed) == 0 { continue }
+            sleepWithOthers(words, wasClosed: isClosed, until: deadline, cancellation)
         }
         return .done
     }
@@ -88,22 +103,30 @@ extension Ring {
     /// Sleeps until somebody wakes the joiners.
     ///
     /// A waker that died woke only one: the kernel did it. That one wakes the others before it does anything else, or, if it dies first, the kernel wakes the next.
-    private func sleepWithOthers(wasClosed: Bool, until deadline: Deadline) {
+    private func sleepWithOthers(
+        _ words: FutexSet,
+        wasClosed: Bool,
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?
+    ) {
         let list = mp_this_thread().pointee.robust
         mp_robust_pending(list, base + Offset.joiners)
-        _ = joiners.wait(while: Self.waiting, until: deadline)
+        _ = words.wait(until: deadline, cancellation: cancellation, areRare: true)
         if isClosed != wasClosed || unfinished(isClosed: wasClosed) == 0 { wakeJoiners() }
         mp_robust_pending(list, nil)
     }
 
-    /// Waits until a take is over that began before the ring was closed; false when the deadline came before.
-    private func awaitTakes(until deadline: Deadline) throws(SystemError) -> Bool {
-        switch try consumers.acquire(until: deadline) {
+    /// Waits until a take is over that began before the ring was closed.
+    private func awaitTakes(
+        until deadline: Deadline,
+        _ cancellation: WaitCancellation?
+    ) throws(SystemError) -> RingOutcome {
+        switch try consumers.acquire(until: deadline, cancellation: cancellation) {
         case .acquired, .ownerDied:
             _ = consumers.releaseIfHeldByThread()
-            return true
-        default:
-            return false
+            return .done
+        case .cancelled: return .cancelled
+        default: return .timedOut
         }
     }
 

@@ -112,51 +112,11 @@ package struct SharedWord: @unchecked Sendable {
         until deadline: Deadline,
         cancellation: WaitCancellation? = nil
     ) -> FutexWaitResult {
-        guard let cancellation else {
-            guard mp_futex_wait(raw, expected, deadline.futexTime) != 0, errno == ETIMEDOUT else { return .lookAgain }
-            return .timedOut
+        guard cancellation == nil else {
+            return FutexSet(self, is: expected).wait(until: deadline, cancellation: cancellation)
         }
-        return Self.wait(mp_futex(word: raw, expected: expected), nil, until: deadline, cancellation: cancellation)
-    }
-
-    /// Sleeps while both this word and `other` have the values expected of them, at most until `deadline`.
-    package func wait(
-        while expected: UInt32,
-        and other: SharedWord,
-        is otherExpected: UInt32,
-        until deadline: Deadline,
-        cancellation: WaitCancellation? = nil
-    ) -> FutexWaitResult {
-        Self.wait(
-            mp_futex(word: raw, expected: expected),
-            mp_futex(word: other.raw, expected: otherExpected),
-            until: deadline,
-            cancellation: cancellation
-        )
-    }
-
-    private static func wait(
-        _ first: mp_futex,
-        _ second: mp_futex?,
-        until deadline: Deadline,
-        cancellation: WaitCancellation?
-    ) -> FutexWaitResult {
-        var futexes = (first, first, first)
-        var count = 1
-        if let second {
-            futexes.1 = second
-            count = 2
-        }
-        if let cancellation {
-            if count == 1 { futexes.1 = cancellation.futex } else { futexes.2 = cancellation.futex }
-            count += 1
-        }
-        let result = withUnsafeBytes(of: &futexes) { bytes in
-            mp_futex_wait_any(bytes.baseAddress?.assumingMemoryBound(to: mp_futex.self), count, deadline.futexTime)
-        }
-        let error = errno
-        if let cancellation, cancellation.isCancelled { return .cancelled }
-        return result != 0 && error == ETIMEDOUT ? .timedOut : .lookAgain
+        guard mp_futex_wait(raw, expected, deadline.futexTime) != 0, errno == ETIMEDOUT else { return .lookAgain }
+        return .timedOut
     }
 
     /// Wakes at most `count` of the threads that sleep on the word, in whatever process, and returns how many slept.

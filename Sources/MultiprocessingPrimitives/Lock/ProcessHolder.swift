@@ -5,9 +5,10 @@
 // A task may take a lock on one thread and give it up on another, and the kernel knows only threads. So a lock that a task takes is entered as held by one thread that
 // lives as long as the process and does nothing: its end is the end of the process. Other threads keep its list for it, under a mutex.
 //
-// When a process is killed its threads end one after another within microseconds, in any order. Two things follow. A thread of ours may take a lock in the holder's name just after
-// the kernel has walked the holder's list: two sentinels stand first in that list, the kernel marks the first before it follows the second's link, and whoever took a
-// lock looks at the first afterwards. And a thread may still be inside a critical section when the lock has passed on: whoever gets it waits for the process to be gone.
+// When a process is killed its threads end one after another within microseconds, in any order. Two things follow. A thread of ours may put a lock into the holder's list just after
+// the kernel has walked that: two sentinels stand first in it, the kernel marks the first before it follows the second's link, and whoever took a lock looks at the first
+// afterwards. It may be killed in between; so it takes the lock in its own name first, and leaves a notice in its own list until it has looked. Who finds the notice left behind
+// knows that nobody will give the lock up, and takes it from the dead. And a thread may still be inside a critical section when the lock has passed on: whoever gets it waits for the process to be gone.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -67,15 +68,24 @@ final class ProcessHolder: Sendable {
         }
     }
 
-    /// Replaces `lock`'s word `seen` by this holder's with `marks`; false when the word is another by now.
-    func take(_ lock: RobustLock, from seen: UInt32, marks: UInt32) -> Bool {
+    /// Replaces `lock`'s word `seen` by this holder's with `marks`, and writes down by `note` who holds it; false when the word is another by now. The calling thread has named the word as pending.
+    func take(_ lock: RobustLock, from seen: UInt32, marks: UInt32, note: () -> Void) -> Bool {
         state.withLock { state in
-            guard let list = state.list else { return false }
-            mp_robust_pending(list, lock.base)
-            defer { mp_robust_pending(list, nil) }
-            guard lock.word.replace(seen, with: state.thread | marks) else { return false }
+            guard state.list != nil, let thread = mp_this_thread()?.pointee.id else { return false }
+            // As long as it is this thread's the kernel passes it on by what is pending.
+            guard lock.word.replace(seen, with: thread | marks) else { return false }
+            note()
+            lock.heir.store(state.thread)
+            lock.transfer.enter()
             mp_robust_link(sentinels.second + Int(MP_ROBUST_NEXT), lock.base)
-            guard SharedWord(sentinels.first, offset: 0).load() & RobustLock.ownerDied == 0 else { dieWithout(lock) }
+            // Others set the mark of waiters meanwhile, and nothing else.
+            var own = thread | marks
+            while !lock.word.replace(own, with: state.thread | own & RobustLock.waiters) {
+                own = lock.word.load(.relaxed)
+            }
+            // The kernel has walked the list, and this thread's own end is on its way: that tells of the lock.
+            while SharedWord(sentinels.first, offset: 0).load() & RobustLock.ownerDied != 0 { pause() }
+            lock.transfer.leave()
             return true
         }
     }
@@ -99,15 +109,6 @@ final class ProcessHolder: Sendable {
                 if lock.word.replace(seen, with: marks | left) { return marks != 0 }
             }
         }
-    }
-
-    /// Gives back a lock that was taken after the holder had ended, and waits for this thread's own end, which is on its way.
-    private func dieWithout(_ lock: RobustLock) -> Never {
-        // Not as it was before, so that whoever passed it on last leaves the mark (`RobustLock.wakeNext`).
-        lock.ownerProcess.pointee.store(0, ordering: .relaxed)
-        lock.word.exchange(RobustLock.waiters)
-        lock.word.wake(1)
-        while true { pause() }
     }
 
     /// Waits until no thread of the dying process `process` runs any more, a tenth of a second at most (its number may be another process's already).

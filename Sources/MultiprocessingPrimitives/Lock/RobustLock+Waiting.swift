@@ -49,7 +49,11 @@ extension RobustLock {
                 guard word.replace(seen, with: seen | Self.waiters) else { continue }
                 seen |= Self.waiters
             }
-            switch word.wait(while: seen, until: deadline, cancellation: cancellation) {
+            // Before the look at the notice, which comes with the next attempt if it is left behind by then.
+            var words = FutexSet(word, is: seen)
+            words.add(transfer.word, is: transfer.word.load())
+            if isLeftBehind(seen) { continue }
+            switch words.wait(until: deadline, cancellation: cancellation, areRare: true) {
             case .lookAgain:
                 continue
             case .timedOut:
@@ -67,19 +71,20 @@ extension RobustLock {
     private func attempt(for holder: LockHolder) -> LockOutcome? {
         while true {
             let seen = word.load(.relaxed)
-            guard seen & Self.threadMask == 0 else { return nil }
+            guard seen & Self.threadMask == 0 else {
+                guard isLeftBehind(seen) else { return nil }
+                takeFromDead(seen)
+                continue
+            }
             // Only the dying leave it behind, and a task's token only the dying and the living holder.
             let diedAsTask = seen & Self.ownerDied != 0 && ownerTask.pointee.load(ordering: .relaxed) != 0
             let died = seen & Self.ownerDied != 0 ? max(0, ownerProcess.pointee.load(ordering: .relaxed)) : 0
+            // The dead process's other threads may run on for a moment, and one of them may have been giving the lock up. Or its list, through the links that are changed with the lock, is still to be walked.
+            if diedAsTask { ProcessHolder.waitForEnd(of: died) }
             guard take(from: seen, marks: seen & Self.waiters, for: holder) else { continue }
             guard seen & Self.ownerDied != 0 else { return .acquired }
             recursion = 0
-            if diedAsTask {
-                // The dead process's other threads may run on for a moment after its holder thread ended.
-                ProcessHolder.waitForEnd(of: died)
-                // One of them may have been giving the lock up.
-                noteHolder(holder)
-            }
+            transfer.clear()
             return .ownerDied(died)
         }
     }
@@ -92,11 +97,23 @@ extension RobustLock {
             // Named as pending by `acquire`.
             guard word.replace(seen, with: thread.pointee.id | marks) else { return false }
             mp_robust_link(list, base)
+            noteHolder(holder)
+            return true
         case .task:
-            guard ProcessHolder.current.value.take(self, from: seen, marks: marks) else { return false }
+            return ProcessHolder.current.value.take(self, from: seen, marks: marks) { noteHolder(holder) }
         }
-        noteHolder(holder)
-        return true
+    }
+
+    /// Whether the lock was being made over to a thread that had ended, by one that has ended as well: nobody will give it up.
+    private func isLeftBehind(_ seen: UInt32) -> Bool {
+        transfer.isLeftBehind && seen & Self.threadMask == heir.load(.relaxed)
+    }
+
+    /// Marks a lock that was left behind as one that somebody died with.
+    private func takeFromDead(_ seen: UInt32) {
+        // Its links are in a list that the kernel may not have walked yet; whoever holds the lock next changes them.
+        ProcessHolder.waitForEnd(of: max(0, ownerProcess.pointee.load(ordering: .relaxed)))
+        _ = word.replace(seen, with: Self.ownerDied | seen & Self.waiters)
     }
 
     /// Writes down that `holder`, of this process, holds the lock.

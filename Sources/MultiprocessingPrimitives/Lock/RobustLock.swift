@@ -6,9 +6,12 @@
 //        0      4   the futex word: holder's thread id (bits 0–29), OWNER_DIED (bit 30), WAITERS (bit 31); 0: free
 //        4      4   process id of the holder; 0: none, or killed while it took the lock; negative: nobody, and the thread that passed the lock on
 //        8      8   token of the task that holds it; 0: a thread does
-//       16      4   how many times the holder has acquired it beyond the first
+//       16      4   notice (DeathNotice.swift) of a thread that is making it over to the holder of its process' tasks (ProcessHolder.swift)
+//       20      4   how many times the holder has acquired it beyond the first
 //       24     16   links of the kernel's robust list (robust.h), meaningful in the holder's process only
-//       40     24   unused, so that no other word shares the cache line
+//       40     16   links of the notice
+//       56      4   thread id of the one to whom it is being made over
+//       60      4   unused, so that no other word shares the cache line
 //
 // The word follows the kernel's robust-futex protocol (Documentation/locking/robust-futexes.rst), as glibc's robust mutexes do, with three differences: waiters watch
 // the word before they sleep; a wait can be cancelled; and a lock can be held by a task, which has no thread (ProcessHolder.swift). A thread that may be about to
@@ -81,9 +84,15 @@ package struct RobustLock: @unchecked Sendable {
 
     /// How many times the holder acquired the lock beyond the first; only the holder touches it.
     package var recursion: UInt32 {
-        get { (base + 16).load(as: UInt32.self) }
-        nonmutating set { (base + 16).storeBytes(of: newValue, as: UInt32.self) }
+        get { (base + 20).load(as: UInt32.self) }
+        nonmutating set { (base + 20).storeBytes(of: newValue, as: UInt32.self) }
     }
+
+    /// Posted by a thread that is making the lock over to `heir`, which alone changes it.
+    var transfer: DeathNotice { DeathNotice(base + 16) }
+
+    /// The thread in whose name a task is about to hold the lock.
+    var heir: SharedWord { SharedWord(base, offset: 56) }
 
     // MARK: - The uncontended case
 

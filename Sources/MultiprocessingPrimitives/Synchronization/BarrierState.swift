@@ -328,13 +328,9 @@ package struct BarrierState: @unchecked Sendable {
         if !notice.isLeftBehind {
             // The kernel tells one of the sleepers of a death, and another one when that one dies before it has told the next.
             mp_robust_pending(mp_this_thread().pointee.robust, notice.word.raw)
-            result = phase.wait(
-                while: seen,
-                and: notice.word,
-                is: seenNotice,
-                until: deadline,
-                cancellation: cancellation
-            )
+            var words = FutexSet(phase, is: seen)
+            words.add(notice.word, is: seenNotice)
+            result = words.wait(until: deadline, cancellation: cancellation)
         }
         if notice.isLeftBehind { notice.word.wake(1) }
         mp_robust_pending(mp_this_thread().pointee.robust, nil)

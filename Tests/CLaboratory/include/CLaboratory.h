@@ -5,6 +5,7 @@
 #ifndef CLABORATORY_H
 #define CLABORATORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // The kernel's number of the calling thread.
@@ -27,5 +28,25 @@ void laboratory_say(const char *words);
 
 // Lets the kernel end the calling process (SIGSYS) when it is about to wake somebody: right before the system call, after all that was done for it. Returns -1 when that cannot be.
 int laboratory_die_at_wake(void);
+
+// Ends another thread of this process, which may be deaf to signals, and returns when it is gone: -1 when that cannot be.
+int laboratory_end_thread(int thread);
+
+// Stops the calling process, a child, until its parent lets it go on by the functions below. Returns -1 when that cannot be.
+int laboratory_stop_for_parent(void);
+
+// Lets a stopped child execute one instruction, or go on up to the next beginning or end of a system call, and waits until it has. Returns its wait status, or -1 with errno.
+int laboratory_step(int pid);
+int laboratory_continue_to_call(int pid);
+
+// As laboratory_continue_to_call, but does not wait; laboratory_wait_for_stop does.
+int laboratory_begin_to_call(int pid);
+int laboratory_wait_for_stop(int pid);
+
+// Whether a stopped child is about to sleep on the word at `address`, among others.
+bool laboratory_is_about_to_sleep(int pid, const void *address);
+
+// Lets a stopped child go its own way.
+int laboratory_let_go(int pid);
 
 #endif

@@ -127,6 +127,34 @@ struct ManagerNetworkTests {
         }
     }
 
+    @Test func `who connects while a manager comes back is told of the end of the process that let it in`()
+        async throws
+    {
+        try await isolated {
+            let (manager, address) = try Way.tcp.manager(restart: .withFreshValues())
+            let (news, teller) = try Connection.pipe()
+            let (here, there) = try Connection.pipe()
+            // It lets nobody in any more: who comes waits for the next.
+            let first = manager.processIdentifier
+            kill(first, SIGSTOP)
+            let process = try startVisitor(address) { manager in
+                try teller.send("connected")
+                _ = try there.receive(String.self)
+                let list = try manager.list([1])
+                let server = try list.managed.withValue { _ in getpid() }
+                let lost = try managerLost { try list.managed.withValue { _ in exit(7) } }
+                try checkEqual(lost.status, .exited(7))
+                try checkEqual(lost.processIdentifier, server)
+            }
+            try checkEqual(try news.receive(String.self), "connected")
+            kill(first, SIGKILL)
+            while manager.processIdentifier == first { sched_yield() }
+            try here.send("go on")
+            try finish(process)
+            try manager.shutdown()
+        }
+    }
+
     @Test(arguments: Way.allCases)
     func `values live as long as handles of who connected, and go when it is killed`(way: Way) async throws {
         try await isolated {

@@ -59,6 +59,27 @@ struct ManagerRestartTests {
         }
     }
 
+    @Test func `a value that is made with the help of another one of its manager is made so anew`() async throws {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let list = try manager.list([1, 2])
+            let sum = try manager.host {
+                try list.append(3)
+                return try list.value().reduce(0, +)
+            }
+            try checkEqual(try sum.withValue { $0 }, 6)
+            for _ in 0..<2 {
+                try list.append(100)
+                kill(manager.processIdentifier, SIGKILL)
+                var value: Int?
+                while value == nil { value = try? sum.withValue { $0 } }
+                try checkEqual(value, 6)
+                try checkEqual(try list.value(), [1, 2, 3])
+            }
+            try manager.shutdown()
+        }
+    }
+
     @Test func `a value whose last handle goes while values are made anew is not kept`() async throws {
         try await isolated {
             let manager = try Manager(restart: .withFreshValues())

@@ -9,6 +9,11 @@ private enum Tables {
     nonisolated(unsafe) static var squares: [Int] = []
 }
 
+/// What no closure can take along.
+private struct Secret: Sendable {
+    let number = 1
+}
+
 private func sumOfThree(_ a: Int, _ b: Int, _ c: Int) -> Int { a + b + c }
 
 /// The server: what it prepares, and what happens when it dies.
@@ -106,6 +111,21 @@ struct ForkServerTests {
                 try ChildProcess {}.start()
                 try check(false, "a child was started")
             } catch let error as ProcessError { try checkEqual(error.code, .serverFailed) }
+        }
+    }
+
+    @Test func `a first start whose job cannot be encoded leaves no server, and time for a preload`() async throws {
+        try await apart(timeout: .seconds(60)) {
+            let secret = Secret()
+            let error = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret) }.start() }
+            keep(error)
+            try checkEqual(ForkServer.processIdentifier, nil)
+            try ForkServer.preload { Tables.squares = [7] }
+            try checkEqual(try ChildProcess.run { Tables.squares }, [7])
+            // No second time: there has been a server.
+            _ = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret) }.start() }
+            try check(ForkServer.processIdentifier != nil)
+            try checkEqual(try ChildProcess.run { Tables.squares }, [7])
         }
     }
 

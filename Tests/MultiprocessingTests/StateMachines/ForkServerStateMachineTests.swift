@@ -44,6 +44,27 @@ struct ForkServerStateMachineTests {
         guard case .use(10, generation, 0) = machine.take(waiter: Waiter()) else { return fail("not used") }
     }
 
+    @Test func `a start that was for nothing is taken back unless somebody else has asked for a child`() throws {
+        var machine = Machine(target: 2)
+        for isReady in [false, true] {
+            let first = machine.start(first: true)
+            let generation = try #require(first)
+            if isReady { _ = machine.ready(generation: generation) }
+            let isTakenBack = machine.takeBackStart(generation: generation)
+            #expect(isTakenBack && !machine.isRunning)
+            // What it still says is not of the next one.
+            let late = machine.ready(generation: generation)
+            #expect(late.missing == 0 && !machine.isRunning)
+        }
+        let next = machine.start(first: true)
+        let generation = try #require(next)
+        guard case .wait = machine.take(waiter: Waiter()) else { return fail("did not wait") }
+        let isTakenBack = machine.takeBackStart(generation: generation)
+        #expect(!isTakenBack && machine.isRunning)
+        let other = machine.takeBackStart(generation: generation - 1)
+        #expect(!other && machine.isRunning)
+    }
+
     @Test func `only the first server is started before a child is wanted`() throws {
         var machine = Machine(target: 2)
         let first = machine.start(first: true)

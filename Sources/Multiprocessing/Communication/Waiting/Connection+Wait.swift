@@ -75,6 +75,7 @@ struct MultipleWait: Sendable {
 
     /// Blocks the thread; returns the indices of what is ready.
     func run(until deadline: Deadline) throws -> [Int] {
+        var looks = LooksAhead()
         while true {
             let ready = ready
             if !ready.isEmpty || !targets.isEmpty && deadline.hasPassed { return ready }
@@ -82,13 +83,14 @@ struct MultipleWait: Sendable {
             defer { round.end() }
             // Look again, and do not return at once: somebody else may have been faster.
             if round.mustLookAgain { continue }
-            if !round.notice.wait(until: round.limit(deadline)), deadline.hasPassed { return self.ready }
+            if !round.notice.wait(until: round.limit(deadline, &looks)), deadline.hasPassed { return self.ready }
         }
     }
 
     /// Suspends the task; returns the indices of what is ready.
     func run(until deadline: Deadline) async throws -> [Int] {
         try Task.checkCancellation()
+        var looks = LooksAhead()
         while true {
             let ready = ready
             if !ready.isEmpty || !targets.isEmpty && deadline.hasPassed { return ready }
@@ -97,7 +99,7 @@ struct MultipleWait: Sendable {
             defer { round.end() }
             // Look again, and do not return at once: somebody else may have been faster.
             if round.mustLookAgain { continue }
-            let isPosted = try await round.notice.wait(until: round.limit(deadline), on: reactor)
+            let isPosted = try await round.notice.wait(until: round.limit(deadline, &looks), on: reactor)
             if !isPosted, deadline.hasPassed { return self.ready }
         }
     }
@@ -129,8 +131,12 @@ struct MultipleWait: Sendable {
         var mustLookAgain: Bool { targets.contains { $0.isReady } }
 
         /// Until when to sleep at most.
-        func limit(_ deadline: Deadline) -> Deadline {
-            mayMissMark ? min(deadline, Deadline(timeout: .milliseconds(1))) : deadline
+        func limit(_ deadline: Deadline, _ looks: inout LooksAhead) -> Deadline {
+            guard mayMissMark else {
+                looks.reset()
+                return deadline
+            }
+            return min(deadline, looks.next())
         }
 
         func end() {

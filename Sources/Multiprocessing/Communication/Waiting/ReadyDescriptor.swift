@@ -18,6 +18,7 @@ final class ReadyDescriptor: Sendable {
         var descriptor: Int32 = -1
         /// Whether another look is due already.
         var isDue = false
+        var looks = LooksAhead()
     }
 
     private let state = PlainMutex(State())
@@ -79,14 +80,19 @@ final class ReadyDescriptor: Sendable {
         }
     }
 
-    /// Calls `look` in a millisecond, unless that is due already.
+    /// Notes that whoever does something will tell.
+    func expectWord() {
+        state.withLock { $0.looks.reset() }
+    }
+
+    /// Calls `look` soon, unless that is due already.
     func lookSoon(_ look: @escaping @Sendable () -> Void) {
-        let isNew = state.withLock { state in
+        let time = state.withLock { state -> Deadline? in
             defer { state.isDue = true }
-            return !state.isDue
+            return state.isDue ? nil : state.looks.next()
         }
-        guard isNew, let reactor = Runtime.ifMade?.reactor else { return }
-        _ = reactor.waitUntil(Deadline(timeout: .milliseconds(1))) { [weak self] _ in
+        guard let time, let reactor = Runtime.ifMade?.reactor else { return }
+        _ = reactor.waitUntil(time) { [weak self] _ in
             self?.state.withLock { $0.isDue = false }
             look()
         }
@@ -107,6 +113,7 @@ extension RingLink {
         // A forked copy has the parent's descriptor, which is not for it to write to.
         guard ready.isMade else { return }
         let mayMissMark = markWaiting()
+        if !mayMissMark { ready.expectWord() }
         if isReady {
             ready.fill()
         } else if mayMissMark {

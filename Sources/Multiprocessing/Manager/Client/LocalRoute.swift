@@ -20,10 +20,11 @@ final class LocalRoute: Sendable {
     /// How the manager ended, if that is known and it will not come back.
     var lost: ManagerLost? { epitaph.last ?? end.withLock { $0 } }
 
-    /// Makes a channel to the process that serves.
-    func openChannel() throws -> ClientChannel {
+    /// Makes a channel to the process that serves `manager`.
+    func openChannel(_ manager: ManagerIdentity) throws -> ClientChannel {
         let deaths = epitaph.deaths
-        return ClientChannel(try openLink()) { [self] number in whyEnded(number ?? deaths) }
+        let link = try ManagerServer.openLink(manager) ?? openLink()
+        return ClientChannel(link) { [self] number in whyEnded(number ?? deaths) }
     }
 
     /// Why a channel has ended that was made after so many ends of the manager's processes. Blocks until that is known, for a moment.
@@ -41,6 +42,21 @@ final class LocalRoute: Sendable {
         return here
     }
 
+    /// Throws how the manager ended if nobody is behind the door any more. Blocks until that is known, for a moment.
+    func checkForServer() throws {
+        let deaths = epitaph.deaths
+        if Polling.isReadable(door.number) { throw noteEnd(deaths) }
+    }
+
+    /// Finds out how the manager ended when nobody is behind the door, and keeps that.
+    private func noteEnd(_ deaths: UInt32) -> ManagerLost {
+        let lost =
+            epitaph.read(after: deaths, within: Epitaph.timeout)
+            ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
+        end.withLock { $0 = lost }
+        return lost
+    }
+
     /// Hands the server's end of a connection in.
     ///
     /// - Throws: `ManagerLost` when nobody is behind the door.
@@ -51,11 +67,7 @@ final class LocalRoute: Sendable {
         do {
             try knock(message)
         } catch let error as SystemError where error.code == EPIPE || error.code == ECONNRESET {
-            let lost =
-                epitaph.read(after: deaths, within: Epitaph.timeout)
-                ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
-            end.withLock { $0 = lost }
-            throw lost
+            throw noteEnd(deaths)
         }
     }
 

@@ -101,7 +101,7 @@ final class ManagerClient: Sendable {
                 if let channel = usableChannel(slot) { return channel }
                 let made =
                     switch route {
-                    case .local(let route): try route.openChannel()
+                    case .local(let route): try route.openChannel(identity)
                     case .network(let route): try route.openChannel(identity)
                     }
                 slot.channel.withLock { $0 = made }

@@ -49,7 +49,7 @@ final class NetworkRoute: Sendable {
     /// The channel over a connection that stands.
     func channel(_ connection: Connection, _ identity: ManagerIdentity, _ deaths: UInt32) -> ClientChannel {
         // A fork of this process has connections of its own, and must not keep this one open.
-        ClientChannel(connection.link, of: identity) { [self] _ in inquire(deaths) }
+        ClientChannel(connection.link, of: identity) { [self] number in inquire(number ?? deaths) }
     }
 
     /// Connects, says what is wanted, and returns the answer, all before the deadline.

@@ -9,6 +9,7 @@ struct ManagerJob: Codable, Sendable {
     private let reception: TravellingDescriptor
     /// The first client: the process that made the manager.
     let owner: Connection
+    let identity: ManagerIdentity
     /// Whoever knows it may open the door and end the server.
     let key: UInt64
     /// The values' numbers are above it.
@@ -21,7 +22,15 @@ struct ManagerJob: Codable, Sendable {
     let home: ManagerHome?
 
     /// A job for the server behind `reception`, the inner end of the door.
-    init(reception: SharedDescriptor, owner: Connection, key: UInt64, firstNumber: UInt64, home: ManagerHome?) {
+    init(
+        _ identity: ManagerIdentity,
+        reception: SharedDescriptor,
+        owner: Connection,
+        key: UInt64,
+        firstNumber: UInt64,
+        home: ManagerHome?
+    ) {
+        self.identity = identity
         self.reception = TravellingDescriptor(reception)
         self.owner = owner
         self.key = key

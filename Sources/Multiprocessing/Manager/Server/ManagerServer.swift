@@ -20,6 +20,8 @@ final class ManagerServer: Sendable {
     private let number: UInt32
     /// How this process is a client of itself, for handles that come as numbers.
     private let home: ManagerHome?
+    /// The manager, as handles name it.
+    let identity: ManagerIdentity
     let reactor: Reactor
     private let registry: Mutex<ValueRegistry<HostedValue>>
     private let sessions = Mutex<[ObjectIdentifier: ServerSession]>([:])
@@ -40,13 +42,30 @@ final class ManagerServer: Sendable {
         // Before the first request, which may use up all descriptors.
         mp_prepare_main_queue()
         let server = try ManagerServer(job)
+        served.value.server.withLock { $0 = server }
         try server.watchdog.start()
         server.welcome(job.owner)
         // For the main actor, until `shutDown` or the parent's end.
         mp_drain_main_queue()
     }
 
+    /// The server that this process is, if it is one; a forked copy of it is none.
+    private static let served = ForkLocal { Served() }
+
+    private final class Served: Sendable {
+        let server = Mutex<ManagerServer?>(nil)
+    }
+
+    /// Makes a link to the server of `manager` if this very process is that: not through the door, which is closed as long as values are made anew, and a function that makes one may need another.
+    static func openLink(_ manager: ManagerIdentity) throws -> RingLink? {
+        guard let server = served.value.server.withLock({ $0 }), server.identity == manager else { return nil }
+        let (here, there) = try RingLink.pair(duplex: true)
+        server.welcome(Connection(there))
+        return here
+    }
+
     private init(_ job: ManagerJob) throws {
+        identity = job.identity
         key = job.key
         number = job.number
         home = job.home
@@ -115,8 +134,7 @@ final class ManagerServer: Sendable {
     private func welcome(_ connection: Connection) {
         let session = ServerSession(connection.link, server: self)
         sessions.withLock { $0[ObjectIdentifier(session)] = session }
-        // Not over a stream, where the desk's welcome is still on its way.
-        if session.manager == nil { session.greet(number) }
+        session.greet(number)
         session.begin()
     }
 
@@ -192,9 +210,6 @@ final class ManagerServer: Sendable {
         }
         return .underWay(client, ours)
     }
-
-    /// The manager, as handles name it.
-    var identity: ManagerIdentity? { home?.identity }
 
     /// Ends what `keep` began.
     private func drop(_ number: UInt64, _ socket: Int32) {
