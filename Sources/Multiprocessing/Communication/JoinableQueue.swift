@@ -49,7 +49,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     @discardableResult
     public func join(timeout: Duration? = nil) throws -> Bool {
         try core.checkOpen()
-        return try core.ring.waitUntilFinished(until: Deadline(timeout: timeout)) == .done
+        return try core.result(try core.ring.waitUntilFinished(until: Deadline(timeout: timeout)))
     }
 
     /// Waits until every element that was put has been dealt with; the task is suspended.
@@ -60,7 +60,7 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
     @discardableResult
     public func join(timeout: Duration? = nil) async throws -> Bool {
         try core.checkOpen()
-        return try await core.tasks.waitUntilFinished(until: Deadline(timeout: timeout)) == .done
+        return try core.result(try await core.tasks.waitUntilFinished(until: Deadline(timeout: timeout)))
     }
 
     /// The number of elements that were put and not dealt with yet.
@@ -139,8 +139,8 @@ public final class JoinableQueue<Element: Codable & Sendable>: Codable, Sendable
 
     // MARK: - Ending
 
-    /// Ends the use of this handle: every further call that puts, takes or waits throws `QueueError` (`closed`), and a `Connection.wait` under way for it returns. Questions and `shutDown` still
-    /// work; other handles, and what is in the queue, are not concerned.
+    /// Ends the use of this handle: calls under way with it that wait, and every further call that puts, takes or waits, throw `QueueError` (`closed`), and a `Connection.wait` under way for it returns.
+    /// Questions and `shutDown` still work; other handles, and what is in the queue, are not concerned.
     public func close() {
         core.close()
     }

@@ -83,13 +83,15 @@ final class QueueCore: Sendable {
 
     /// Whether `close` was called here.
     var isClosed: Bool {
-        // Relaxed: a flag that stands alone.
-        isClosedHere.load(ordering: .relaxed)
+        // Acquiring: pairs with the release in `close`.
+        isClosedHere.load(ordering: .acquiring)
     }
 
-    /// Ends the use of this handle, and the waits for several things that are under way with it.
+    /// Ends the use of this handle, and all that waits with it.
     func close() {
-        isClosedHere.store(true, ordering: .relaxed)
+        // Before the waits end, which tell by it why.
+        isClosedHere.store(true, ordering: .releasing)
+        ring.closeHere()
         tasks.wake()
     }
 
@@ -110,7 +112,8 @@ final class QueueCore: Sendable {
     private func failure(_ outcome: RingOutcome) throws -> Bool {
         switch outcome {
         case .cancelled: throw CancellationError()
-        case .shut, .abandoned: throw QueueError(.shutDown, "the queue was shut down")
+        case .abandoned: throw QueueError(.closed, "this handle of the queue was closed")
+        case .shut: throw QueueError(.shutDown, "the queue was shut down")
         case .tooLarge:
             throw QueueError(.elementTooLarge, "an element takes more than \(ring.largestMessage) bytes")
         default: return false

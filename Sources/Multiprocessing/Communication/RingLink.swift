@@ -173,7 +173,7 @@ final class RingLink: Sendable {
         dup2(bell.number, socket.number)
         _ = fcntl(socket.number, F_SETFD, FD_CLOEXEC)
         for ring in [outbound, inbound] {
-            ring?.abandonHere()
+            ring?.closeHere()
             ring?.depart()
         }
         outboundTasks?.wake()

@@ -89,8 +89,8 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
 
     // MARK: - Ending
 
-    /// Ends the use of this handle: every further call that puts, takes or waits throws `QueueError` (`closed`), and a `Connection.wait` under way for it returns. Questions and `shutDown` still
-    /// work; other handles, and what is in the queue, are not concerned.
+    /// Ends the use of this handle: calls under way with it that wait, and every further call that puts, takes or waits, throw `QueueError` (`closed`), and a `Connection.wait` under way for it returns.
+    /// Questions and `shutDown` still work; other handles, and what is in the queue, are not concerned.
     public func close() {
         core.close()
     }

@@ -122,6 +122,19 @@ extension Ring {
         isAbandonedHere.store(true, ordering: .releasing)
     }
 
+    /// Ends all that waits with this object, and what is begun later, in this process: `abandoned`.
+    package func closeHere() {
+        abandonHere()
+        closing.cancel()
+        wakeEverybody()
+        joiners.clearAndWake(Int32.max)
+    }
+
+    /// Whatever ends a wait for a lock of the ring.
+    func ending(_ cancellation: WaitCancellation?) -> WaitCancellation {
+        cancellation.map { WaitCancellation(joining: $0, closing) } ?? closing
+    }
+
     /// Lets everybody look again who waits.
     package func wakeEverybody() {
         for word in [items, space] {

@@ -142,11 +142,11 @@ extension Ring {
         until deadline: Deadline,
         _ cancellation: WaitCancellation?
     ) throws(SystemError) -> RingOutcome? {
-        switch try lock.acquire(until: deadline, cancellation: cancellation) {
+        switch try lock.acquire(until: deadline, cancellation: ending(cancellation)) {
         // A dead holder left nothing half-done.
         case .acquired, .ownerDied: return .done
         case .timedOut: return nil
-        case .cancelled: return .cancelled
+        case .cancelled: return closing.isCancelled ? .abandoned : .cancelled
         case .heldByCaller: throw SystemError(code: EDEADLK, operation: "using a channel inside an operation on it")
         }
     }

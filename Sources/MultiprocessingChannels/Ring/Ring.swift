@@ -79,6 +79,8 @@ package final class Ring: @unchecked Sendable {
     let peer: Int32
     /// Whether the other side is known to be gone; this process's knowledge.
     let isAbandonedHere = Atomic<Bool>(false)
+    /// Ends what waits here for a lock of the ring, once the handle is closed. Others may hold that lock as long as nothing happens.
+    let closing = WaitCancellation(isUrgent: false)
     /// The departures at which this process looked at the socket last.
     let seenDepartures = Atomic<UInt32>(0)
 

@@ -19,7 +19,7 @@ extension Ring {
     private var dealtWith: UnsafeMutablePointer<Atomic<UInt64>> {
         (base + 512).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
-    private var joiners: SharedWord { SharedWord(base, offset: Offset.joiners) }
+    var joiners: SharedWord { SharedWord(base, offset: Offset.joiners) }
 
     /// How many messages were put and not dealt with yet. What can be taken no more, because the ring was closed, needs nobody to deal with it.
     package var unfinished: Int { unfinished(isClosed: isClosed) }
@@ -79,6 +79,7 @@ extension Ring {
         var takesAreOver = false
         while true {
             let isClosed = isClosed
+            if closing.isCancelled { return .abandoned }
             if isClosed, !takesAreOver {
                 let outcome = try awaitTakes(until: deadline, cancellation)
                 guard outcome == .done else { return outcome }
@@ -94,7 +95,9 @@ extension Ring {
             var words = FutexSet(joiners, is: Self.waiting)
             words.add(state, is: state.load())
             words.add(SharedWord(base, offset: 512), is: UInt32(truncatingIfNeeded: done))
-            if self.isClosed != isClosed || unfinished(done: done, isClosed: isClosed) == 0 { continue }
+            if self.isClosed != isClosed || unfinished(done: done, isClosed: isClosed) == 0 || closing.isCancelled {
+                continue
+            }
             sleepWithOthers(words, wasClosed: isClosed, until: deadline, cancellation)
         }
         return .done
@@ -121,11 +124,11 @@ extension Ring {
         until deadline: Deadline,
         _ cancellation: WaitCancellation?
     ) throws(SystemError) -> RingOutcome {
-        switch try consumers.acquire(until: deadline, cancellation: cancellation) {
+        switch try consumers.acquire(until: deadline, cancellation: ending(cancellation)) {
         case .acquired, .ownerDied:
             _ = consumers.releaseIfHeldByThread()
             return .done
-        case .cancelled: return .cancelled
+        case .cancelled: return closing.isCancelled ? .abandoned : .cancelled
         default: return .timedOut
         }
     }

@@ -21,11 +21,7 @@ package struct FutexSet {
 
     /// Adds a word, one of five at most, which is expected to have a value.
     package mutating func add(_ word: SharedWord, is expected: UInt32) {
-        add(mp_futex(word: word.raw, expected: expected))
-    }
-
-    private mutating func add(_ futex: mp_futex) {
-        futexes[count] = futex
+        futexes[count] = mp_futex(word: word.raw, expected: expected)
         count += 1
     }
 
@@ -37,8 +33,8 @@ package struct FutexSet {
         cancellation: WaitCancellation? = nil,
         areRare: Bool = false
     ) -> FutexWaitResult {
-        if let cancellation { add(cancellation.futex) }
-        let look = areRare && cancellation == nil ? Self.late : Self.soon
+        cancellation?.add(to: &self)
+        let look = areRare && cancellation?.isUrgent != true ? Self.late : Self.soon
         let count = count
         let result = futexes.span.withUnsafeBufferPointer {
             mp_futex_wait_any($0.baseAddress, count, deadline.futexTime, look)
