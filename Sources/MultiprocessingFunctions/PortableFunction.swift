@@ -20,8 +20,6 @@ package struct FunctionIdentity: Hashable, Sendable {
 /// A function of any shape, to be written. Made from the function at its natural type, so that what is written is the user's own function.
 package struct PortableFunction {
     private let shape: FunctionShape
-    private let arguments: any TypeSequence.Type
-    private let resultType: (any Any.Type)?
     /// Tells it from others without encoding it, if it captures nothing.
     package let identity: FunctionIdentity?
     /// What stores the function, and keeps what it captures alive. Two words, so that nothing is allocated for it.
@@ -29,56 +27,49 @@ package struct PortableFunction {
 
     /// A synchronous function with a result.
     package init<each A: Portable, R: Portable>(_ body: @escaping @Sendable (repeat each A) throws -> R) {
-        self.init([.hasResult], TypeList<repeat each A>.self, R.self, SyncFunction(body: body))
+        self.init([.hasResult], SyncFunction(body: body))
     }
 
     /// An asynchronous function with a result.
     package init<each A: Portable, R: Portable>(
         _ body: @escaping @Sendable @concurrent (repeat each A) async throws -> R
     ) {
-        self.init([.hasResult, .isAsync], TypeList<repeat each A>.self, R.self, AsyncFunction(body: body))
+        self.init([.hasResult, .isAsync], AsyncFunction(body: body))
     }
 
     /// A synchronous function without a result.
     package init<each A: Portable>(procedure body: @escaping @Sendable (repeat each A) throws -> Void) {
-        self.init([], TypeList<repeat each A>.self, nil, SyncProcedure(body: body))
+        self.init([], SyncProcedure(body: body))
     }
 
     /// An asynchronous function without a result.
     package init<each A: Portable>(procedure body: @escaping @Sendable @concurrent (repeat each A) async throws -> Void)
     {
-        self.init([.isAsync], TypeList<repeat each A>.self, nil, AsyncProcedure(body: body))
+        self.init([.isAsync], AsyncProcedure(body: body))
     }
 
     /// A synchronous function without parameters that returns a result.
     package init<R: Portable>(closure body: @escaping @Sendable () throws -> R) {
-        self.init([.hasResult, .isClosure], NoTypes.self, R.self, SyncClosure(body: body))
+        self.init([.hasResult, .isClosure], SyncClosure(body: body))
     }
 
     /// An asynchronous function without parameters that returns a result.
     package init<R: Portable>(closure body: @escaping @Sendable () async throws -> R) {
-        self.init([.hasResult, .isClosure, .isAsync], NoTypes.self, R.self, AsyncClosure(body: body))
+        self.init([.hasResult, .isClosure, .isAsync], AsyncClosure(body: body))
     }
 
     /// A synchronous function without parameters or result.
     package init(action body: @escaping @Sendable () throws -> Void) {
-        self.init([.isClosure], NoTypes.self, nil, SyncAction(body: body))
+        self.init([.isClosure], SyncAction(body: body))
     }
 
     /// An asynchronous function without parameters or result.
     package init(action body: @escaping @Sendable () async throws -> Void) {
-        self.init([.isClosure, .isAsync], NoTypes.self, nil, AsyncAction(body: body))
+        self.init([.isClosure, .isAsync], AsyncAction(body: body))
     }
 
-    private init<Holder: FunctionHolder>(
-        _ shape: FunctionShape,
-        _ arguments: any TypeSequence.Type,
-        _ result: (any Any.Type)?,
-        _ holder: Holder
-    ) {
+    private init<Holder: FunctionHolder>(_ shape: FunctionShape, _ holder: Holder) {
         self.shape = shape
-        self.arguments = arguments
-        resultType = result
         self.holder = holder
         let words = FunctionWords(of: holder)
         identity = words.context == 0 ? FunctionIdentity(code: words.code, type: ObjectIdentifier(Holder.self)) : nil
@@ -88,7 +79,7 @@ package struct PortableFunction {
     ///
     /// - Throws: `FunctionNotPortable` when it, something it captures, or one of its types cannot be carried. Nothing that was written is of use then.
     package func encode(into writer: inout WireWriter, userInfo: [CodingUserInfoKey: Any]) throws {
-        let argumentTypes = arguments.types
+        let argumentTypes = type(of: holder).argumentTypes
         writer.write(Images.build)
         writer.write(shape.rawValue)
         writer.writeVarint(UInt64(argumentTypes.count))
@@ -96,7 +87,7 @@ package struct PortableFunction {
         references.bind(UInt64(shape.rawValue))
         references.bind(UInt64(argumentTypes.count))
         for type in argumentTypes { try references.write(type, into: &writer) }
-        if let resultType { try references.write(resultType, into: &writer) }
+        if let resultType = type(of: holder).resultType { try references.write(resultType, into: &writer) }
         var encoder = FunctionEncoder(references: references, userInfo: userInfo)
         try withExtendedLifetime(holder) { try encoder.encode(holder.words, into: &writer) }
     }

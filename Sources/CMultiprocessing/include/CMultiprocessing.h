@@ -201,6 +201,11 @@ struct mp_heap_object;
 
 // A new object with reference count 1 and uninitialised fields. The alignment mask of a closure context is 15.
 struct mp_heap_object * mp_swift_allocObject(const void *metadata, size_t size, size_t alignment_mask) __asm__("swift_allocObject");
+// One more unowned reference to an object, or one less: the last one of any kind gives its memory back.
+struct mp_heap_object *mp_swift_unownedRetain(struct mp_heap_object *object) __asm__("swift_unownedRetain");
+void mp_swift_unownedRelease(struct mp_heap_object *object) __asm__("swift_unownedRelease");
+// One more strong reference to an object that there is an unowned one to; NULL when its last strong one is gone.
+struct mp_heap_object *mp_swift_tryRetain(struct mp_heap_object *object) __asm__("swift_tryRetain");
 const void *mp_swift_conformsToProtocol(const void *type, const void *protocol) __asm__("swift_conformsToProtocol");
 // Calls the metadata access function of a nominal type with its key generic arguments (metadata, then witness tables).
 const void *mp_call_metadata_accessor(const void *accessor, const void *const *arguments, size_t count);

@@ -77,7 +77,7 @@ private final class Stage {
             TaskEnvelope(
                 ticket: ticket,
                 function: function,
-                input: input,
+                input: .pieces(input),
                 pieces: 0..<pieces,
                 attempt: 0,
                 isElementwise: true,

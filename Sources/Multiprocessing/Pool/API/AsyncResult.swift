@@ -7,32 +7,56 @@ internal import MultiprocessingWireCoding
 ///
 /// Dropping it does not cancel the call. Any number of threads and tasks may wait for it, and ask again.
 public final class AsyncResult<R: Sendable>: Sendable {
-    let core: PoolCore
+    /// Unowned without a check is safe because `owner`, which has it as long as it lives, is kept: each call would count its references otherwise.
+    unowned(unsafe) let core: PoolCore
     let job: PoolJob
     private let reading: Reading
 
     /// How the result is made of what came back.
     private enum Reading {
-        /// For a single call.
-        case call(@Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R)
+        /// For a single call: the type, which is `R`. As a value it needs no memory of its own, as a function that knows it would.
+        case value(any (Decodable & Sendable).Type)
+        /// For a single call of a procedure: `R` is `Void`.
+        case nothing
         /// For anything else.
         case job(@Sendable (PoolJob) throws -> R)
 
         func callAsFunction(_ job: PoolJob) throws -> R {
             switch self {
-            case .call(let decode): try job.readCall(decode)
-            case .job(let decode): try decode(job)
+            case .value(let type): return try read(type, job)
+            case .nothing:
+                try job.readCall { _, _ in }
+                return Self.asResult(())
+            case .job(let decode): return try decode(job)
             }
+        }
+
+        private func read<D: Decodable & Sendable>(_ type: D.Type, _ job: PoolJob) throws -> R {
+            Self.asResult(
+                try job.readCall { reader, userInfo in
+                    try WireCoding.decode(type, from: &reader, userInfo: userInfo)
+                }
+            )
+        }
+
+        /// A value of the type that `R` is, as `R`.
+        private static func asResult<D>(_ value: D) -> R {
+            precondition(D.self == R.self, "a result is read as what it is")
+            // Safe: they are the same type.
+            return unsafeBitCast(value, to: R.self)
         }
     }
 
     /// What must not end before this is dropped. A pool's last use may be the call whose result is waited for.
-    private let owner: (any AnyObject & Sendable)?
+    private let owner: any AnyObject & Sendable
 
+    /// A result that `decode` makes of a job.
+    ///
+    /// - Parameter owner: The pool, which has `core`.
     init(
         _ core: PoolCore,
         _ job: PoolJob,
-        keeping owner: (any AnyObject & Sendable)? = nil,
+        keeping owner: any AnyObject & Sendable,
         _ decode: @escaping @Sendable (PoolJob) throws -> R
     ) {
         self.owner = owner
@@ -41,17 +65,21 @@ public final class AsyncResult<R: Sendable>: Sendable {
         reading = .job(decode)
     }
 
-    /// The result of a call that `decode` reads.
+    /// The result of a single call.
+    ///
+    /// - Parameters:
+    ///   - owner: The pool, which has `core`.
+    ///   - type: `R`, or nil where that is `Void`.
     init(
         _ core: PoolCore,
         _ job: PoolJob,
         keeping owner: any AnyObject & Sendable,
-        call decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+        call type: (any (Decodable & Sendable).Type)?
     ) {
         self.owner = owner
         self.core = core
         self.job = job
-        reading = .call(decode)
+        reading = type.map { .value($0) } ?? .nothing
     }
 
     /// Blocks until the outcome is there, and returns the result.
@@ -86,8 +114,6 @@ public final class AsyncResult<R: Sendable>: Sendable {
     }
 
     /// The result, once it is there; without blocking a thread. Throws as `get(timeout:)`.
-    ///
-    /// Cancelling the task that waits cancels the call as well.
     ///
     /// Cancelling the task that waits cancels the call as well.
     public var value: R {

@@ -161,9 +161,7 @@ extension Pool {
         _ callbacks: Callbacks<R>,
         arguments: repeat each A
     ) throws -> AsyncResult<R> {
-        try submit(function, options, callbacks, input(repeat each arguments)) { reader, userInfo in
-            try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
-        }
+        try submit(function, options, callbacks, input(repeat each arguments), R.self)
     }
 
     private func procedure<each A: Codable & Sendable>(
@@ -172,7 +170,7 @@ extension Pool {
         _ callbacks: Callbacks<Void>,
         arguments: repeat each A
     ) throws -> AsyncResult<Void> {
-        try submit(function, options, callbacks, input(repeat each arguments)) { _, _ in }
+        try submit(function, options, callbacks, input(repeat each arguments), nil)
     }
 
     private func result<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -180,14 +178,8 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) async throws -> AsyncResult<R> {
-        let result: AsyncResult<R> = try prepare(
-            function,
-            options,
-            Callbacks(),
-            input(repeat each arguments)
-        ) { reader, userInfo in
-            try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
-        }
+        let input = try input(repeat each arguments)
+        let result: AsyncResult<R> = try prepare(function, options, Callbacks(), input, R.self)
         try await core.submit(result.job, isComplete: true)
         return result
     }
@@ -198,7 +190,7 @@ extension Pool {
         _ arguments: repeat each A
     ) async throws -> AsyncResult<Void> {
         let input = try input(repeat each arguments)
-        let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), input) { _, _ in }
+        let result: AsyncResult<Void> = try prepare(function, options, Callbacks(), input, nil)
         try await core.submit(result.job, isComplete: true)
         return result
     }
@@ -215,20 +207,22 @@ extension Pool {
         _ options: TaskOptions,
         _ callbacks: Callbacks<R>,
         _ input: CallInput,
-        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+        _ type: (any (Decodable & Sendable).Type)?
     ) throws -> AsyncResult<R> {
-        let result = try prepare(function, options, callbacks, input, decode: decode)
+        let result: AsyncResult<R> = try prepare(function, options, callbacks, input, type)
         try core.submit(result.job, isComplete: true)
         return result
     }
 
     /// Makes the job of one call, and what will be its result.
+    ///
+    /// - Parameter type: `R`, or nil where that is `Void`.
     func prepare<R: Sendable>(
         _ function: PortableFunction,
         _ options: TaskOptions,
         _ callbacks: Callbacks<R>,
         _ input: CallInput,
-        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+        _ type: (any (Decodable & Sendable).Type)?
     ) throws -> AsyncResult<R> {
         try options.check()
         try core.checkProcess()
@@ -240,7 +234,7 @@ extension Pool {
             isCall: true
         )
         job.take(input)
-        let result = AsyncResult(core, job, keeping: self, call: decode)
+        let result = AsyncResult<R>(core, job, keeping: self, call: type)
         result.call(callbacks)
         return result
     }

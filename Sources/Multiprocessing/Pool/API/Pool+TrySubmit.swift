@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import MultiprocessingFunctions
-internal import MultiprocessingWireCoding
 
 extension Pool {
     /// Calls `function` with `arguments` in a worker, unless the pool's queue is full; the result is there later.
@@ -34,7 +33,7 @@ extension Pool {
         _ function: @escaping @Sendable (repeat each A) throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void>? {
-        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments)) { _, _ in }
+        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments), nil)
     }
 
     /// Calls the asynchronous `function` with `arguments` in a worker, unless the pool's queue is full; that it has returned is known later.
@@ -44,7 +43,7 @@ extension Pool {
         _ function: @escaping @Sendable @concurrent (repeat each A) async throws -> Void,
         _ arguments: repeat each A
     ) throws -> AsyncResult<Void>? {
-        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments)) { _, _ in }
+        try trySubmit(PortableFunction(procedure: function), options, input(repeat each arguments), nil)
     }
 
     private func trySubmit<each A: Codable & Sendable, R: Codable & Sendable>(
@@ -52,18 +51,16 @@ extension Pool {
         _ options: TaskOptions,
         _ arguments: repeat each A
     ) throws -> AsyncResult<R>? {
-        try trySubmit(function, options, input(repeat each arguments)) { reader, userInfo in
-            try WireCoding.decode(R.self, from: &reader, userInfo: userInfo)
-        }
+        try trySubmit(function, options, input(repeat each arguments), R.self)
     }
 
     private func trySubmit<R: Sendable>(
         _ function: PortableFunction,
         _ options: TaskOptions,
         _ input: CallInput,
-        decode: @escaping @Sendable (inout WireReader, [CodingUserInfoKey: Any]) throws -> R
+        _ type: (any (Decodable & Sendable).Type)?
     ) throws -> AsyncResult<R>? {
-        let prepared = try prepare(function, options, Callbacks(), input, decode: decode)
+        let prepared: AsyncResult<R> = try prepare(function, options, Callbacks(), input, type)
         guard try core.trySubmit(prepared.job, isComplete: true) else { return nil }
         core.leaveToThreadSoon()
         return prepared

@@ -194,7 +194,7 @@ struct TaskEnvelope {
     let ticket: UInt64
     let function: TaskFunction
     /// The arguments.
-    let input: TaskInput
+    let input: TaskArguments
     let pieces: Range<Int>
     /// How often they were tried before.
     let attempt: Int

@@ -9,6 +9,11 @@ struct ShortBytes: BitwiseCopyable {
     /// How many there are.
     let count: Int
 
+    /// No bytes.
+    init() {
+        count = 0
+    }
+
     /// Copies `bytes`; nil when they are too many.
     @inline(__always)
     init?(_ bytes: UnsafeRawBufferPointer) {

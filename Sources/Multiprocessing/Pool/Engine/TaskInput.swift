@@ -131,21 +131,11 @@ final class TaskInput: @unchecked Sendable {
     @exclusivity(unchecked) private var blocks: [(first: Int, block: Block)] = []
     /// The only block, while there is only one.
     @exclusivity(unchecked) private var only: Block?
-    /// The only piece there is and will be, if it is short.
-    @exclusivity(unchecked) private(set) var short: ShortBytes?
     /// How many pieces were added.
     @exclusivity(unchecked) private(set) var count = 0
 
-    /// Makes a short piece the only one.
-    func append(_ piece: ShortBytes) {
-        precondition(count == 0, "a short piece is the only one of its input")
-        short = piece
-        count = 1
-    }
-
     /// Adds the pieces of a block.
     func append(_ block: Block) {
-        precondition(short == nil, "a short piece is the only one of its input")
         if block.carriesDescriptors { carriesDescriptors = true }
         if count == 0 {
             only = block
@@ -213,7 +203,6 @@ final class TaskInput: @unchecked Sendable {
 
     /// The bytes of `pieces`.
     func size(of pieces: Range<Int>) -> Int {
-        if let short { return pieces.isEmpty ? 0 : short.count }
         if let only { return only.bytes(of: pieces).count }
         var sum = 0
         forEach(pieces) { block, range in sum += range.count }
@@ -243,12 +232,6 @@ final class TaskInput: @unchecked Sendable {
 
     /// Copies the bytes of `pieces` to `target`.
     func copy(_ pieces: Range<Int>, to target: UnsafeMutableRawPointer) {
-        if let short {
-            return short.withBytes { bytes in
-                guard !pieces.isEmpty, let base = bytes.baseAddress else { return }
-                target.copyMemory(from: base, byteCount: bytes.count)
-            }
-        }
         if let only { return Self.copy(only, only.bytes(of: pieces), to: target) }
         var target = target
         forEach(pieces) { block, range in

@@ -19,7 +19,9 @@ final class InlineSession: EngineSession, @unchecked Sendable {
     }
 
     private let specification: WorkerSpecification
-    private weak var host: (any EngineHost)?
+    private let faintHost: FaintReference
+    /// The pool, unless it is gone.
+    private var host: (any EngineHost)? { faintHost.object as? any EngineHost }
     private var queue = FIFO<(task: LocalTask, isAsync: Bool)>()
     private var news: [News] = []
     /// Decodes functions to see what they are.
@@ -33,7 +35,7 @@ final class InlineSession: EngineSession, @unchecked Sendable {
 
     init(_ specification: WorkerSpecification, host: any EngineHost) {
         self.specification = specification
-        self.host = host
+        faintHost = FaintReference(host)
         initializer = specification.initializer
     }
 

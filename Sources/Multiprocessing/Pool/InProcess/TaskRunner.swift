@@ -21,7 +21,7 @@ final class TaskRunner {
             TaskEnvelope(
                 ticket: 0,
                 function: initializer,
-                input: TaskInput(),
+                input: .pieces(TaskInput()),
                 pieces: 0..<0,
                 attempt: 0,
                 isElementwise: false,

@@ -55,11 +55,13 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     private let bell = PoolThread()
     /// Whether something besides news has happened since the last wait.
     private let changed = Atomic<Bool>(false)
-    private weak var host: (any EngineHost)?
+    private let faintHost: FaintReference
+    /// The pool, unless it is gone.
+    private var host: (any EngineHost)? { faintHost.object as? any EngineHost }
 
     init(_ specification: WorkerSpecification, host: any EngineHost) {
         self.specification = specification
-        self.host = host
+        faintHost = FaintReference(host)
         state = Mutex(State(target: specification.count))
     }
 
@@ -224,7 +226,9 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
             guard state.timer == nil || deadline < state.timerDeadline else { return }
             if let timer = state.timer { reactor.cancel(timer) }
             state.timerDeadline = deadline
-            state.timer = reactor.waitUntil(deadline) { [weak self] _ in self?.checkTimes() }
+            state.timer = reactor.waitUntil(deadline) { [faint = FaintReference(self)] _ in
+                (faint.object as? ThreadSession)?.checkTimes()
+            }
         }
     }
 

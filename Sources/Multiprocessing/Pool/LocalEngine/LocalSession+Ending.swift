@@ -168,10 +168,13 @@ extension LocalSession {
 
     /// A function for other threads to call: it calls `body` under the pool's lock, and lets the pool look; does nothing once the pool is gone.
     func reentry(_ body: @escaping @Sendable (LocalSession) -> Void) -> @Sendable () -> Void {
-        { [weak self, weak host] in
+        let (session, host) = (FaintReference(self), FaintReference(host))
+        return {
             // Held to the end: the pool may be let go of by everybody else meanwhile.
-            guard let host, let self else { return }
-            host.withLock { body(self) }
+            guard let host = host.object as? any EngineHost, let session = session.object as? LocalSession else {
+                return
+            }
+            host.withLock { body(session) }
             host.engineChanged()
         }
     }

@@ -196,14 +196,15 @@ final class LocalSession: EngineSession, @unchecked Sendable {
         _ last: UInt64,
         to worker: LocalWorker
     ) throws(SystemError) -> (WorkerRecord, Int?)? {
-        if let short = task.input.short {
+        switch task.input {
+        case .short(let short):
             return short.withBytes { bytes in
                 worker.writeInline(WorkerRecordKind.task, flags, ticket: task.ticket, payload: bytes, last: last)
             }.map { ($0, nil) }
-        }
-        if let bytes = task.input.bytes(of: task.pieces), bytes.count <= WorkerRecord.largestInline,
-            !task.input.carriesDescriptors
-        {
+        case .pieces(let input):
+            guard let bytes = input.bytes(of: task.pieces), bytes.count <= WorkerRecord.largestInline,
+                !input.carriesDescriptors
+            else { break }
             return worker.writeInline(WorkerRecordKind.task, flags, ticket: task.ticket, payload: bytes, last: last)
                 .map { ($0, nil) }
         }
