@@ -8,6 +8,9 @@ import Multiprocessing
 /// Left at the top level on purpose: a child does not see its value, and the program is warned.
 let greeting = CommandLine.arguments.count > 100 ? "" : "set by main"
 
+/// Of no interest until it is set, between two starts.
+nonisolated(unsafe) var last: UInt8 = 0
+
 /// Another of no interest: zero here, zero in a child.
 let nothing = CommandLine.arguments.count > 100 ? 1 : 0
 
@@ -137,11 +140,17 @@ case "variables":
     let child = ChildProcess { tell("ran") }
     try child.start()
     try child.join()
-    // The warning comes from a thread of its own: whoever has seen it ends this input.
+    // The warning comes from a thread of its own: whoever has seen it sends a line.
     _ = readLine()
+    last = 7
     let other = ChildProcess {}
     try other.start()
     try other.join()
+    _ = readLine()
+    // Nothing is new.
+    let third = ChildProcess {}
+    try third.start()
+    try third.join()
 case "preload-fails":
     struct NoModel: Error {}
     try ForkServer.preload { throw NoModel() }

@@ -46,8 +46,21 @@ extension Multiprocessing {
     }
 
     #if Logging
-    /// Gives the package's log lines to a logger of swift-log from now on, in this process, at the logger's own level.
+    private static let currentLogger = PlainMutex<Logger?>(nil)
+
+    /// The logger of swift-log that gets the package's log lines in this process, at the logger's own level; nil, as at first: `setLogHandler` or `logToStandardError` decide, and silence if neither was called.
+    public static var logger: Logger? {
+        get { currentLogger.withLock { $0 } }
+        set {
+            if let newValue { return setLogger(newValue) }
+            guard currentLogger.withLock({ $0.take() }) != nil else { return }
+            Log.configuration.withLock { $0 = nil }
+        }
+    }
+
+    /// Gives the package's log lines to a logger of swift-log from now on, in this process, at the logger's own level: ``logger`` by a call.
     public static func setLogger(_ logger: Logger) {
+        currentLogger.withLock { $0 = logger }
         let level: LogLevel =
             switch logger.logLevel {
             case .trace, .debug: .debug

@@ -79,7 +79,7 @@ enum Launcher {
         guard method == .forkServer else { return nil }
         // It gets ready while the job is encoded, and whatever else happens for the first time.
         let started = try runtime.forkServer.start(first: true)
-        MainVariables.checkOnce()
+        MainVariables.check()
         do {
             let message = try JobMessage(job, header, parent: runtime.ownDescriptor)
             return ServerStart(message, runtime.forkServer, isBlocking: isBlocking)
@@ -98,7 +98,7 @@ enum Launcher {
         _ runtime: Runtime
     ) throws -> LaunchedProcess {
         if method == .fork { return try fork(job, header, runtime) }
-        MainVariables.checkOnce()
+        MainVariables.check()
         return try spawn(job, header, runtime)
     }
 

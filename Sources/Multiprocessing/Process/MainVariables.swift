@@ -2,7 +2,7 @@
 //
 // The variables at the top level of a main.swift are set by `main` itself, which no child runs: a child reads zeros there, and the compiler says nothing. So the first start looks
 // for them. In the symbol table such a variable is an object whose mangled name ends in "vp" and that starts as zeros, without what every other global has: a token for its lazy
-// initialisation ("Wz") or an accessor ("vau"). One that is zero here as well is of no interest: the child reads the same.
+// initialisation ("Wz") or an accessor ("vau"). One that is zero here as well is of no interest yet: the child reads the same. `main` may set it later, so later starts look at those again.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -12,18 +12,67 @@ internal import Synchronization
 
 /// Warns of variables that children cannot see.
 enum MainVariables {
-    private static let isChecked = Atomic<Bool>(false)
-
-    /// Looks for such variables once in the program that the user started, on a thread of its own: the symbol table of a large program takes some milliseconds to read.
-    static func checkOnce() {
-        // Only who is first matters.
-        guard !isChecked.exchange(true, ordering: .relaxed), ProcessIdentity.current.parent == nil else { return }
-        // Without a thread the program goes unwarned.
-        try? Thread.start(name: "mp-check") { warn() }
+    /// A symbol that may be such a variable.
+    struct Candidate: Sendable {
+        let name: String
+        let address: UInt64
+        let size: UInt64
     }
 
-    private static func warn() {
-        let names = find()
+    /// How far it is known what there is.
+    private enum Knowledge {
+        case none
+        /// A thread is at it; whether there was another start meanwhile.
+        case comes(isAskedAgain: Bool)
+        /// These were zero when they were looked at last.
+        case zero([Candidate])
+    }
+
+    private static let knowledge = PlainMutex(Knowledge.none)
+
+    /// Looks, before a start, for such variables that are not zero and that nobody was warned of, in the program that the user started. On a thread of its own, but for the look at those that are known: the symbol table of a
+    /// large program takes some milliseconds to read.
+    static func check() {
+        guard ProcessIdentity.current.parent == nil else { return }
+        let suspects = knowledge.withLock { knowledge -> [Candidate]? in
+            switch knowledge {
+            case .comes:
+                knowledge = .comes(isAskedAgain: true)
+                return nil
+            case .none:
+                knowledge = .comes(isAskedAgain: false)
+                return []
+            case .zero(let candidates):
+                guard let base, candidates.contains(where: { !isZero($0, base) }) else { return nil }
+                knowledge = .comes(isAskedAgain: false)
+                return candidates
+            }
+        }
+        guard let suspects else { return }
+        // Without a thread the program goes unwarned.
+        try? Thread.start(name: "mp-check") { warn(suspects) }
+    }
+
+    /// Warns of those among the suspects, or all symbols if there are none yet, that are not zero; and once more if there was another start meanwhile.
+    private static func warn(_ suspects: [Candidate]) {
+        var suspects = suspects
+        while true {
+            let (names, zero) = find(suspects)
+            tell(names)
+            let wasAsked = knowledge.withLock { knowledge in
+                if case .comes(isAskedAgain: true) = knowledge, !zero.isEmpty {
+                    knowledge = .comes(isAskedAgain: false)
+                    return true
+                }
+                knowledge = .zero(zero)
+                return false
+            }
+            guard wasAsked else { return }
+            suspects = zero
+        }
+    }
+
+    private static func tell(_ names: [String]) {
         guard !names.isEmpty else { return }
         let list =
             names.count <= 5
@@ -37,30 +86,29 @@ enum MainVariables {
         )
     }
 
-    /// The names of the variables that are not zero in this process and will be in a child.
-    static func find() -> [String] {
-        guard
-            let base = ImageLookup.ranges.first(where: { ImageLookup.file(ofImage: $0.identity)?.isEmpty == true })?
-                .base,
-            let table = SymbolTable(path: "/proc/self/exe")
-        else { return [] }
+    /// What the loader added to the addresses of the program's symbols.
+    private static let base = ImageLookup.ranges.first { ImageLookup.file(ofImage: $0.identity)?.isEmpty == true }?.base
+
+    /// The names of the variables among the suspects (all symbols if there are none) that are not zero in this process and will be in a child; and what may be others, but is zero.
+    private static func find(_ suspects: [Candidate]) -> (names: [String], zero: [Candidate]) {
+        guard let base, let table = SymbolTable(path: "/proc/self/exe") else { return ([], []) }
         var search = Search(zeroSections: table.zeroSections)
         // Most symbols are functions, and their names are most of what there is to read. They are asked only where there is a doubt, so that the first child, which is on its way meanwhile,
         // need not share the processors with this.
         scan(table) { if $0.isObject { search.note($0) } }
-        let doubtful = ForkLock.withGate {
-            search.candidates.filter { candidate in
-                // In this order: most are zero.
-                !isZero(at: base + UInt(candidate.address), size: Int(candidate.size))
-                    && !isInitialised(candidate.name, search.initialised)
-            }
+        let all = suspects.isEmpty ? search.candidates : suspects
+        let (zero, doubtful) = ForkLock.withGate {
+            let zero = all.filter { isZero($0, base) }
+            let zeroNames = Set(zero.map(\.name))
+            return (zero, all.filter { !zeroNames.contains($0.name) && !isInitialised($0.name, search.initialised) })
         }
-        guard !doubtful.isEmpty else { return [] }
+        guard !doubtful.isEmpty else { return ([], zero) }
         scan(table) { if !$0.isObject { search.note($0) } }
         // The code of a type marked @main has no such variables.
-        guard !search.hasMainType else { return [] }
+        guard !search.hasMainType else { return ([], []) }
         return ForkLock.withGate {
-            doubtful.filter { !isInitialised($0.name, search.initialised) }.compactMap { name(of: $0.name) }.sorted()
+            let found = doubtful.filter { !isInitialised($0.name, search.initialised) }
+            return (found.compactMap { name(of: $0.name) }.sorted(), zero)
         }
     }
 
@@ -77,7 +125,7 @@ enum MainVariables {
     /// What is known after some of the symbols.
     private struct Search {
         let zeroSections: Set<Int>
-        var candidates: [(name: String, address: UInt64, size: UInt64)] = []
+        var candidates: [Candidate] = []
         var initialised: Set<String> = []
         var hasMainType = false
 
@@ -90,7 +138,9 @@ enum MainVariables {
                 return length > count && memcmp(symbol.name + length - count, suffix.utf8Start, count) == 0
             }
             if symbol.isObject, ends("vp"), zeroSections.contains(symbol.section) {
-                candidates.append((String(cString: symbol.name), symbol.address, symbol.size))
+                candidates.append(
+                    Candidate(name: String(cString: symbol.name), address: symbol.address, size: symbol.size)
+                )
             } else if ends("_Wz") || ends("vau") {
                 initialised.insert(String(String(cString: symbol.name).dropLast(3)))
             } else if ends("5$mainyyFZ") {
@@ -105,9 +155,9 @@ enum MainVariables {
     }
 
     /// Whether the memory of a variable of this program is all zeros. Read as it is: another thread may be writing it, and either answer will do.
-    private static func isZero(at address: UInt, size: Int) -> Bool {
-        guard let pointer = UnsafeRawPointer(bitPattern: address) else { return true }
-        return UnsafeRawBufferPointer(start: pointer, count: size).allSatisfy { $0 == 0 }
+    private static func isZero(_ candidate: Candidate, _ base: UInt) -> Bool {
+        guard let pointer = UnsafeRawPointer(bitPattern: base + UInt(candidate.address)) else { return true }
+        return UnsafeRawBufferPointer(start: pointer, count: Int(candidate.size)).allSatisfy { $0 == 0 }
     }
 
     /// "Tour.counter : Swift.Int" without module and type.

@@ -70,6 +70,22 @@ extension Semaphore: Codable, CustomStringConvertible {
         return try await body()
     }
 
+    /// `withPermit`, by the name that locks have.
+    @available(*, noasync)
+    public func withLock<Result>(_ body: () throws -> Result) throws -> Result {
+        try withPermit(body)
+    }
+
+    /// The asynchronous `withPermit`, by the name that locks have.
+    public func withLock<Result>(_ body: () throws -> Result) async throws -> Result {
+        try await withPermit(body)
+    }
+
+    /// The asynchronous `withPermit` for a body that may suspend, by the name that locks have.
+    public func withLock<Result>(_ body: () async throws -> Result) async throws -> Result {
+        try await withPermit(body)
+    }
+
     /// The number of permits that could be taken at this moment.
     public var value: Int { Int(state.value) }
 

@@ -65,6 +65,9 @@ struct CallSiteTests {
         try await lock.withLock { counter.value += 1 }
         let seen = try await recursive.withLock { () async throws -> Int in try await later(counter.value) }
         try await semaphore.withPermit { await Task.yield() }
+        try await semaphore.withLock { await Task.yield() }
+        try await bounded.withLock { counter.value += 0 }
+        try onThread { try bounded.withLock { try semaphore.withLock {} } }
         try await bounded.acquire(timeout: .seconds(1))
         try bounded.release()
         try await condition.withLock {

@@ -82,12 +82,17 @@ struct WholeProgramTests {
         }
     }
 
-    @Test func `variables of main are warned of once, by name`() throws {
+    @Test func `variables of main are warned of once, by name, and those that are set later before a later start`() throws
+    {
         let input = TestPipe()
         let program = try Fixture("variables", input: input.readEnd)
         let warning = program.errorLine()
-        #expect(warning.contains("greeting") && !warning.contains("nothing"), "\(warning)")
-        // It starts another child, and ends.
+        #expect(warning.contains("greeting") && !warning.contains("nothing") && !warning.contains("last"), "\(warning)")
+        // It sets another one, and starts a second child.
+        write(input.writeEnd, "\n", 1)
+        let second = program.errorLine()
+        #expect(second.contains(": last.") && !second.contains("greeting"), "\(second)")
+        // It starts a third, and ends.
         for end in [input.readEnd, input.writeEnd] { close(end) }
         let result = program.finish()
         #expect(result.output == ["ran"])
