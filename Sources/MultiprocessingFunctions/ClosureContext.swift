@@ -30,6 +30,16 @@ struct ClosureContext {
 
     /// The kind of metadata that a closure's box has.
     static let boxKind: UInt = 0x400
+    /// The kind of metadata that the box of an `any Error` has.
+    static let errorKind: UInt = 0x501
+    /// The kind of metadata of an existential type (ABI/MetadataKind.def).
+    private static let existentialKind: UInt = 0x303
+
+    /// Whether values of `type` may be of many types: `any P`.
+    static func isExistential(_ type: Any.Type) -> Bool {
+        // Safe: a metatype is the address of the metadata, which begins with its kind.
+        unsafeBitCast(type, to: UnsafePointer<UInt>.self).pointee == existentialKind
+    }
 
     /// The number of words of generic arguments.
     let bindingCount: Int

@@ -62,6 +62,12 @@ struct FunctionEncoder {
         switch metadata.load(as: UInt.self) {
         case ClosureContext.boxKind: try encodeBox(context, metadata: metadata, into: &writer)
         case 0: try encodeObject(context, into: &writer)
+        case ClosureContext.errorKind:
+            throw FunctionNotPortable(
+                .captureNotCodable,
+                type: "any Error",
+                "the closure captures an `any Error`, whose type is not known to be Codable; capture an error of a concrete type, or what it says"
+            )
         case let kind:
             throw FunctionNotPortable(
                 .captureNotCodable,
@@ -273,10 +279,13 @@ struct FunctionEncoder {
     }
 
     private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {
-        FunctionNotPortable(
+        let cure =
+            ClosureContext.isExistential(type)
+            ? "capture a value of a concrete type, which is" : "make \(type) Codable, or make the value inside the closure"
+        return FunctionNotPortable(
             .captureNotCodable,
             type: "\(type)",
-            "the closure captures a value of type \(type), which is not Codable; make \(type) Codable, or make the value inside the closure"
+            "the closure captures a value of type \(type), which is not Codable; \(cure)"
         )
     }
 }

@@ -257,6 +257,15 @@ struct PortableFunctionTests {
 
     // MARK: - What cannot travel
 
+    @Test func `a capture of any type of a protocol is refused, and its cure is a concrete type`() throws {
+        let problem: any Error = Travel.Unexpected()
+        let first = #expect(throws: FunctionNotPortable.self) { try Travel.closure { "\(problem)" } }
+        #expect(first?.description.contains("an error of a concrete type") == true, "\(first?.description ?? "")")
+        let (any, number): (any Sendable, Int) = (7, 3)
+        let second = #expect(throws: FunctionNotPortable.self) { try Travel.closure { "\(any) \(number)" } }
+        #expect(second?.description.contains("capture a value of a concrete type") == true, "\(second?.description ?? "")")
+    }
+
     @Test func `a capture that is not Codable is named in the caller`() throws {
         let opaque = Opaque()
         let error = #expect(throws: FunctionNotPortable.self) { try Travel.closure { opaque.value } }

@@ -7,6 +7,18 @@ import Testing
 /// `Connection.wait`, and descriptors for the user's own waits.
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
 struct WaitTests {
+    @Test func `a wait for things of one type returns things of that type`() async throws {
+        let (a, b) = try Connection.pipe()
+        try await a.send(1)
+        let ready = try await Connection.wait(for: [a, b])
+        #expect(try await ready[0].receive(Int.self) == 1)
+        try await a.send(2)
+        #expect(try onThread { try Connection.wait(for: [b, a])[0].receive(Int.self) } == 2)
+        try await a.send(3)
+        let mixed = try await Connection.wait(for: [b, try Queue<Int>()])
+        #expect(mixed.first is Connection)
+    }
+
     @Test func `what is ready comes back in the order it was given`() async throws {
         let pairs = try (0..<5).map { _ in try Connection.pipe() }
         let ends = pairs.map(\.0)

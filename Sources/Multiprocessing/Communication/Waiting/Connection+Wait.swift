@@ -18,6 +18,7 @@ extension Connection {
     /// - Returns: What is ready; nothing when the time is up.
     /// - Throws: `ConnectionError`: `closed`, `notReadable`. `SystemError` for a descriptor that is not open. What is closed during the wait is ready.
     @available(*, noasync)
+    @_disfavoredOverload  // so that a literal of things of one type stays of that type
     public static func wait(for objects: [any Waitable], timeout: Duration? = nil) throws -> [any Waitable] {
         try MultipleWait(objects).run(until: Deadline(timeout: timeout)).map { objects[$0] }
     }
@@ -29,6 +30,7 @@ extension Connection {
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: What is ready; nothing when the time is up.
     /// - Throws: As the blocking `wait`; `CancellationError`.
+    @_disfavoredOverload  // so that a literal of things of one type stays of that type
     public static func wait(for objects: [any Waitable], timeout: Duration? = nil) async throws -> [any Waitable] {
         try await MultipleWait(objects).run(until: Deadline(timeout: timeout)).map { objects[$0] }
     }
