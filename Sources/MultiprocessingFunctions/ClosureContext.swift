@@ -68,13 +68,17 @@ struct ClosureContext {
         }
         captures = (0..<captureCount).map { index in
             let name = MangledName(relativeTo: descriptor + 12 + index * 4)
-            if name.isFunction { return .function }
+            if name.isFunction {
+                return name.isThinFunction ? .unknown(name: "a function of C, or another without a context") : .function
+            }
             if let reason = name.unreadable { return .unknown(name: reason) }
             if let parameter = parameters.first(where: { $0.name.elementsEqual(name.bytes) }),
                 let type = genericArgument(parameter.binding)
             {
                 return .value(type)
             }
+            // The runtime ends the program when it is asked for one.
+            if name.hasAssociatedType { return .unknown(name: "a value of an associated type, in generic code") }
             // In code that is not optimised a capture keeps its generic type, which has to be put together here.
             var generic = GenericTypeName(name.bytes) { parameter in
                 parameters.first { $0.name.elementsEqual(parameter) }.flatMap { genericArgument($0.binding) }

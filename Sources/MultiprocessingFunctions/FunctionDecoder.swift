@@ -124,7 +124,7 @@ struct FunctionDecoder {
                     try decodeCapture(element.type, at: place + element.offset, of: &contents, from: &reader)
                 }
             case .function: try decodeFunction(at: place, of: &contents, from: &reader)
-            case .metatype: contents.initialize(place, to: try references.readType(from: &reader))
+            case .metatype: try decodeMetatype(type, at: place, of: &contents, from: &reader)
             case .empty: break
             case nil: throw FunctionNotPortable.corrupt("a capture is not Codable")
             }
@@ -138,6 +138,21 @@ struct FunctionDecoder {
         from reader: inout WireReader
     ) throws {
         contents.initialize(place, to: try WireCoding.decode(T.self, from: &reader, userInfo: userInfo))
+    }
+
+    /// Reads a type, as what the capture is known as: that may have witnesses beside it, which the runtime fills in.
+    private mutating func decodeMetatype(
+        _ known: Any.Type,
+        at place: UnsafeMutableRawPointer,
+        of contents: inout BoxContents,
+        from reader: inout WireReader
+    ) throws {
+        let type: Any = try references.readType(from: &reader)
+        func open<Known>(_: Known.Type) throws {
+            guard let type = type as? Known else { throw FunctionNotPortable.corrupt("a captured type is another") }
+            contents.initialize(place, to: type)
+        }
+        try open(known)
     }
 
     private mutating func decodeFunction(

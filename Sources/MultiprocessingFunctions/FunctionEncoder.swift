@@ -281,7 +281,8 @@ struct FunctionEncoder {
     private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {
         let cure =
             ClosureContext.isExistential(type)
-            ? "capture a value of a concrete type, which is" : "make \(type) Codable, or make the value inside the closure"
+            ? "capture a value of a concrete type, which is"
+            : "make \(type) Codable, or make the value inside the closure"
         return FunctionNotPortable(
             .captureNotCodable,
             type: "\(type)",

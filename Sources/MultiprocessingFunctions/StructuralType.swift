@@ -11,7 +11,7 @@ enum StructuralType {
     case tuple([(type: Any.Type, offset: Int)])
     /// A function: code and context.
     case function
-    /// A type as a value.
+    /// A type as a value: a pointer to its metadata; of any type (`any P.Type`), its witnesses for the protocols behind that.
     case metatype
     /// The empty tuple, or a metatype without storage.
     case empty
@@ -33,7 +33,7 @@ enum StructuralType {
                     return (element.load(as: Any.Type.self), Int(element.load(fromByteOffset: 8, as: UInt32.self)))
                 }
             )
-        case 0x302: self = .function
+        case 0x302 where layout(of: type).size == 16: self = .function
         case 0x304, 0x306: self = layout(of: type).size == 0 ? .empty : .metatype
         default: return nil
         }

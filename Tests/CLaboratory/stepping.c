@@ -31,8 +31,12 @@ int laboratory_wait_for_stop(int pid) {
     return status;
 }
 
-int laboratory_step(int pid) {
-    return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0 ? -1 : laboratory_wait_for_stop(pid);
+int laboratory_begin_step(int pid) { return (int)ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL); }
+
+int laboratory_look_for_stop(int pid) {
+    int status;
+    int found = waitpid(pid, &status, WNOHANG);
+    return found == pid ? status : found == 0 || errno == EINTR ? -2 : -1;
 }
 
 int laboratory_begin_to_call(int pid) {

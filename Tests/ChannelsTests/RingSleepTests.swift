@@ -106,6 +106,44 @@ struct RingSleepTests {
         }
     }
 
+    /// Steps a producer up to some instruction of its put, lets a consumer come to its sleep, and kills the producer right behind its store. Without a place the consumer comes after that. Returns how many
+    /// instructions the producer had executed before.
+    private static func killProducer(at place: Int?) throws -> Int {
+        let ring = try ring(for: .consumer)
+        let producer = try SteppedProcess { _ = try ring.put(bytes: [1]) }
+        var left = place ?? .max
+        let before = try producer.step {
+            defer { left -= 1 }
+            return left == 0 || ring.count == 1
+        }
+        let consumer = try SteppedProcess { try Sleeper.consumer.wait(ring, isOver: false) }
+        if place != nil {
+            try consumer.runToSleep(on: ring.base + Ring.Offset.items)
+            try producer.step { ring.count == 1 }
+        }
+        try producer.destroy()
+        try consumer.letGo()
+        let status = try consumer.join()
+        guard let before else { throw LaboratoryFailure(description: "the producer ended by itself") }
+        try require(status == 0, "it slept on: \(status) after \(before)")
+        return before
+    }
+
+    @Test func `whoever is about to sleep while somebody puts finds what that one stores as its last act`()
+        async throws
+    {
+        try await Laboratory.run {
+            let count = try Self.killProducer(at: nil)
+            var generator = SeededGenerator(seed: 3)
+            let places =
+                (1...8).map { count - $0 } + (0..<12).map { _ in Int.random(in: 0..<count, using: &generator) }
+            for place in places {
+                Laboratory.signOfLife()
+                _ = try Self.killProducer(at: place)
+            }
+        }
+    }
+
     @Test
     func `whoever is about to sleep because the lane is full finds the receipt of one who was killed right after it`()
         async throws

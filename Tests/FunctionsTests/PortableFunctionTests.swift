@@ -263,7 +263,41 @@ struct PortableFunctionTests {
         #expect(first?.description.contains("an error of a concrete type") == true, "\(first?.description ?? "")")
         let (any, number): (any Sendable, Int) = (7, 3)
         let second = #expect(throws: FunctionNotPortable.self) { try Travel.closure { "\(any) \(number)" } }
-        #expect(second?.description.contains("capture a value of a concrete type") == true, "\(second?.description ?? "")")
+        #expect(
+            second?.description.contains("capture a value of a concrete type") == true,
+            "\(second?.description ?? "")"
+        )
+    }
+
+    @Test func `a type captured as any type of a protocol has its witnesses`() throws {
+        let (type, number): (any Named.Type, Int) = (First.self, 3)
+        #expect(try Travel.closure { type.name } == "first")
+        #expect(try Travel.closure { "\(type.name) \(number)" } == "first 3")
+        let pair: (any Named.Type, any Named.Type) = (First.self, Second.self)
+        #expect(try Travel.closure { pair.0.name + pair.1.name + "\(number)" } == "firstsecond3")
+    }
+
+    @Test func `a function of C is refused: it is one word, not two`() throws {
+        let absolute: @convention(c) @Sendable (Int32) -> Int32 = { $0 < 0 ? -$0 : $0 }
+        let number: Int32 = -3
+        #expect(throws: FunctionNotPortable.self) { try Travel.closure { absolute(number) } }
+        #expect(throws: FunctionNotPortable.self) { try Travel.closure { absolute(-4) } }
+    }
+
+    @Test func `a value of an associated type in generic code arrives or is refused, and does not end the program`()
+        throws
+    {
+        func first<S: Sequence & Sendable>(_ sequence: S) throws -> S.Element?
+        where S.Element: Codable & Sendable {
+            guard let first = sequence.first(where: { _ in true }) else { return nil }
+            do {
+                return try Travel.closure { [first] }.first
+            } catch is FunctionNotPortable {
+                return first
+            }
+        }
+        #expect(try first([7, 8]) == 7)
+        #expect(try first(["a"]) == "a")
     }
 
     @Test func `a capture that is not Codable is named in the caller`() throws {
@@ -305,4 +339,18 @@ struct PortableFunctionTests {
         let error = #expect(throws: FunctionNotPortable.self) { try Travel.closure { stubborn.count } }
         #expect(error?.code == .valueNotEncodable)
     }
+}
+
+/// What only a witness can tell of a type.
+private protocol Named: Codable, Sendable {
+    static var name: String { get }
+}
+
+private struct First: Named {
+    static var name: String { "first" }
+}
+
+private enum Second: Named {
+    case only
+    static var name: String { "second" }
 }

@@ -28,15 +28,23 @@ package struct SteppedProcess {
     /// WIFSTOPPED of waitpid(2).
     private static func isStopped(_ status: Int32) -> Bool { status & 0xff == 0x7f }
 
-    /// Executes one instruction after the other until `condition` holds.
+    /// Executes one instruction after the other until `condition` holds, or the process falls asleep in a system call.
     ///
     /// - Returns: How many; nil when the process ended before.
     @discardableResult
     package func step(until condition: () -> Bool) throws -> Int? {
         var count = 0
         while !condition() {
-            let status = laboratory_step(pid)
-            guard status >= 0 else { throw SystemError("stepping") }
+            guard laboratory_begin_step(pid) == 0 else { throw SystemError("stepping") }
+            var status = laboratory_look_for_stop(pid)
+            var looks = 0
+            while status == -2 {
+                looks += 1
+                if looks.isMultiple(of: 1000), isAsleep(pid) { return count }
+                if looks > 100 { sched_yield() }
+                status = laboratory_look_for_stop(pid)
+            }
+            guard status >= 0 else { throw SystemError("waiting for a step") }
             guard Self.isStopped(status) else { return nil }
             count += 1
             if count.isMultiple(of: 100_000) { Laboratory.signOfLife() }

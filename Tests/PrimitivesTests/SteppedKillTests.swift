@@ -59,8 +59,10 @@ extension PrimitivesTests {
             }
             try victim.sleep(on: lock.base)
             let other = try ForkedProcess {
-                let outcome = try lock.acquire(until: Deadline(timeout: .seconds(20)))
-                try require(outcome != .timedOut, "slept on")
+                // At the deadline it would find the lock free.
+                let deadline = Deadline(timeout: .seconds(20))
+                let outcome = try lock.acquire(until: deadline)
+                try require(outcome != .timedOut && !deadline.hasPassed, "slept on")
                 _ = lock.release(by: .thread)
             }
             try waitFor("the other one") { isAsleep(other.pid) }
@@ -100,11 +102,13 @@ extension PrimitivesTests {
             barrier.initialize(parties: 4)
             let words = SharedWord(region.base, offset: 3072)
             let wait = {
-                let outcome = try barrier.wait(until: Deadline(timeout: .seconds(20))) {
+                // At the deadline it would find out by itself.
+                let deadline = Deadline(timeout: .seconds(20))
+                let outcome = try barrier.wait(until: deadline) {
                     words.store(1)
                     while true { pause() }
                 }
-                try require(outcome == .broken, "\(outcome)")
+                try require(outcome == .broken && !deadline.hasPassed, "\(outcome)")
             }
             let victim = try SteppedProcess { try wait() }
             try victim.sleep(on: region.base + 128)

@@ -59,7 +59,7 @@ extension PrimitivesTests {
                 var generator = SeededGenerator(seed: 5)
                 // Every instruction around the store that gives it an owner would take long; they are others each time the code changes.
                 let before = (0..<5).map { _ in Int.random(in: 0..<owned, using: &generator) }
-                let after = (0..<50).map { _ in Int.random(in: owned...known, using: &generator) }
+                let after = (0..<24).map { _ in Int.random(in: owned...known, using: &generator) }
                 for count in before + [owned - 1, owned, owned + 1, owned + 2, owned + 3] + after {
                     Laboratory.signOfLife()
                     let place = try Place()

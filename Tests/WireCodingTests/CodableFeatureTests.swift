@@ -258,6 +258,55 @@ struct `Features of Codable` {
         }
     }
 
+    @Test func `a list or dictionary whose encoding failed half-way leaves its container as it was`() throws {
+        let good = Scripted<Never> { encoder in
+            var inner = encoder.unkeyedContainer()
+            try inner.encode(5)
+        }
+        let bad = Scripted<Never> { _ in throw CancellationError() }
+        try script { encoder in
+            var container = encoder.container(keyedBy: AnyKey.self)
+            try? container.encode([good, bad], forKey: "bad")
+            try? container.encode(["k": ["l": bad]], forKey: "worse")
+            try container.encode(1, forKey: "good")
+            var list = container.nestedUnkeyedContainer(forKey: "list")
+            for _ in 0..<3 { try? list.encode([[good], [good, bad]]) }
+            try list.encode(2)
+        } read: { decoder in
+            let container = try decoder.container(keyedBy: AnyKey.self)
+            #expect(container.allKeys == ["good", "list"])
+            #expect(try container.decode(Int.self, forKey: "good") == 1)
+            #expect(try container.decode([Int].self, forKey: "list") == [2])
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 6, 40])
+    func `a value that is written late may itself write into two containers in turn`(count: Int) throws {
+        let columns = Scripted<Never> { encoder in
+            var container = encoder.container(keyedBy: AnyKey.self)
+            var (x, y) = (container.nestedUnkeyedContainer(forKey: "x"), container.nestedUnkeyedContainer(forKey: "y"))
+            for number in 0..<count {
+                try x.encode(number)
+                try y.encode("\(number)")
+            }
+        }
+        try script { encoder in
+            var container = encoder.container(keyedBy: AnyKey.self)
+            var (a, b) = (container.nestedUnkeyedContainer(forKey: "a"), container.nestedUnkeyedContainer(forKey: "b"))
+            try b.encode("t")
+            try a.encode(columns)
+            try b.encode("u")
+        } read: { decoder in
+            let container = try decoder.container(keyedBy: AnyKey.self)
+            #expect(try container.decode([String].self, forKey: "b") == ["t", "u"])
+            var list = try container.nestedUnkeyedContainer(forKey: "a")
+            let inner = try list.nestedContainer(keyedBy: AnyKey.self)
+            #expect(try inner.decode([Int].self, forKey: "x") == Array(0..<count))
+            #expect(try inner.decode([String].self, forKey: "y") == (0..<count).map { "\($0)" })
+            #expect(list.isAtEnd)
+        }
+    }
+
     @Test func `user info reaches user code on both sides, in nested values as well`() throws {
         let key = CodingUserInfoKey(rawValue: "k").unsafelyUnwrapped
         let message = try bytes(

@@ -98,9 +98,10 @@ enum MainVariables {
         scan(table) { if $0.isObject { search.note($0) } }
         let all = suspects.isEmpty ? search.candidates : suspects
         let (zero, doubtful) = ForkLock.withGate {
-            let zero = all.filter { isZero($0, base) }
-            let zeroNames = Set(zero.map(\.name))
-            return (zero, all.filter { !zeroNames.contains($0.name) && !isInitialised($0.name, search.initialised) })
+            // What has a token of its own is no variable of main, whatever it becomes.
+            let all = all.filter { !isInitialised($0.name, search.initialised) }
+            let zero = all.map { isZero($0, base) }
+            return (zip(all, zero).filter(\.1).map(\.0), zip(all, zero).filter { !$0.1 }.map(\.0))
         }
         guard !doubtful.isEmpty else { return ([], zero) }
         scan(table) { if !$0.isObject { search.note($0) } }

@@ -69,8 +69,9 @@ extension Ring {
         guard let list = mp_this_thread().pointee.robust else { return try body() }
         mp_robust_pending(list, base + Offset.space)
         defer {
+            let isMarked = takeMarkBack(Offset.space)
             receipts.add(1)
-            if space.loadInOrder() != 0 {
+            if isMarked || space.loadInOrder() != 0 {
                 space.exchange(0)
                 space.wake(1)
             }

@@ -89,6 +89,8 @@ extension Ring {
         guard let list = mp_this_thread().pointee.robust else { return }
         let sleeper = SharedWord(base, offset: offset)
         mp_robust_pending(list, base + offset)
+        // Of several joiners the one whom the kernel wakes needs the mark; and the kernel looks at the state before they sleep.
+        if offset != Offset.joiners { _ = takeMarkBack(offset) }
         while true {
             let seen = state.load()
             if seen & bits == bits || state.replace(seen, with: seen | bits) { break }

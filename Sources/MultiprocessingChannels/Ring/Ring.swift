@@ -26,10 +26,12 @@
 //     4168      8   how many bytes of the ring have pages
 //     4176      8   the last ticket for descriptors
 //     4192     32   start and end of the last four laps, 4 bytes each
+//     4224      4   thread id of the producer that has stored the tail and is waking the consumer
 //     8192     64   the consumers' lock
 //     8256      8   head (`RingPosition`): what lies before it has been taken
 //     8264      8   the tail as a consumer saw it last
 //     8272     40   a short message that a consumer has found
+//     8320      4   thread id of the consumer that has stored the head and is waking the producer
 //    12288      …   records, in units of 16 bytes
 //
 // What only one side writes has a page of its own. A processor that fetches cache lines in ascending order, as the words of one side would be, fetches those behind them too, up to the end of the page: with both sides in
@@ -193,6 +195,8 @@ package final class Ring: @unchecked Sendable {
         static let committed = 4168
         static let ticket = 4176
         static let laps = 4192
+        /// Which producer has stored, and wakes.
+        static let wakingProducer = 4224
 
         // What only consumers write.
         static let consumers = 8192
@@ -200,6 +204,8 @@ package final class Ring: @unchecked Sendable {
         static let cachedTail = 8264
         /// Where a short message is copied to.
         static let short = 8272
+        /// Which consumer has stored, and wakes.
+        static let wakingConsumer = 8320
     }
 
     /// The word at `offset`, for looks that are compiled in place: calls of another module's `SharedWord` are not.

@@ -64,19 +64,39 @@ extension Ring {
     func publish(_ position: RingPosition, in target: UnsafeMutablePointer<Atomic<UInt64>>, waking offset: Int) {
         guard let list = mp_this_thread().pointee.robust else { return }
         mp_robust_pending(list, base + offset)
+        let isMarked = takeMarkBack(offset)
         // Releasing: pairs with the acquiring loads of the other side, which then sees the record, or that it may be overwritten. A plain store and a fence, no exchange: that would need the cache line
         // once more after the stores before it, when the one who watches it may have taken it.
         target.pointee.store(position.word, ordering: .releasing)
         // The position before the look at the sleeper's mark; pairs with the exchange and the fence in `sleepInKernel`.
         mp_full_fence()
-        if word(offset).pointee.load(ordering: .relaxed) != 0 { wakeSleeper(offset) }
+        if isMarked || word(offset).pointee.load(ordering: .relaxed) != 0 { wakeSleeper(offset) }
         mp_robust_pending(list, nil)
     }
 
+    /// Takes back the mark of the one who sleeps, or is about to, on the word at `offset`, before anything is stored that he waits for; with the lock of the own side, and the word named as pending. Returns whether
+    /// it was there: he has to be woken then.
+    @inline(__always)
+    func takeMarkBack(_ offset: Int) -> Bool {
+        // In one order with the exchange that took the lock: who has marked and found the lock free is seen here (`sleepInKernel`).
+        guard word(offset).pointee.load(ordering: .sequentiallyConsistent) != 0 else { return false }
+        SharedWord(base, offset: offset).exchange(0)
+        return true
+    }
+
+    /// Wakes the one who sleeps on the word at `offset`, when all is stored that he waits for.
     @inline(never)
     private func wakeSleeper(_ offset: Int) {
         let sleeper = SharedWord(base, offset: offset)
+        let waking = SharedWord(
+            base,
+            offset: offset == Offset.items ? Offset.wakingProducer : Offset.wakingConsumer
+        )
+        // The one who wakes now may be about to sleep again before this thread gets on: it need not mind the lock.
+        waking.store(mp_this_thread().pointee.id)
         sleeper.exchange(0)
         sleeper.wake(1)
+        // In one order with the next look at the mark (`takeMarkBack`).
+        waking.exchange(0)
     }
 }

@@ -6,8 +6,9 @@
 // line, and so would a producer that waits for room. So a thread that has found what it waited for with its first look looks away a little longer next time, up to about as long as a few
 // messages take, as long as several had come meanwhile, and half as long when it was one or none: whoever waits for an answer looks at once.
 //
-// The kernel is told of the position as well. Who was about to sleep when the other side stored it, and was killed before it looked for sleepers, would otherwise sleep on beside a message: the wake-up that the
-// kernel makes in the place of the dead finds nobody yet, and the mark is as it was.
+// Who is about to sleep when the other side stores a position, and is killed before it looks for sleepers, must not sleep on beside a message: the wake-up that the kernel makes in the place of the dead finds nobody
+// yet. So whoever stores takes the mark back before, and the kernel, which compares it, does not begin the sleep. Who was in the middle of that when the mark was made may have looked already: where somebody has
+// the lock of the other side, the kernel is told of the position and all else as well, which costs some more.
 
 internal import CMultiprocessing
 internal import MultiprocessingPrimitives
@@ -141,6 +142,26 @@ extension Ring {
         // The mark before the looks at what is awaited.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         defer { word.store(0) }
+        guard cancellation != nil || isBusy(awaited) else {
+            return isOver(awaited) ? .lookAgain : word.wait(while: Self.waiting, until: deadline)
+        }
+        let words = everything(awaited, word)
+        if isOver(awaited) { return .lookAgain }
+        return words.wait(until: deadline, cancellation: cancellation, areRare: true)
+    }
+
+    /// Whether somebody may be about to store what is awaited without having seen the mark. Whoever takes a lock from here on sees it, and so does one who has stored, when he looks again.
+    private func isBusy(_ awaited: Awaited) -> Bool {
+        switch awaited {
+        case .message:
+            producers.isLocked(exceptBy: SharedWord(base, offset: Offset.wakingProducer)) || isBeingEnded || isHalfEnded
+        case .room:
+            consumers.isLocked(exceptBy: SharedWord(base, offset: Offset.wakingConsumer)) || isBeingEnded
+        }
+    }
+
+    /// All that may be stored for the one who sleeps on `word`, as it is now.
+    private func everything(_ awaited: Awaited, _ word: SharedWord) -> FutexSet {
         var words = FutexSet(word, is: Self.waiting)
         words.add(state, is: state.load())
         // The upper half of a position has the sequence in it, which each message changes; a little-endian pair.
@@ -151,7 +172,6 @@ extension Ring {
             words.add(SharedWord(base, offset: Offset.head + 4), is: UInt32(seen >> 32))
             if let receipts { words.add(self.receipts, is: receipts) }
         }
-        if isOver(awaited) { return .lookAgain }
-        return words.wait(until: deadline, cancellation: cancellation, areRare: true)
+        return words
     }
 }

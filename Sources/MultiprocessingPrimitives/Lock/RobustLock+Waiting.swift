@@ -18,7 +18,11 @@ extension RobustLock {
     ) throws(SystemError) -> LockOutcome {
         if case .thread = holder, acquireIfFree() { return .acquired }
         // Found before waiting: there would be no way to tell afterwards.
-        if case .task = holder { try ProcessHolder.current.value.start() }
+        if case .task = holder {
+            try ProcessHolder.current.value.start()
+            // In one order with the exchange that takes the lock: who waits for it then sees this.
+            if isForTasks.load(.relaxed) == 0 { isForTasks.exchange(1) }
+        }
         if deadline == .never, isHeld(by: holder) { return .heldByCaller }
 
         guard let list = mp_this_thread().pointee.robust else { return .timedOut }
@@ -43,17 +47,14 @@ extension RobustLock {
         while true {
             _ = Spinning.wait { word.load(.relaxed) & Self.threadMask == 0 }
             if let outcome = attempt(for: holder) { return outcome }
-            var seen = word.load(.relaxed)
+            // Acquiring: before the look at `isForTasks`.
+            var seen = word.load(.acquiring)
             guard seen & Self.threadMask != 0 else { continue }
             if seen & Self.waiters == 0 {
                 guard word.replace(seen, with: seen | Self.waiters) else { continue }
                 seen |= Self.waiters
             }
-            // Before the look at the notice, which comes with the next attempt if it is left behind by then.
-            var words = FutexSet(word, is: seen)
-            words.add(transfer.word, is: transfer.word.load())
-            if isLeftBehind(seen) { continue }
-            switch words.wait(until: deadline, cancellation: cancellation, areRare: true) {
+            switch sleep(while: seen, until: deadline, cancellation: cancellation) {
             case .lookAgain:
                 continue
             case .timedOut:
@@ -65,6 +66,20 @@ extension RobustLock {
                 return .cancelled
             }
         }
+    }
+
+    /// Sleeps while the word is `seen`; where tasks take the lock, also until one is dead that was making it over.
+    private func sleep(
+        while seen: UInt32,
+        until deadline: Deadline,
+        cancellation: WaitCancellation?
+    ) -> FutexWaitResult {
+        guard isForTasks.load() != 0 else { return word.wait(while: seen, until: deadline, cancellation: cancellation) }
+        var words = FutexSet(word, is: seen)
+        // Before the look whether it is left behind.
+        words.add(transfer.word, is: transfer.word.load())
+        if isLeftBehind(seen) { return .lookAgain }
+        return words.wait(until: deadline, cancellation: cancellation, areRare: true)
     }
 
     /// Takes the lock if it has no holder; nil when it has.

@@ -11,7 +11,7 @@
 //       24     16   links of the kernel's robust list (robust.h), meaningful in the holder's process only
 //       40     16   links of the notice
 //       56      4   thread id of the one to whom it is being made over
-//       60      4   unused, so that no other word shares the cache line
+//       60      4   not 0: tasks take it
 //
 // The word follows the kernel's robust-futex protocol (Documentation/locking/robust-futexes.rst), as glibc's robust mutexes do, with three differences: waiters watch
 // the word before they sleep; a wait can be cancelled; and a lock can be held by a task, which has no thread (ProcessHolder.swift). A thread that may be about to
@@ -94,6 +94,9 @@ package struct RobustLock: @unchecked Sendable {
     /// The thread in whose name a task is about to hold the lock.
     var heir: SharedWord { SharedWord(base, offset: 56) }
 
+    /// Whether tasks take it, so that who waits has to look for what they leave behind.
+    var isForTasks: SharedWord { SharedWord(base, offset: 60) }
+
     // MARK: - The uncontended case
 
     /// Takes the lock for this thread if it is free and nobody waits for it or died with it.
@@ -131,6 +134,13 @@ package struct RobustLock: @unchecked Sendable {
     /// Whether anybody holds the lock, in sequentially consistent order.
     package var isLocked: Bool {
         atomicWord.pointee.load(ordering: .sequentiallyConsistent) & Self.threadMask != 0
+    }
+
+    /// Whether anybody holds the lock but the thread whose id `other` is.
+    package func isLocked(exceptBy other: SharedWord) -> Bool {
+        // The holder first, in sequentially consistent order: the other word is his, and 0 whenever he gives the lock up.
+        let holder = atomicWord.pointee.load(ordering: .sequentiallyConsistent) & Self.threadMask
+        return holder != 0 && holder != other.loadInOrder()
     }
 
     /// Whether somebody may be asleep until the lock is free, for tests.

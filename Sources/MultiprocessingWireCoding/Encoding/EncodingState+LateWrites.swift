@@ -80,7 +80,8 @@ extension EncodingState {
         for (position, relation) in zip(records.indices, relations) {
             switch relation {
             case .around:
-                if records[position].end >= 0 { records[position].end += length }
+                // Not one whose own late bytes still lie behind, at the tail: the place where they go is before `target`.
+                if records[position].end >= target { records[position].end += length }
                 continue
             case .late:
                 // A container that was begun late is closed with the write.

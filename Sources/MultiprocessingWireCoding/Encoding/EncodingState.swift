@@ -146,6 +146,21 @@ final class EncodingState {
         stack.leave()
     }
 
+    /// Writes the content of a planned container, and ends it. When that throws the container is forgotten, so that whoever catches the error can go on; the bytes are taken back where the write began.
+    @inline(__always)
+    func fillPlanned(_ container: EncodingReference, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch {
+            let index = Int(container.index)
+            top = Int(records[index].parent)
+            records.removeLast(records.count - index)
+            stack.leave()
+            throw error
+        }
+        endPlanned(container)
+    }
+
     // MARK: - Mistakes
 
     /// Remembers a mistake made in a call that cannot throw, to be thrown by the next that can.

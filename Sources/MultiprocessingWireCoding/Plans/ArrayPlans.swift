@@ -97,15 +97,16 @@ final class ListPlan<Element: Codable>: WirePlan<[Element]> {
     override func encode(_ value: [Element], to state: EncodingState) throws {
         guard !isLeaf else { return encode(value, into: &state.writer) }
         let list = try state.beginPlanned(WireTag.list)
-        for each in value {
-            if let element {
-                try element.encode(each, to: state)
-            } else {
-                try state.encodeByItself(each)
+        try state.fillPlanned(list) {
+            for each in value {
+                if let element {
+                    try element.encode(each, to: state)
+                } else {
+                    try state.encodeByItself(each)
+                }
+                state.countElement(of: list)
             }
-            state.countElement(of: list)
         }
-        state.endPlanned(list)
     }
 
     override func decode(from reader: inout WireReader) throws -> [Element] {

@@ -48,16 +48,17 @@ final class DictionaryPlan<Key: Hashable, Value: Codable>: WirePlan<[Key: Value]
     override func encode(_ dictionary: [Key: Value], to state: EncodingState) throws {
         guard !isLeaf else { return encode(dictionary, into: &state.writer) }
         let container = try state.beginPlanned(WireTag.keyed)
-        for entry in dictionary {
-            state.entry = state.writer.count
-            state.writer.writeKey(text(entry.key))
-            if let value {
-                try value.encode(entry.value, to: state)
-            } else {
-                try state.encodeByItself(entry.value)
+        try state.fillPlanned(container) {
+            for entry in dictionary {
+                state.entry = state.writer.count
+                state.writer.writeKey(text(entry.key))
+                if let value {
+                    try value.encode(entry.value, to: state)
+                } else {
+                    try state.encodeByItself(entry.value)
+                }
             }
         }
-        state.endPlanned(container)
     }
 
     override func decode(from reader: inout WireReader) throws -> [Key: Value] {

@@ -35,11 +35,12 @@ int laboratory_end_thread(int thread);
 // Stops the calling process, a child, until its parent lets it go on by the functions below. Returns -1 when that cannot be.
 int laboratory_stop_for_parent(void);
 
-// Lets a stopped child execute one instruction, or go on up to the next beginning or end of a system call, and waits until it has. Returns its wait status, or -1 with errno.
-int laboratory_step(int pid);
+// Lets a stopped child execute one instruction, or go on up to the next beginning or end of a system call; the last one waits until it has. Returned is its wait status, or -1 with errno, or -2 when it has not yet.
+int laboratory_begin_step(int pid);
+int laboratory_look_for_stop(int pid);
 int laboratory_continue_to_call(int pid);
 
-// As laboratory_continue_to_call, but does not wait; laboratory_wait_for_stop does.
+// The same in two steps.
 int laboratory_begin_to_call(int pid);
 int laboratory_wait_for_stop(int pid);
 

@@ -82,7 +82,8 @@ struct WholeProgramTests {
         }
     }
 
-    @Test func `variables of main are warned of once, by name, and those that are set later before a later start`() throws
+    @Test func `variables of main are warned of once, by name, and those that are set later before a later start`()
+        throws
     {
         let input = TestPipe()
         let program = try Fixture("variables", input: input.readEnd)
