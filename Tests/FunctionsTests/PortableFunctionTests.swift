@@ -278,8 +278,7 @@ struct PortableFunctionTests {
     }
 
     @Test func `a function of C is refused: it is one word, not two`() throws {
-        let absolute: @convention(c) @Sendable (Int32) -> Int32 = { $0 < 0 ? -$0 : $0 }
-        let number: Int32 = -3
+        let (absolute, number) = (functionOfC(CommandLine.argc > 0), -CommandLine.argc)
         #expect(throws: FunctionNotPortable.self) { try Travel.closure { absolute(number) } }
         #expect(throws: FunctionNotPortable.self) { try Travel.closure { absolute(-4) } }
     }
@@ -353,4 +352,12 @@ private struct First: Named {
 private enum Second: Named {
     case only
     static var name: String { "second" }
+}
+
+/// A function that nobody knows when the program is compiled, so that it is captured.
+@inline(never)
+private func functionOfC(_ isAbsolute: Bool) -> @convention(c) @Sendable (Int32) -> Int32 {
+    let absolute: @convention(c) @Sendable (Int32) -> Int32 = { $0 < 0 ? -$0 : $0 }
+    let same: @convention(c) @Sendable (Int32) -> Int32 = { $0 }
+    return isAbsolute ? absolute : same
 }

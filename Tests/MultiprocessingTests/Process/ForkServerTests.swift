@@ -10,8 +10,14 @@ private enum Tables {
 }
 
 /// What no closure can take along.
-private struct Secret: Sendable {
-    let number = 1
+private final class Secret: Sendable {
+    let number: Int32
+
+    /// Made where the optimiser does not see how, so that it is captured and not made anew.
+    @inline(never)
+    init() {
+        number = CommandLine.argc
+    }
 }
 
 private func sumOfThree(_ a: Int, _ b: Int, _ c: Int) -> Int { a + b + c }
@@ -117,13 +123,13 @@ struct ForkServerTests {
     @Test func `a first start whose job cannot be encoded leaves no server, and time for a preload`() async throws {
         try await apart(timeout: .seconds(60)) {
             let secret = Secret()
-            let error = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret) }.start() }
+            let error = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret.number) }.start() }
             keep(error)
             try checkEqual(ForkServer.processIdentifier, nil)
             try ForkServer.preload { Tables.squares = [7] }
             try checkEqual(try ChildProcess.run { Tables.squares }, [7])
             // No second time: there has been a server.
-            _ = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret) }.start() }
+            _ = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret.number) }.start() }
             try check(ForkServer.processIdentifier != nil)
             try checkEqual(try ChildProcess.run { Tables.squares }, [7])
         }
