@@ -95,20 +95,25 @@ final class ManagerClient: Sendable {
 
     /// Makes a channel, for all who wait for one.
     private func carryOut(_ attempt: ChannelAttempt, _ slot: Slot) {
-        attempt.end(
-            Result {
-                // Another attempt may have been made since the caller looked.
-                if let channel = usableChannel(slot) { return channel }
-                let made =
-                    switch route {
-                    case .local(let route): try route.openChannel(identity)
-                    case .network(let route): try route.openChannel(identity)
-                    }
-                slot.channel.withLock { $0 = made }
-                return made
-            }
-        )
+        let result = Result {
+            // Another attempt may have been made since the caller looked.
+            if let channel = usableChannel(slot) { return channel }
+            let made =
+                switch route {
+                case .local(let route): try route.openChannel(identity)
+                case .network(let route): try route.openChannel(identity)
+                }
+            slot.channel.withLock { $0 = made }
+            return made
+        }
+        end(attempt, result, slot)
+    }
+
+    /// Tells all who wait for an attempt how it ended.
+    private func end(_ attempt: ChannelAttempt, _ result: Result<ClientChannel, any Error>, _ slot: Slot) {
+        // First: who asks from now on, such as one who has just been told, gets an attempt that begins after that, and not what came of this one.
         slot.attempt.withLock { $0 = nil }
+        attempt.end(result)
     }
 
     /// This process's channel; the task is suspended while it is made. Otherwise as the blocking form.
@@ -122,8 +127,7 @@ final class ManagerClient: Sendable {
             do {
                 try Thread.start(name: "mp-connect") { [self] in carryOut(attempt, slot) }
             } catch {
-                attempt.end(.failure(error))
-                slot.attempt.withLock { $0 = nil }
+                end(attempt, .failure(error), slot)
             }
         }
         _ = try await attempt.isOver.wait(until: .never, on: reactor)
