@@ -49,6 +49,26 @@ int laboratory_continue_to_call(int pid) {
     return laboratory_begin_to_call(pid) != 0 ? -1 : laboratory_wait_for_stop(pid);
 }
 
+bool laboratory_can_step(void) {
+    int pid = fork();
+    if (pid == 0) {
+        if (laboratory_stop_for_parent() != 0) _exit(1);
+        getppid();
+        _exit(0);
+    }
+    int status = pid < 0 ? 0 : laboratory_wait_for_stop(pid);
+    bool can = false;
+    if (pid > 0 && WIFSTOPPED(status)) {
+        struct __ptrace_syscall_info call;
+        can = laboratory_begin_step(pid) == 0 && WIFSTOPPED(laboratory_wait_for_stop(pid))
+            && laboratory_begin_to_call(pid) == 0 && WIFSTOPPED(laboratory_wait_for_stop(pid))
+            && ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call, &call) > 0;
+        kill(pid, SIGKILL);
+        laboratory_wait_for_stop(pid);
+    }
+    return can;
+}
+
 int laboratory_let_go(int pid) { return (int)ptrace(PTRACE_DETACH, pid, NULL, NULL); }
 
 bool laboratory_is_about_to_sleep(int pid, const void *address) {

@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// Who is about to sleep, one instruction before the kernel looks, while the other side is killed right after the store that matters: nobody wakes who does not sleep yet.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
 struct RingSleepTests {
     /// Who waits for what.
     enum Sleeper: CaseIterable, Codable {

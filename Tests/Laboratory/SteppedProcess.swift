@@ -8,6 +8,9 @@ internal import MultiprocessingPrimitives
 ///
 /// It has to be joined or destroyed.
 package struct SteppedProcess {
+    /// Whether there may be any: a container's filter may not let ptrace(2) through.
+    package static let isPossible = laboratory_can_step()
+
     private let process: ForkedProcess
     /// Its number.
     package var pid: Int32 { process.pid }

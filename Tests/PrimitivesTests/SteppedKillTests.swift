@@ -8,7 +8,8 @@ import Testing
 
 extension PrimitivesTests {
     /// SIGKILL between any two instructions of one who was woken, before the wake-up has gone where it belongs: another has to get it.
-    @Suite(.timeLimit(.minutes(10))) struct SteppedKillTests {
+    @Suite(.timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
+    struct SteppedKillTests {
         /// How one waits for a lock.
         enum Wait: CaseIterable, Codable {
             case forEver, timed, cancellable, timedAndCancellable, asTask

@@ -8,7 +8,8 @@ import Testing
 
 extension PrimitivesTests {
     /// SIGKILL between any two instructions of one who takes a lock for a task. The threads of a killed process end one after the other: the one in whose name the lock is taken may be gone by then.
-    @Suite(.timeLimit(.minutes(10))) struct TaskLockKillTests {
+    @Suite(.timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
+    struct TaskLockKillTests {
         /// A lock, and whom the taker tells that it has it.
         struct Place {
             let region: MemoryRegion

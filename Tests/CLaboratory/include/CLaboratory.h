@@ -32,6 +32,9 @@ int laboratory_die_at_wake(void);
 // Ends another thread of this process, which may be deaf to signals, and returns when it is gone: -1 when that cannot be.
 int laboratory_end_thread(int thread);
 
+// Whether this process may do with a child what the functions below do.
+bool laboratory_can_step(void);
+
 // Stops the calling process, a child, until its parent lets it go on by the functions below. Returns -1 when that cannot be.
 int laboratory_stop_for_parent(void);
 
