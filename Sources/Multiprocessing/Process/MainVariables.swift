@@ -30,8 +30,8 @@ enum MainVariables {
 
     private static let knowledge = PlainMutex(Knowledge.none)
 
-    /// Looks, before a start, for such variables that are not zero and that nobody was warned of, in the program that the user started. On a thread of its own, but for the look at those that are known: the symbol table of a
-    /// large program takes some milliseconds to read.
+    /// Looks, before a start, for such variables that are not zero and that nobody was warned of, in the program that the user started. On a thread of its own, but for the look at those that are known: the
+    /// symbol table of a large program takes some milliseconds to read.
     static func check() {
         guard ProcessIdentity.current.parent == nil else { return }
         let suspects = knowledge.withLock { knowledge -> [Candidate]? in
@@ -53,21 +53,22 @@ enum MainVariables {
         try? Thread.start(name: "mp-check") { warn(suspects) }
     }
 
-    /// Warns of those among the suspects, or all symbols if there are none yet, that are not zero; and once more if there was another start meanwhile.
+    /// Warns of those among the suspects, or all symbols if there are none yet, that are not zero; and of those that were set before another start meanwhile.
     private static func warn(_ suspects: [Candidate]) {
         var suspects = suspects
         while true {
             let (names, zero) = find(suspects)
             tell(names)
-            let wasAsked = knowledge.withLock { knowledge in
-                if case .comes(isAskedAgain: true) = knowledge, !zero.isEmpty {
+            let isOver = knowledge.withLock { knowledge in
+                // Only if there is something to name: a program that starts one child after the other would have its symbols read without end.
+                if case .comes(isAskedAgain: true) = knowledge, let base, zero.contains(where: { !isZero($0, base) }) {
                     knowledge = .comes(isAskedAgain: false)
-                    return true
+                    return false
                 }
                 knowledge = .zero(zero)
-                return false
+                return true
             }
-            guard wasAsked else { return }
+            if isOver { return }
             suspects = zero
         }
     }
