@@ -186,7 +186,9 @@ struct HandleTravelTests {
             try receiveWrongly()
             let before = Proc.entries("/proc/self/fd").count
             for _ in 0..<50 { try receiveWrongly() }
-            try checkEqual(Proc.entries("/proc/self/fd").count, before)
+            // Fewer where another thread had still to let go of what belongs to the first children.
+            let after = Proc.entries("/proc/self/fd").count
+            try check(after <= before, "\(before) descriptors became \(after)")
         }
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Multiprocessing
 import Testing
+
+@testable import Multiprocessing
 
 /// `Connection.wait`, and descriptors for the user's own waits.
 @Suite(.timeLimit(.minutes(10)), .leavesNothing)
@@ -177,6 +178,17 @@ struct WaitTests {
             try check(try waiting.get())
             try check(isReadable(descriptor, 10_000))
         }
+    }
+
+    @Test func `a look that began before the descriptor was emptied does not make it readable`() throws {
+        let ready = ReadyDescriptor()
+        let descriptor = try ready.number {}
+        let late = ready.emptied
+        ready.empty()
+        ready.fill(since: late)
+        #expect(!isReadable(descriptor, 0))
+        ready.fill(since: ready.emptied)
+        #expect(isReadable(descriptor, 0))
     }
 
     @Test func `a descriptor tells of what another process sends while it is waited for`() async throws {

@@ -3,8 +3,9 @@
 // A descriptor for the poll(2) or epoll(7) of others that tells whether a ring has something to receive.
 //
 // The ring's own bell is never read, so that no process takes a wake-up away from another; it has edges but no level. So a process that asks for a descriptor gets an event descriptor of its own for
-// that. It is made readable when the bell rings and there is something; after each receive through this handle it is emptied first, and then made readable again if there is more. It may be readable
-// when another thread or process has taken the message: never the other way round.
+// that. It is made readable when the bell rings and there is something; after each receive through this handle it is emptied first, and then made readable again if there is more. A look that began
+// before it was emptied makes it readable no more: what it saw may be what was received since, and whoever empties looks himself. It may be readable when another thread or process has taken the
+// message: never the other way round.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -18,6 +19,8 @@ final class ReadyDescriptor: Sendable {
         var descriptor: Int32 = -1
         /// Whether another look is due already.
         var isDue = false
+        /// How often it was emptied.
+        var emptied: UInt = 0
         var looks = LooksAhead()
     }
 
@@ -67,15 +70,20 @@ final class ReadyDescriptor: Sendable {
     func empty() {
         var count: UInt64 = 0
         state.withLock { state in
+            state.emptied &+= 1
             // Does not block: an event descriptor of this package never does.
             _ = read(state.descriptor, &count, 8)
         }
     }
 
-    /// Makes it readable.
-    func fill() {
+    /// How often it was emptied until now: before a look.
+    var emptied: UInt { state.withLock { $0.emptied } }
+
+    /// Makes it readable, unless it was emptied since the look that says so began.
+    func fill(since emptied: UInt) {
         var one: UInt64 = 1
         state.withLock { state in
+            guard state.emptied == emptied else { return }
             _ = write(state.descriptor, &one, 8)
         }
     }
@@ -112,10 +120,11 @@ extension RingLink {
     private func showReadiness() {
         // A forked copy has the parent's descriptor, which is not for it to write to.
         guard ready.isMade else { return }
+        let emptied = ready.emptied
         let mayMissMark = markWaiting()
         if !mayMissMark { ready.expectWord() }
         if isReady {
-            ready.fill()
+            ready.fill(since: emptied)
         } else if mayMissMark {
             // A producer that is at it may not have seen the mark.
             ready.lookSoon { [weak self] in self?.showReadiness() }
