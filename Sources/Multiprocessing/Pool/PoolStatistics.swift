@@ -22,7 +22,7 @@ public struct PoolStatistics: Sendable, CustomStringConvertible {
         public let isBusy: Bool
     }
 
-    /// The workers there are.
+    /// The workers there are; once the pool was closed or terminated, also those that have ended since.
     public let workers: [Worker]
     /// Tasks that wait.
     public let waiting: Int

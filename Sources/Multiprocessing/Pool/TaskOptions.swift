@@ -2,9 +2,10 @@
 
 /// How the tasks of a call are to be treated.
 public struct TaskOptions: Hashable, Sendable {
-    /// How long a call of the function may take, from its begin in the worker; then its worker is ended and replaced, and the call fails with `TimeoutError` or is tried again. Nil: for ever.
+    /// How long a call of the function may take, from its begin in the worker; then its worker is ended and replaced, and the call fails with `TimeoutError` or is tried again. Nil: for ever. A time that is
+    /// not above zero is a ``PoolError`` (`invalidArgument`) of the call.
     public var timeout: Duration?
-    /// How often a call is tried again whose worker was lost or that took too long. It may have done a part of its work each time. In a map that holds for each item.
+    /// How often a call is tried again whose worker was lost or that took too long, 0 or more. It may have done a part of its work each time. In a map that holds for each item.
     public var retries: Int
     /// Whether a call that threw is tried again as well.
     public var retriesErrors: Bool

@@ -24,9 +24,11 @@ public enum ForkServer {
     /// How many forked children are kept ready for a job, 2 unless set. With a spare ready, a start costs a message rather than a fork; each costs less than a megabyte.
     /// One that got a job is replaced when a child ends, or when fewer than half are left: not while the new child begins.
     ///
-    /// - Throws: `SystemError` when the threads or descriptors to start processes with cannot be had.
+    /// - Throws: `ProcessError` (`invalidArgument`) for a number below 0; `SystemError` when the threads or descriptors to start processes with cannot be had.
     public static func setSpares(_ count: Int) throws {
-        guard count >= 0 else { fatalError("a number of spares cannot be negative") }
+        guard count >= 0 else {
+            throw ProcessError(.invalidArgument, "the number of spares is \(count), and must be at least 0")
+        }
         try Runtime.shared().forkServer.spares = count
     }
 

@@ -24,6 +24,8 @@ public struct ProcessError: Error, Hashable, Sendable, Codable, CustomStringConv
         public static let notAChild = Code(rawValue: 7)
         /// The child sent its result or its error, but this process could not take it, for want of descriptors or memory. What the child did is done.
         public static let outcomeNotReceived = Code(rawValue: 8)
+        /// An argument makes no sense.
+        public static let invalidArgument = Code(rawValue: 9)
     }
 
     /// The kind of error.

@@ -208,6 +208,9 @@ struct Deadly: Codable, Sendable {
                 _ = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, maxTasksPerChild: number) }
                 _ = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, maxMemoryPerChild: number) }
             }
+            // More than there can be descriptors for.
+            let error = try checkThrows(PoolError.self) { _ = try Pool(processes: .max) }
+            try check(error.code == .invalidArgument && error.message.contains("RLIMIT_NOFILE"), "\(error)")
         }
     }
 
@@ -228,9 +231,13 @@ struct Deadly: Codable, Sendable {
             let worker = pool.statistics.workers
             try check(worker.reduce(0) { $0 + $1.tasks } > 0)
             try check(worker.allSatisfy { $0.resident > 0 || $0.tasks == 0 }, text)
+            let tasks = pool.statistics.workers.reduce(0) { $0 + $1.tasks }
             pool.close()
             try pool.join()
-            try checkEqual(pool.statistics.workers.count, 0)
+            // What the last ones did is still told.
+            try checkEqual(pool.statistics.workers.count, 3)
+            try checkEqual(pool.statistics.workers.reduce(0) { $0 + $1.tasks }, tasks)
+            try check(pool.statistics.workers.allSatisfy { !$0.isBusy }, "\(pool.statistics)")
         }
     }
 

@@ -41,6 +41,11 @@ private func callAll(_ pool: some WorkerPool) throws {
     try checkEqual(try pool.map(0..<10, chunkSize: 4, square), squares)
     try checkEqual(try pool.map(0..<10, options: options, progress: progress, square), squares)
     try checkEqual(try pool.map(0..<10, with: 2, chunkSize: 3, times), doubles)
+    let sum = try SharedAtomic(0)
+    try pool.forEach(0..<10) { n in sum.add(n) }
+    try pool.forEach(0..<10, with: sum, chunkSize: 3) { n, sum in sum.add(n) }
+    try pool.forEach(0..<10, note)
+    try checkEqual(sum.load(), 90)
     try checkEqual(try pool.mapResults(0..<10, chunkSize: 2, square).map { try $0.get() }, squares)
     try checkEqual(try pool.mapResults(0..<10, with: 2, times).map { try $0.get() }, doubles)
     try checkEqual(try pool.mapAsync(0..<10, square).get(), squares)
@@ -101,6 +106,19 @@ private func callAllAsync(_ pool: some WorkerPool) async throws {
     try checkEqual(try await pool.apply(options: options, squareLater, 3), 9)
     try await pool.apply(note, 3)
     try await pool.apply(noteLater, 3)
+    let sum = try SharedAtomic(0)
+    try await pool.forEach(0..<10) { n in sum.add(n) }
+    try await pool.forEach(0..<10) { n in
+        await Task.yield()
+        sum.add(n)
+    }
+    try await pool.forEach(0..<10, with: sum, chunkSize: 3) { n, sum in sum.add(n) }
+    try await pool.forEach(0..<10, with: sum) { n, sum in
+        await Task.yield()
+        sum.add(n)
+    }
+    try await pool.forEach(0..<10, noteLater)
+    try checkEqual(sum.load(), 180)
     try await pool.apply { await Task.yield() }
     try pool.resize(workers: 3)
 }

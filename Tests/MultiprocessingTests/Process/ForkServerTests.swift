@@ -137,6 +137,8 @@ struct ForkServerTests {
 
     @Test func `a spare killed before its job is replaced`() async throws {
         try await isolated {
+            let refused = try checkThrows(ProcessError.self) { try ForkServer.setSpares(-1) }
+            try checkEqual(refused.code, .invalidArgument)
             try ForkServer.setSpares(3)
             for n in 0..<10 {
                 if let server = ForkServer.processIdentifier {

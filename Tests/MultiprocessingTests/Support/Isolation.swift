@@ -59,6 +59,10 @@ func isolated(hasTasks: Bool = false, _ body: @escaping @Sendable () throws -> V
             let isDone = DispatchSemaphore(value: 0)
             Task.detached { isDone.signal() }
             isDone.wait()
+            // Made last, by that thread and not by the one that has just run.
+            try checkEventually("there is no timer of Dispatch: \(Proc.descriptors())") {
+                Proc.descriptors().contains { $0.hasSuffix("[timerfd]") }
+            }
         }
         let before = try Belongings.settled(hasTasks: hasTasks)
         try body()

@@ -38,7 +38,7 @@ public final class Pool: Sendable {
         queueLimit: QueueLimit = QueueLimit(),
         initializer: (@Sendable () throws -> Void)? = nil
     ) throws {
-        var specification = WorkerSpecification(count: try Self.checked(processes ?? availableCPUCount, "processes"))
+        var specification = WorkerSpecification(count: try Self.checkedCount(processes ?? availableCPUCount))
         specification.maximumTasks = try maxTasksPerChild.map { try Self.checked($0, "maxTasksPerChild") }
         specification.maximumMemory = try maxMemoryPerChild.map { try Self.checked($0, "maxMemoryPerChild") }
         if isolation == .perTask { specification.isolatesTasks() }
@@ -66,6 +66,18 @@ public final class Pool: Sendable {
     static func checked(_ number: Int, _ name: String) throws -> Int {
         guard number >= 1 else { throw PoolError(.invalidArgument, "\(name) is \(number), and must be at least 1") }
         return number
+    }
+
+    /// Returns how many workers there are to be, if so many can be: each needs its memory, its socket and its pidfd here, which are descriptors.
+    private static func checkedCount(_ processes: Int) throws -> Int {
+        let most = OpenFiles.limit / 3
+        guard try checked(processes, "processes") <= most else {
+            throw PoolError(
+                .invalidArgument,
+                "processes is \(processes), and this process may have the descriptors for \(most) (RLIMIT_NOFILE)"
+            )
+        }
+        return processes
     }
 
     deinit {
@@ -108,7 +120,7 @@ public final class Pool: Sendable {
 
     /// How many workers there are to be. Workers too many end after what they are doing; new ones are started at once.
     public func resize(processes: Int) throws {
-        let count = try Self.checked(processes, "processes")
+        let count = try Self.checkedCount(processes)
         try core.checkProcess()
         core.withLock { core.session.scale(to: count) }
         core.ensureThread()

@@ -31,6 +31,8 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         var isClosing = false
         var starts = StartFailures()
         var restarts = 0
+        /// What the threads had done that ended since the pool was closed.
+        var departed: [PoolStatistics.Worker] = []
         /// For each thread that was given up and has no successor yet, how many were in its place with it.
         var vacancies: [Int] = []
         var lastNumber = 0
@@ -46,6 +48,13 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         var depth: Int {
             guard let taskTime else { return 0 }
             return workers.count * min(63, Int(400_000 / max(taskTime, 1)))
+        }
+
+        /// Strikes a thread off the list, if it is there.
+        mutating func remove(_ worker: ThreadWorker) {
+            guard let index = workers.firstIndex(where: { $0 === worker }) else { return }
+            workers.remove(at: index)
+            if isClosing { departed.append(worker.statistics) }
         }
     }
 
@@ -105,7 +114,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     private func abandon(_ worker: ThreadWorker, _ state: inout State) {
         worker.isAbandoned = true
         worker.task?.cancel()
-        state.workers.removeAll { $0 === worker }
+        state.remove(worker)
         state.idle.removeAll { $0 === worker }
         guard !state.isClosing else { return }
         state.restarts += 1
@@ -152,7 +161,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         state.idle.removeAll { $0 === worker }
         let isWorn = specification.maximumTasks.map { worker.finished >= $0 } ?? false
         if isWorn || state.workers.count > state.target {
-            state.workers.removeAll { $0 === worker }
+            state.remove(worker)
             return .end
         }
         if let task = state.queue.popFirst() {
@@ -160,7 +169,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
             return .run(task)
         }
         if state.isClosing {
-            state.workers.removeAll { $0 === worker }
+            state.remove(worker)
             return .end
         }
         state.idle.append(worker)
@@ -210,7 +219,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     private func failed(_ worker: ThreadWorker, _ error: any Error) {
         Log.write(.warning, "the initializer of \(worker.name) has failed: \(error)")
         state.withLock { state in
-            state.workers.removeAll { $0 === worker }
+            state.remove(worker)
             if !worker.isAbandoned, !state.isClosing, state.starts.failed(error) { state.news.append(.broke(error)) }
         }
         bell.wake()
@@ -346,19 +355,6 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     var restarts: Int { state.withLock { $0.restarts } }
 
     var statistics: [PoolStatistics.Worker] {
-        state.withLock { state in
-            state.workers.map { worker in
-                PoolStatistics.Worker(
-                    name: worker.name,
-                    processIdentifier: nil,
-                    tasks: worker.finished,
-                    busy: .nanoseconds(worker.busy),
-                    idle: .nanoseconds(max(0, mp_now() - worker.started - worker.busy)),
-                    restarts: worker.restarts,
-                    resident: 0,
-                    isBusy: worker.task != nil
-                )
-            }
-        }
+        state.withLock { state in state.departed + state.workers.map(\.statistics) }
     }
 }

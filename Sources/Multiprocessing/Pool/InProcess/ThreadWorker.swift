@@ -27,4 +27,18 @@ final class ThreadWorker: @unchecked Sendable {
     init(_ name: String) {
         self.name = name
     }
+
+    /// What it has done until now; under the session's lock.
+    var statistics: PoolStatistics.Worker {
+        PoolStatistics.Worker(
+            name: name,
+            processIdentifier: nil,
+            tasks: finished,
+            busy: .nanoseconds(busy),
+            idle: .nanoseconds(max(0, mp_now() - started - busy)),
+            restarts: restarts,
+            resident: 0,
+            isBusy: task != nil
+        )
+    }
 }

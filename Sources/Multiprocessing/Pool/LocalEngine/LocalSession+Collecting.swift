@@ -273,6 +273,8 @@ extension LocalSession {
             }
             isFirst = false
         }
+        // Looked at once more when all is done.
+        if isClosing { departed.append(statistics(of: worker)) }
         try? worker.child?.close()
         worker.process = nil
         host.engineChanged()

@@ -182,24 +182,25 @@ extension LocalSession {
 
     // MARK: - Statistics
 
-    var statistics: [PoolStatistics.Worker] {
-        workers.map { worker in
-            let now = mp_now()
-            let isAtWork = worker.memory.status(.task) != 0
-            let since = isAtWork ? Int64(clamping: worker.memory.status(.since)) : now
-            // No longer than the machine runs, whatever a worker says whose memory was overwritten.
-            let before = min(Int64(clamping: worker.memory.status(.busy)), now)
-            let busy = before + max(0, now - since)
-            return PoolStatistics.Worker(
-                name: worker.name,
-                processIdentifier: worker.process?.processIdentifier,
-                tasks: Int(clamping: worker.memory.status(.finished)),
-                busy: .nanoseconds(busy),
-                idle: .nanoseconds(worker.started.map { max(0, now - $0 - busy) } ?? 0),
-                restarts: worker.restarts,
-                resident: Int(clamping: worker.memory.status(.resident)),
-                isBusy: !worker.outstanding.isEmpty
-            )
-        }
+    var statistics: [PoolStatistics.Worker] { departed + workers.map(statistics) }
+
+    /// What a worker has done until now.
+    func statistics(of worker: LocalWorker) -> PoolStatistics.Worker {
+        let now = mp_now()
+        let isAtWork = worker.memory.status(.task) != 0
+        let since = isAtWork ? Int64(clamping: worker.memory.status(.since)) : now
+        // No longer than the machine runs, whatever a worker says whose memory was overwritten.
+        let before = min(Int64(clamping: worker.memory.status(.busy)), now)
+        let busy = before + max(0, now - since)
+        return PoolStatistics.Worker(
+            name: worker.name,
+            processIdentifier: worker.process?.processIdentifier,
+            tasks: Int(clamping: worker.memory.status(.finished)),
+            busy: .nanoseconds(busy),
+            idle: .nanoseconds(worker.started.map { max(0, now - $0 - busy) } ?? 0),
+            restarts: worker.restarts,
+            resident: Int(clamping: worker.memory.status(.resident)),
+            isBusy: !worker.outstanding.isEmpty
+        )
     }
 }

@@ -53,6 +53,8 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     var isDraining = false
     @exclusivity(unchecked) var isBroken = false
     var restarts = 0
+    /// What the workers had done that ended since the pool was closed.
+    var departed: [PoolStatistics.Worker] = []
     /// For each worker that goes and has no successor yet, how many were lost in its place.
     var vacancies: [Int] = []
     /// Attempts whose time is limited: looked at together.
