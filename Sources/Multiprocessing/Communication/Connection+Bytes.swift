@@ -37,7 +37,7 @@ extension Connection {
     /// - Parameters:
     ///   - bytes: What is sent.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task was cancelled before, or is while it waits: nothing is sent then.
     public func sendBytes(_ bytes: [UInt8], timeout: Duration? = nil) async throws {
         let message = link.buffers.takeOutgoing()
         defer { link.buffers.giveBack(message) }
@@ -50,7 +50,7 @@ extension Connection {
     /// - Parameters:
     ///   - bytes: What is sent.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    /// - Throws: As the blocking `sendBytes`; `CancellationError` when the task was cancelled before, or is while it waits: nothing is sent then.
     public func sendBytes(_ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil) async throws {
         let message = link.buffers.takeOutgoing()
         defer { link.buffers.giveBack(message) }
@@ -134,7 +134,7 @@ extension Connection {
     /// - Parameters:
     ///   - buffer: Where the message goes.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `receiveBytes(into:timeout:)`; `CancellationError` when the task is cancelled while it waits: nothing is received then.
+    /// - Throws: As the blocking `receiveBytes(into:timeout:)`; `CancellationError` when the task was cancelled before, or is while it waits: nothing is received then.
     public func receiveBytes(into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil) async throws -> Int {
         let message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }

@@ -81,7 +81,7 @@ public final class Connection: Codable, Sendable {
     /// - Parameters:
     ///   - value: What is sent.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `send`; `CancellationError` when the task is cancelled while it waits: nothing is sent then.
+    /// - Throws: As the blocking `send`; `CancellationError` when the task was cancelled before, or is while it waits: nothing is sent then.
     public func send<Value: Codable & Sendable>(_ value: Value, timeout: Duration? = nil) async throws {
         let message = link.buffers.takeOutgoing()
         defer { link.buffers.giveBack(message) }
@@ -127,7 +127,7 @@ public final class Connection: Codable, Sendable {
     /// - Parameters:
     ///   - type: Of what type it is.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `receive`; `CancellationError` when the task is cancelled while it waits: nothing is received then.
+    /// - Throws: As the blocking `receive`; `CancellationError` when the task was cancelled before, or is while it waits: nothing is received then.
     public func receive<Value: Codable & Sendable>(
         _ type: Value.Type = Value.self,
         timeout: Duration? = nil

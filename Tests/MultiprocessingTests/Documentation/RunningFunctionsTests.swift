@@ -5,6 +5,8 @@ import Testing
 
 private struct Settings: Codable { var factor = 3 }
 
+private struct Particle: BitwiseCodable { var x, y, mass: Double }
+
 private struct OutOfStock: Error, Codable, Equatable { var item: String }
 
 private final class Cache: Sendable { let size = 10 }
@@ -21,6 +23,12 @@ struct RunningFunctionsTests {
         let twice: @Sendable (Int) -> Int = { $0 * 2 }
         let n = try await ChildProcess.run { twice(7) * settings.factor }
         #expect(n == 42)
+    }
+
+    @Test func `arrays of bits are carried as they are`() async throws {
+        let particles = (0..<100_000).map { Particle(x: Double($0), y: 0, mass: 1) }
+        let mass = try await ChildProcess.run { particles.reduce(0) { $0 + $1.mass } }
+        #expect(mass == 100_000)
     }
 
     @Test func `an argument needs no metadata of its own`() async throws {
