@@ -137,6 +137,25 @@ struct WorkerPoolTests {
         }
     }
 
+    @Test func `withPool takes a pool with any settings, and ends its workers`() async throws {
+        try await isolated {
+            let before = try SharedAtomic(0)
+            let pids = try withPool(Pool(processes: 2, maxTasksPerChild: 100, initializer: { before.add(1) })) { pool in
+                try checkEqual(try pool.map(0..<10, chunkSize: 1, square), squares)
+                return pool.pids
+            }
+            try check(before.load() >= 1)
+            try checkEqual(Proc.waitForEnd(of: pids, within: .seconds(30)), [])
+            _ = try checkThrows(PoolError.self) { try withPool(Pool(processes: 0)) { _ in } }
+        }
+        try await apart(timeout: .seconds(60)) {
+            let found = try await withPool(Pool(processes: 1, queueLimit: QueueLimit(tasks: 5))) { pool in
+                try await pool.map(0..<10, squareLater)
+            }
+            try checkEqual(found, squares)
+        }
+    }
+
     @Test func `so can those that suspend`() async throws {
         try await apart(timeout: .seconds(60)) {
             let processes = try Pool(processes: 2)
