@@ -108,7 +108,7 @@ static void walk_stack(const ucontext_t *context) {
     }
 }
 
-// Reports this crash, or waits until the one before is reported: a tenth of a second at most.
+// Reports this crash, or waits until the one before is reported: some seconds at most, where others have the processors.
 static void report_crash(int signal, const siginfo_t *info, const ucontext_t *context) {
     int thread = (int)syscall(SYS_gettid), first = 0;
     if (__atomic_compare_exchange_n(&reporter, &first, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -120,7 +120,7 @@ static void report_crash(int signal, const siginfo_t *info, const ucontext_t *co
         return;
     }
     // A crash while it reports, on the same thread, is the end.
-    for (int i = 0; i < 100 && first > 0 && first != thread; i++) {
+    for (int i = 0; i < 5000 && first > 0 && first != thread; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         first = __atomic_load_n(&reporter, __ATOMIC_ACQUIRE);
     }

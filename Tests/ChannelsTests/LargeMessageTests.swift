@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// Messages whose bytes lie beside the ring.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct LargeMessageTests {
     /// What fills a message of that number.
     private static func bytes(_ number: Int, _ size: Int) -> [UInt8] {

@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// What happens when the way of descriptors beside a ring is full.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct RingDescriptorTests {
     /// Takes a message and checks the descriptor that came with it: an event descriptor with the number of the message.
     private static func take(_ ring: Ring, _ number: Int, until deadline: Deadline = .passed) throws {
@@ -153,7 +153,7 @@ struct RingDescriptorTests {
         // Once more: whoever waits there drops them, and this side's put goes on.
         while case .sent = try out.lane.send([0], ticket: 1) {}
         try Thread.start(name: "mp-test") { _ = try? Self.put(out, 7, until: .never) }
-        try Self.take(outThere, 7, until: Deadline(timeout: .seconds(20)))
+        try Self.take(outThere, 7, until: Deadline(timeout: .seconds(60)))
         for number in 1...5 { try Self.take(backHere, number) }
         for number in sockets + [bell] { close(number) }
     }

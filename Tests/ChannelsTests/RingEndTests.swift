@@ -46,6 +46,7 @@ extension RingTests {
     @Test func `a put under way when a ring is shut down is over before consumers are told`() async throws {
         try await Laboratory.run {
             for _ in 0..<200 {
+                Laboratory.signOfLife()
                 let ring = try TestRing(capacity: nil).ring
                 let words = try SharedWords()
                 let producers = try (0..<2).map { _ in
@@ -186,11 +187,18 @@ extension RingTests {
         try Thread.start(name: "mp-test") { _ = try? ring.put(bytes: [2], until: .never) }
         try waitFor("the other producer") { ring.producersAreBusy }
         let clock = ContinuousClock()
-        let time = try clock.measure {
-            for _ in 0..<40 { try require(try ring.put(bytes: [3], until: .passed) == .timedOut, "there was room") }
+        var times: [Duration] = []
+        // Behind the lock each would take 50 ms. A machine with much else to do may hold this thread up, but not all the time.
+        for _ in 0..<5 where times.last ?? .seconds(1) >= .seconds(1) {
+            times.append(
+                try clock.measure {
+                    for _ in 0..<40 {
+                        try require(try ring.put(bytes: [3], until: .passed) == .timedOut, "there was room")
+                    }
+                }
+            )
         }
-        // Behind the lock each would take 50 ms.
-        #expect(time < .seconds(1), "\(time)")
+        #expect(times.last ?? .zero < .seconds(1), "\(times)")
         #expect(try ring.takeBytes() == [1])
         #expect(try ring.takeBytes(until: .never) == [2])
     }

@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// Short messages, which lie in the ring and beside the tail, and how long a side that waits looks away.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct RingShortTests {
     /// The bytes of message `number`: a length from 0 to 55, and a filling that no other message near by has.
     private static func bytes(_ number: Int) -> [UInt8] {

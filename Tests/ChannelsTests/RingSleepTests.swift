@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// Who is about to sleep, one instruction before the kernel looks, while the other side is killed right after the store that matters: nobody wakes who does not sleep yet.
-@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
+@Suite(.serialized, .timeLimit(.minutes(30)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
 struct RingSleepTests {
     /// Who waits for what.
     enum Sleeper: CaseIterable, Codable {
@@ -25,7 +25,7 @@ struct RingSleepTests {
 
         /// Throws unless the wait ends in time, as it must when `isOver` or not.
         func wait(_ ring: Ring, isOver: Bool) throws {
-            let deadline = Deadline(timeout: .seconds(20))
+            let deadline = Deadline(timeout: .seconds(60))
             switch self {
             case .consumer:
                 let bytes = try ring.takeBytes(until: deadline)
@@ -153,7 +153,7 @@ struct RingSleepTests {
             let ring = try TestRing(capacity: nil).ring
             while try ring.put(bytes: [1], descriptors: [2], until: .passed) == .done {}
             let producer = try SteppedProcess {
-                let outcome = try ring.put(bytes: [2], descriptors: [2], until: Deadline(timeout: .seconds(20)))
+                let outcome = try ring.put(bytes: [2], descriptors: [2], until: Deadline(timeout: .seconds(60)))
                 try require(outcome == .done, "put: \(outcome)")
             }
             try producer.runToSleep(on: ring.base + Ring.Offset.space)

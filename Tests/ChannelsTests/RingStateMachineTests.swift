@@ -92,7 +92,7 @@ private func expectDone(_ done: Bool, line: Int = #line) {
     if !done { Issue.record("line \(line)") }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct RingStateMachineTests {
     @Test func `no record ever overwrites a live one, in any history of a small ring`() {
         // Every sequence of puts of sizes 1 to 3 and takes, of whatever length: until it leads to no new state.

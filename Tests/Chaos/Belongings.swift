@@ -33,7 +33,7 @@ struct Belongings {
         // A server that was killed is replaced when it is needed.
         _ = try ChildProcess.run { 1 }
         try ForkServer.setSpares(0)
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             let now = current
             if now.descriptors.count <= before.descriptors.count, now.children.count <= before.children.count,

@@ -30,17 +30,21 @@ enum Chaos {
         let end = ContinuousClock.now + .seconds(options.seconds)
         var figures = Figures()
         var number = options.round ?? 0
+        var isPlayed = false
         repeat {
             let round = Round(seed: options.seed, number: number)
             switch round.run() {
-            case .passed(let more): figures.add(more)
+            case .passed(let more):
+                figures.add(more)
+                // A round that was killed tells nothing; one at least is played to its end.
+                isPlayed = isPlayed || more.isOfWholeRound
             case .failed(let reason):
                 print(reason)
                 print("failed: Chaos --seed \(options.seed) --round \(number)")
                 return 1
             }
             number += 1
-        } while options.round == nil && ContinuousClock.now < end
+        } while options.round == nil && (ContinuousClock.now < end || !isPlayed)
         figures.add(Figures(["rounds": options.round == nil ? number : 1]))
         print(figures.table)
         return 0
@@ -68,6 +72,9 @@ struct Figures {
     mutating func add(_ other: Figures) {
         values.merge(other.values, uniquingKeysWith: +)
     }
+
+    /// Whether they are of a round that nobody killed.
+    var isOfWholeRound: Bool { values["rounds killed"] == nil }
 
     /// For another process to read.
     var lines: String { values.map { "figure \($0.key)=\($0.value)\n" }.joined() }

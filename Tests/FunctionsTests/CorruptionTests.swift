@@ -66,7 +66,7 @@ private struct Sample {
 }
 
 /// Damaged functions: an error each time, never a jump.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct CorruptionTests {
     @Test func `without damage every sample can be called`() async throws {
         for sample in try Sample.all() {

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// Functions of every kind in processes that loaded the program elsewhere: a pointer that was sent for a place in an image would show.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct OtherProcessTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `every kind of function does the same in another process`(_ method: StartMethod) async throws {

@@ -4,7 +4,7 @@ import MultiprocessingFunctions
 import MultiprocessingWireCoding
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct PortableFunctionTests {
     // MARK: - Functions
 

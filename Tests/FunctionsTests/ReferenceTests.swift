@@ -6,7 +6,7 @@ import Testing
 @testable import MultiprocessingFunctions
 
 /// References whose check is right and whose place is wrong: what another program of the same build could write, and no damage.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct ReferenceTests {
     /// Returns the reference as its writer would write it, wherever it points.
     private func bytes(_ identity: UInt64, offset: UInt64, _ role: ReferenceRole) -> [UInt8] {

@@ -19,7 +19,7 @@ package struct LaboratoryFailure: Error, Codable, CustomStringConvertible {
 /// A single-threaded process in which a test may fork and kill as it likes.
 package enum Laboratory {
     /// The longest time between two signs of life of a laboratory, in seconds; it is killed then.
-    private static let limit: UInt32 = 55
+    private static let limit: UInt32 = 170
 
     /// Gives the laboratory, or the process it forked, the whole time once more: how long a thousand kills take depends on what else the machine does.
     package static func signOfLife() {

@@ -50,7 +50,7 @@ package struct SteppedProcess {
             guard status >= 0 else { throw SystemError("waiting for a step") }
             guard Self.isStopped(status) else { return nil }
             count += 1
-            if count.isMultiple(of: 100_000) { Laboratory.signOfLife() }
+            if count.isMultiple(of: 1000) { Laboratory.signOfLife() }
         }
         return count
     }

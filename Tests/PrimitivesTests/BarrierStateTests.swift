@@ -6,7 +6,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct BarrierStateTests {
+    @Suite(.timeLimit(.minutes(30))) struct BarrierStateTests {
         @Test func `a party that was stopped while others went on learns how its own generation ended`() async throws {
             try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")

@@ -5,7 +5,7 @@ import MultiprocessingPrimitives
 import Testing
 
 /// Limits of control groups, read from folders that are laid out as the kernel lays out its own.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct ControlGroupTests {
     /// Makes a folder with these files, calls `body` with its path, and removes it.
     private func with(_ files: [String: String], _ body: (String) throws -> Void) throws {

@@ -5,7 +5,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct EventStateTests {
+    @Suite(.timeLimit(.minutes(30))) struct EventStateTests {
         @Test func `setting releases all who sleep, also when the event is cleared before they run`() async throws {
             try await Laboratory.run {
                 let region = try MemoryRegion(size: 4096, name: "mp-test")
@@ -24,6 +24,7 @@ extension PrimitivesTests {
                     }
                 }
                 for round in 1...rounds {
+                    Laboratory.signOfLife()
                     begun.store(round)
                     try waitFor("all to sleep") { sleepers.allSatisfy { isAsleep($0.pid) } }
                     event.set()

@@ -48,7 +48,7 @@ private func counts(of object: AnyObject) -> UInt64 {
 
 extension PrimitivesTests {
     /// References that keep nothing alive and cost nothing.
-    @Suite(.timeLimit(.minutes(10))) struct FaintReferenceTests {
+    @Suite(.timeLimit(.minutes(30))) struct FaintReferenceTests {
         @Test func `an object is found as long as somebody else has it`() {
             let isGone = GoneFlag()
             var guest: Guest? = Guest(isGone)

@@ -35,7 +35,7 @@ private func threadNumbers() throws -> [UnsafeMutablePointer<UInt32>] {
 
 extension PrimitivesTests {
     /// What a forked process may rely on.
-    @Suite(.timeLimit(.minutes(10))) struct ForkTests {
+    @Suite(.timeLimit(.minutes(30))) struct ForkTests {
         @Test func `a forked process's threads contend for the standard library's locks`() async throws {
             try await Laboratory.run {
                 // The runtime remembers this thread's number from here on.
@@ -57,7 +57,7 @@ extension PrimitivesTests {
                         for _ in 0..<100_000 { mp_pause() }
                         count += 1
                     }
-                    let deadline = Deadline(timeout: .seconds(10))
+                    let deadline = Deadline(timeout: .seconds(60))
                     while ended.load() == 0 {
                         let result = ended.wait(while: 0, until: deadline)
                         try require(result != .timedOut, "the other thread does not get the lock")

@@ -11,7 +11,7 @@ extension PrimitivesTests {
     @Suite struct KillTests {
         static let kills = 1000
 
-        @Test(.timeLimit(.minutes(10)))
+        @Test(.timeLimit(.minutes(30)))
         func `a lock survives the kill of its holders and waiters, and each death with it is learnt once`() async throws
         {
             try await Laboratory.run {
@@ -33,7 +33,7 @@ extension PrimitivesTests {
         }
 
         /// Two who live have the lock in turn, each for some time. Neither takes it a second time before the other one has had it, whom nobody would wake if it died with whoever was woken.
-        @Test(.timeLimit(.minutes(10)))
+        @Test(.timeLimit(.minutes(30)))
         func `a lock that is held most of the time survives the kill of those who wait for it`() async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: 11, victims: 1)
@@ -64,7 +64,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)))
+        @Test(.timeLimit(.minutes(30)))
         func `a lock that tasks hold survives the kill of their process, and each death with it is learnt once`()
             async throws
         {
@@ -87,7 +87,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)), arguments: [Place.notifying, .waiting])
+        @Test(.timeLimit(.minutes(30)), arguments: [Place.notifying, .waiting])
         func `a semaphore survives the kill of its givers and takers, and every permit is accounted for`(
             _ place: Place
         ) async throws {
@@ -124,7 +124,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)))
+        @Test(.timeLimit(.minutes(30)))
         func `an event survives the kill of those who wait for it`() async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: 31)
@@ -145,7 +145,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)))
+        @Test(.timeLimit(.minutes(30)))
         func `whoever sets an event is killed before, or everybody is released`() async throws {
             try await Laboratory.run {
                 // Each has an event of its own, with one who waits for it and clears it.
@@ -184,7 +184,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)), arguments: [Place.notifying, .waiting])
+        @Test(.timeLimit(.minutes(30)), arguments: [Place.notifying, .waiting])
         func `a condition survives the kill of its notifiers and of its waiters`(_ place: Place) async throws {
             try await Laboratory.run {
                 let chaos = try Chaos(seed: place == .waiting ? 41 : 42)
@@ -218,7 +218,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test(.timeLimit(.minutes(10)), arguments: zip([Place.waiting, .waiting, .inside], [false, true, true]))
+        @Test(.timeLimit(.minutes(30)), arguments: zip([Place.waiting, .waiting, .inside], [false, true, true]))
         func `a barrier survives the kill of its parties, while they wait, arrive, run the action and release`(
             _ place: Place,
             hasAction: Bool
@@ -280,7 +280,7 @@ private final class GuardedData {
 
     /// Acquires the lock; after a death with it mends the halves, otherwise they are whole.
     func enter(for holder: LockHolder = .thread) throws {
-        let outcome = try lock.acquire(for: holder, until: Deadline(timeout: .seconds(20)))
+        let outcome = try lock.acquire(for: holder, until: Deadline(timeout: .seconds(60)))
         if case .ownerDied = outcome {
             learnt.add(1)
             chaos.count(2).store(chaos.count(1).load())

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct LargeCopyTests {
+    @Suite(.timeLimit(.minutes(30))) struct LargeCopyTests {
         @Test(arguments: [0, 1, 4096, LargeCopy.smallest - 1, LargeCopy.smallest, (80 << 20) + 12345], [0, 5])
         func `every byte is copied, and no other`(_ count: Int, _ shift: Int) {
             let (size, filler) = (count + 64, UInt8(0xa5))

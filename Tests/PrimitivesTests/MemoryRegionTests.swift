@@ -7,7 +7,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct MemoryRegionTests {
+    @Suite(.timeLimit(.minutes(30))) struct MemoryRegionTests {
         @Test func `a region's pages are all there from the start, and zero`() throws {
             let region = try MemoryRegion(size: 3 * MemoryRegion.pageSize + 1, name: "mp-test")
             var status = stat()

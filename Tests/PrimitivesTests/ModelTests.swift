@@ -63,7 +63,7 @@ private func runEverywhere(
 
 extension PrimitivesTests {
     /// Random operations of several threads and processes; the history they leave has to be a possible one.
-    @Suite(.timeLimit(.minutes(10))) struct ModelTests {
+    @Suite(.timeLimit(.minutes(30))) struct ModelTests {
         @Test(arguments: [UInt64(1), 2, 3])
         func `every notification of a condition releases as many of those who waited as it says`(
             seed: UInt64

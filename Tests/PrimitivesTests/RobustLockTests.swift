@@ -7,7 +7,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct RobustLockTests {
+    @Suite(.timeLimit(.minutes(30))) struct RobustLockTests {
         private func makeLock() throws -> (MemoryRegion, RobustLock) {
             let region = try MemoryRegion(size: 4096, name: "mp-test")
             return (region, RobustLock(region.base))
@@ -119,7 +119,7 @@ extension PrimitivesTests {
                     try require(try lock.acquire(for: holder) == .acquired, "not acquired")
                     let child = try ForkedProcess {
                         try require(
-                            try lock.acquire(for: holder, until: Deadline(timeout: .seconds(10))) == .acquired,
+                            try lock.acquire(for: holder, until: Deadline(timeout: .seconds(60))) == .acquired,
                             "not acquired"
                         )
                         try require(lock.release(by: holder), "not released")
@@ -136,6 +136,7 @@ extension PrimitivesTests {
                 let (region, lock) = try makeLock()
                 let passes = SharedWord(region.base, offset: 1024)
                 for _ in 0..<200 {
+                    Laboratory.signOfLife()
                     _ = try lock.acquire()
                     let waiters = try (0..<2).map { _ in
                         try ForkedProcess {
@@ -161,6 +162,7 @@ extension PrimitivesTests {
             try await Laboratory.run {
                 let (region, lock) = try makeLock()
                 for _ in 0..<200 {
+                    Laboratory.signOfLife()
                     _ = try lock.acquire()
                     let waiters = try (0..<3).map { _ in
                         try ForkedProcess {
@@ -212,6 +214,7 @@ extension PrimitivesTests {
                 let arrivals = SharedWord(region.base, offset: 1024)
                 Spinning.disable()
                 for _ in 0..<300 {
+                    Laboratory.signOfLife()
                     arrivals.store(0)
                     let takers = try (0..<2).map { _ in
                         try ForkedProcess {
@@ -239,7 +242,7 @@ extension PrimitivesTests {
                 let start = mp_now()
                 try require(try lock.acquire(until: Deadline(timeout: .milliseconds(100))) == .timedOut, "acquired")
                 let waited = mp_now() - start
-                try require(waited >= 100_000_000 && waited < 5_000_000_000, "waited for \(waited) ns")
+                try require(waited >= 100_000_000 && waited < 30_000_000_000, "waited for \(waited) ns")
                 try child.join()
                 withExtendedLifetime(region) {}
             }

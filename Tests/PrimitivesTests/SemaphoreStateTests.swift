@@ -5,7 +5,7 @@ import MultiprocessingPrimitives
 import Testing
 
 extension PrimitivesTests {
-    @Suite(.timeLimit(.minutes(10))) struct SemaphoreStateTests {
+    @Suite(.timeLimit(.minutes(30))) struct SemaphoreStateTests {
         @Test func `a cancelled waiter whose permit another took leaves nobody asleep`() async throws {
             try await Laboratory.run {
                 let words = try MemoryRegion(size: 4096, name: "mp-test")

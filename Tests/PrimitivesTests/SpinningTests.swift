@@ -8,7 +8,7 @@ import Testing
 
 extension PrimitivesTests {
     /// How long threads watch before they sleep.
-    @Suite(.timeLimit(.minutes(10))) struct SpinningTests {
+    @Suite(.timeLimit(.minutes(30))) struct SpinningTests {
         @Test func `with one processor nobody watches`() async throws {
             try await Laboratory.run {
                 try require(laboratory_use_one_processor() == 0, "no processor")

@@ -8,7 +8,7 @@ import Testing
 
 extension PrimitivesTests {
     /// SIGKILL between any two instructions of one who was woken, before the wake-up has gone where it belongs: another has to get it.
-    @Suite(.timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
+    @Suite(.timeLimit(.minutes(30)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
     struct SteppedKillTests {
         /// How one waits for a lock.
         enum Wait: CaseIterable, Codable {
@@ -61,7 +61,7 @@ extension PrimitivesTests {
             try victim.sleep(on: lock.base)
             let other = try ForkedProcess {
                 // At the deadline it would find the lock free.
-                let deadline = Deadline(timeout: .seconds(20))
+                let deadline = Deadline(timeout: .seconds(60))
                 let outcome = try lock.acquire(until: deadline)
                 try require(outcome != .timedOut && !deadline.hasPassed, "slept on")
                 _ = lock.release(by: .thread)
@@ -104,7 +104,7 @@ extension PrimitivesTests {
             let words = SharedWord(region.base, offset: 3072)
             let wait = {
                 // At the deadline it would find out by itself.
-                let deadline = Deadline(timeout: .seconds(20))
+                let deadline = Deadline(timeout: .seconds(60))
                 let outcome = try barrier.wait(until: deadline) {
                     words.store(1)
                     while true { pause() }

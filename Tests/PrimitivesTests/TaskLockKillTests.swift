@@ -8,7 +8,7 @@ import Testing
 
 extension PrimitivesTests {
     /// SIGKILL between any two instructions of one who takes a lock for a task. The threads of a killed process end one after the other: the one in whose name the lock is taken may be gone by then.
-    @Suite(.timeLimit(.minutes(10)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
+    @Suite(.timeLimit(.minutes(30)), .enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"))
     struct TaskLockKillTests {
         /// A lock, and whom the taker tells that it has it.
         struct Place {
@@ -85,7 +85,7 @@ extension PrimitivesTests {
 
         private static func waiter(_ lock: RobustLock) throws -> ForkedProcess {
             try ForkedProcess {
-                let outcome = try lock.acquire(until: Deadline(timeout: .seconds(15)))
+                let outcome = try lock.acquire(until: Deadline(timeout: .seconds(60)))
                 try require(outcome != .timedOut, "not acquired")
                 try require(lock.release(by: .thread), "not released")
                 try require(lock.acquireIfFree(), "not as free as a new one")

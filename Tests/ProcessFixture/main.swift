@@ -71,12 +71,15 @@ case "return":
         sleepForever()
     }
     try daemon.start()
+    let isDone = try Event()
     let other = ChildProcess(daemon: false) {
+        _ = try isDone.wait(timeout: .seconds(60))
         usleep(200_000)
         tell("other done")
     }
     try other.start()
     tell("main done")
+    isDone.set()
 case "ignores-children":
     // A daemon and another that are killed; nobody can reap them.
     signal(SIGCHLD, SIG_IGN)

@@ -6,7 +6,7 @@ internal import Foundation
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Agreement with JSON` {
     /// Expects a value to look the same, when encoded again as JSON, whichever way it went.
     private func expectAgreement<Value: Codable>(

@@ -3,7 +3,7 @@
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Writers and readers of bytes` {
     @Test func `primitive values are read back in the order they were written`() throws {
         var writer = WireWriter(capacity: 1)

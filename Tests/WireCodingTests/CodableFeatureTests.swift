@@ -4,7 +4,7 @@ internal import Foundation
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Features of Codable` {
     /// Writes by one closure and reads by another.
     private func script(

@@ -4,7 +4,7 @@ internal import Glibc
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Values nested deeply` {
     /// A list that nests as deep as it is long.
     private final class Node: Codable {

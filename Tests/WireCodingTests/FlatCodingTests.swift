@@ -12,7 +12,7 @@ private struct Writer: Codable, Equatable {
     var name = "Ada"
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct FlatCodingTests {
     /// Writes `value` without a buffer, compares its bytes with the coder's own, and reads it again.
     private func expectFlat<T: Codable & Equatable>(_ value: T) throws {

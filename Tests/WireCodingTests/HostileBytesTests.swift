@@ -7,7 +7,7 @@ internal import Multiprocessing
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Hostile bytes` {
     @Test func `random bytes are an error or a value, for little memory`() async throws {
         try await withLittleMemory {

@@ -3,7 +3,7 @@
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Mistakes` {
     /// A type with containers in containers.
     private struct Order: Codable {

@@ -3,7 +3,7 @@
 internal import MultiprocessingWireCoding
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct `Values of standard types` {
     /// Carries the numbers around every power of two of an integer type, alone and in an array.
     private func carryIntegers<Number: FixedWidthInteger & Codable>(_ type: Number.Type) throws {

@@ -10,8 +10,8 @@ internal import MultiprocessingWireCoding
 final class ManagerDesk: Sendable {
     /// The time that a visitor has to say what brings him, and that an answer may take.
     private static let patience = Duration.seconds(10)
-    /// How long to wait for word of an end that a visitor has seen already.
-    private static let inquiryPatience = Duration.seconds(1)
+    /// How long to wait for word of an end that a visitor has seen already. It comes from the fork server as soon as that and this process have the processor; a second is long only on an idle machine.
+    private static let inquiryPatience = Duration.seconds(5)
 
     let listener: Listener
     let home: ManagerHome

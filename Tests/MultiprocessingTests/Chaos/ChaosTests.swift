@@ -3,7 +3,7 @@
 import Glibc
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ChaosTests {
     /// The short form of what `swift run -c release Chaos --seconds 600` does at length. What fails is told with the seed that it can be tried again with.
     @Test(arguments: [UInt64.random(in: 0..<1_000_000)])

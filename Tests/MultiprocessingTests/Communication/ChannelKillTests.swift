@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Tasks that wait for queues, while processes with other such tasks are killed.
-@Suite(.serialized, .timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.serialized, .timeLimit(.minutes(30)), .leavesNothing)
 struct ChannelKillTests {
     /// What is put: who, and the how manyeth of that process's.
     private struct Item: Codable, Sendable {
@@ -52,7 +52,7 @@ struct ChannelKillTests {
                 guard kill.isMultiple(of: 15) else { continue }
                 for index in 0..<6 {
                     let before = progress[index].load()
-                    let deadline = ContinuousClock.now + .seconds(20)
+                    let deadline = ContinuousClock.now + .seconds(60)
                     while progress[index].load() == before {
                         try check(ContinuousClock.now < deadline, "\(index) does not get on after \(kill) kills")
                         usleep(200)
@@ -61,7 +61,7 @@ struct ChannelKillTests {
             }
             queue.shutDown()
             for (index, worker) in workers.enumerated() {
-                let hasEnded = try await worker.join(timeout: .seconds(20))
+                let hasEnded = try await worker.join(timeout: .seconds(60))
                 try check(hasEnded, "\(index) does not end")
             }
             try checkEqual(torn.load(), 0)
@@ -95,7 +95,7 @@ struct ChannelKillTests {
                 do { while true { try work.taskDone() } } catch let error as QueueError {
                     try checkEqual(error.code, .tooManyTasksDone)
                 }
-                let isTold = try await joiner.join(timeout: .seconds(20))
+                let isTold = try await joiner.join(timeout: .seconds(60))
                 try check(isTold, "the joiner was not told")
                 try checkEqual(joiner.exitCode, 0)
                 try counter.close()

@@ -9,7 +9,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// What others that are under way may still use when a connection, a queue or a process is let go of.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ChannelOwnershipTests {
     @Test func `the descriptors of a connection stay open as long as somebody may ring its bell`() async throws {
         try await isolated {

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ConnectionTests {
     @Test(arguments: 0..<2)
     func `values go there and back between processes`(methodNumber: Int) async throws {

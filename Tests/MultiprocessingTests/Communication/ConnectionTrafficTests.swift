@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Many users of one connection or queue, signals, and producers that are gone at once.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ConnectionTrafficTests {
     @Test func `threads and processes that use one end at once neither mix nor tear messages`() async throws {
         try await isolated {

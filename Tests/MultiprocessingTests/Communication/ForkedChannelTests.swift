@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Queues and connections in copies of a process (`StartMethod.fork`), which have one thread and whatever the parent's other threads were in the middle of.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ForkedChannelTests {
     @Test func `a forked copy talks through handles it did not have to be sent`() async throws {
         try await isolated {

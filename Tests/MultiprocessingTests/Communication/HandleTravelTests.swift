@@ -74,7 +74,7 @@ private struct Everything: Codable, Sendable {
 }
 
 /// Handles as messages and in messages (python-like "picklable" handles, at any time and in both directions).
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct HandleTravelTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `every handle works where it was received, through a connection and through a queue`(

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct IdleHandleTests {
     @Test func `whoever waits, a thread or a task, and for whatever, uses no processor time`() async throws {
         try await apart(timeout: .seconds(60)) {

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct JoinableQueueTests {
     @Test func `join waits until every element was dealt with, in whatever process`() async throws {
         try await isolated {
@@ -108,7 +108,7 @@ struct JoinableQueueTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SimpleQueueTests {
     @Test func `elements pass between processes and stay after their producer`() async throws {
         try await isolated {

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Elements and messages so large that they are read where they lie.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct LargeElementTests {
     /// A large value that may have handles.
     private struct Parcel: Codable, Sendable {

@@ -8,7 +8,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// What becomes of calls that wait when the handle that they wait with is closed.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct QueueClosingTests {
     /// What a call waits for, and as what.
     enum Way: CaseIterable, Codable {

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct QueueTests {
     @Test func `elements come out in the order they went in, of any size`() throws {
         let queue = try Queue<[UInt8]>()

@@ -8,7 +8,7 @@ import Testing
 @testable import MultiprocessingChannels
 
 /// Tasks beside a producer that has the lock and does not go on, as a stopped process would.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct StoppedPeerTests {
     /// How they wait.
     enum Way: CaseIterable, Codable {
@@ -71,7 +71,7 @@ struct StoppedPeerTests {
                 queue.core.ring.raise(Ring.begun, waking: Ring.Offset.items)
                 queue.core.ring.raise(Ring.shut, waking: Ring.Offset.space)
                 do {
-                    _ = try await queue.get(timeout: .seconds(20))
+                    _ = try await queue.get(timeout: .seconds(60))
                     try check(false, "an element")
                 } catch let error as QueueError { try checkEqual(error.code, .shutDown) }
             }

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Coming from Python".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ComingFromPythonTests {
     @Test func `running multiple processes`() async throws {
         try await isolated {

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Connecting processes".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ConnectingProcessesTests {
     @Test func `within a program`() async throws {
         try await isolated {

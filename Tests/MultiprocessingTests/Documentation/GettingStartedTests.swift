@@ -13,7 +13,7 @@ func parse(_ text: String) -> Int {
 }
 
 /// The code of the README and of "Getting started", as it stands there, but for what it prints, which is compared.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct GettingStartedTests {
     @Test func `a function runs in another process`() async throws {
         let n = try await ChildProcess.run { fibonacci(20) }

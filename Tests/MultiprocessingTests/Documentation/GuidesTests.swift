@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 /// That the code of the guides and of README is the code of the tests beside this file, line by line.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct GuidesTests {
     /// A piece of Swift in a guide, as its lines that say something.
     struct Block: CustomTestStringConvertible {

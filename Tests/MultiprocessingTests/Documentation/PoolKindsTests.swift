@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// The code of the guide "Pools": kinds of pools, and what they tell.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolKindsTests {
     @Test func `what workers keep`() async throws {
         try await isolated {

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// The code of the guide "Pools": calls and their results.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolsTests {
     @Test func `overview`() async throws {
         try await isolated {

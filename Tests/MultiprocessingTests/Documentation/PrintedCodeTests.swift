@@ -22,7 +22,7 @@ private func backgroundTask() throws { _ = try Event().wait() }
 private struct Settings: Codable, Sendable { var factor = 1 }
 
 /// Code of the guides that other tests do not have as it is printed, with what it prints itself.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PrintedCodeTests {
     @Test func `coming from Python, processes`() async throws {
         try await isolated {

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The code of the guide "Processes or threads".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ProcessesOrThreadsTests {
     @Test func `how to measure it for your own work`() async throws {
         try await isolated {

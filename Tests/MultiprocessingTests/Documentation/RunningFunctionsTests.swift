@@ -16,7 +16,7 @@ private enum Tables {
 }
 
 /// The code of "Running functions in other processes".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct RunningFunctionsTests {
     @Test func `captures are carried along`() async throws {
         let settings = Settings()

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The code of "Sharing data between processes".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SharingDataTests {
     @Test func `four processes count together`() throws {
         let total = try SharedValue(0)

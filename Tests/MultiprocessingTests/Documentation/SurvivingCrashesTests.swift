@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The code of "Surviving crashes".
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SurvivingCrashesTests {
     @Test func `a crash is an error`() async throws {
         var crashes: [ProcessLost] = []

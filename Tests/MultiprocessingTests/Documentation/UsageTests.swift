@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Calls as users write them, with Foundation imported: that they compile is what is tested, and that they run.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct UsageTests {
     @Test func `calls in tasks`() async throws {
         try await ChildProcess.run(timeout: .seconds(240)) { try await Usage.inTasks() }

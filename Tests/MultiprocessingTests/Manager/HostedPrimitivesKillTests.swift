@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Clients that are killed at random moments, with locks, in waits, and with elements.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct HostedPrimitivesKillTests {
     private static let rounds = 15
 

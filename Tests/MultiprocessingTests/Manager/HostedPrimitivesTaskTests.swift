@@ -14,7 +14,7 @@ private func caught<E: Error, R>(_: E.Type, line: Int = #line, _ body: () async 
 }
 
 /// What tasks do with what waits in a manager.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct HostedPrimitivesTaskTests {
     @Test(arguments: Way.allCases)
     func `a task that is cancelled while it waits takes nothing`(way: Way) async throws {

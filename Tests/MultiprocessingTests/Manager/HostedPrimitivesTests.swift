@@ -30,7 +30,7 @@ private func wait(at barrier: ManagedBarrier, for count: Int) throws {
     while try barrier.waitingCount() < count { sched_yield() }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct HostedPrimitivesTests {
     @Test(arguments: Way.allCases)
     func `clients share a queue that lives in a manager`(way: Way) async throws {
@@ -80,6 +80,7 @@ struct HostedPrimitivesTests {
             try names.set(condition, forName: "condition")
             try names.set(tasks, forName: "tasks")
             try names.set(barrier, forName: "barrier")
+            try lock.acquire()
             let process = try startVisitor(address) { manager in
                 let names = manager.names
                 let lock = try names.find("lock", as: ManagedLock.self)
@@ -101,7 +102,6 @@ struct HostedPrimitivesTests {
                 for _ in 0..<10 { try check((0...1).contains(try barrier.wait(timeout: .seconds(60)))) }
                 try barrier.abort()
             }
-            try lock.acquire()
             try check(try semaphore.acquire(timeout: .seconds(60)))
             try check(try semaphore.acquire(timeout: .seconds(60)))
             try check(try !semaphore.acquire(timeout: .zero))

@@ -14,7 +14,7 @@ private struct Named: Hashable, Codable, Sendable {
 }
 
 /// The methods that take a function, and what else Swift's collections have.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagedFunctionsTests {
     @Test func `a list takes functions, which are called in the manager`() async throws {
         try await isolated {

@@ -25,7 +25,7 @@ func makeWitness(_ manager: Manager) throws -> (Managed<Witness>, Connection) {
     return (witness, here)
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagedHandleTests {
     @Test func `a value goes with its last handle`() async throws {
         try await isolated {
@@ -41,7 +41,7 @@ struct ManagedHandleTests {
             try check(try !news.poll(timeout: .milliseconds(50)))
             witness = nil
             withExtendedLifetime(process) {}
-            try checkEqual(try news.receive(String.self, timeout: .seconds(10)), "gone")
+            try checkEqual(try news.receive(String.self, timeout: .seconds(60)), "gone")
             try manager.shutdown()
         }
     }
@@ -66,7 +66,7 @@ struct ManagedHandleTests {
             try check(try !news.poll(timeout: .milliseconds(100)))
             here.close()
             there.close()
-            try checkEqual(try news.receive(String.self, timeout: .seconds(10)), "gone")
+            try checkEqual(try news.receive(String.self, timeout: .seconds(60)), "gone")
             try manager.shutdown()
         }
     }
@@ -89,7 +89,7 @@ struct ManagedHandleTests {
             try process.join()
             try process.close()
             withExtendedLifetime(process) {}
-            try checkEqual(try news.receive(String.self, timeout: .seconds(10)), "gone")
+            try checkEqual(try news.receive(String.self, timeout: .seconds(60)), "gone")
             try manager.shutdown()
         }
     }

@@ -47,7 +47,7 @@ private final class SlowLeaver: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerCancellationTests {
     @Test func `a call that is cancelled while there is no room ends no other`() async throws {
         try await apart(timeout: .seconds(100)) { () async throws in
@@ -90,14 +90,14 @@ struct ManagerCancellationTests {
                     return Leaver(gone)
                 }
             }
-            try checkEqual(try await entered.wait(timeout: .seconds(20)), true)
+            try checkEqual(try await entered.wait(timeout: .seconds(60)), true)
             making.cancel()
             do {
                 _ = try await making.value
                 try check(false, "was not cancelled")
             } catch is CancellationError {}
             gate.set()
-            try checkEqual(try await gone.wait(timeout: .seconds(20)), true)
+            try checkEqual(try await gone.wait(timeout: .seconds(60)), true)
             try await manager.shutdown()
         }
     }
@@ -110,7 +110,7 @@ struct ManagerCancellationTests {
             var slow: Managed<SlowLeaver>? = try manager.host { SlowLeaver(entered, gate) }
             try slow?.withValue { _ in }
             slow = nil
-            try check(try entered.wait(timeout: .seconds(20)))
+            try check(try entered.wait(timeout: .seconds(60)))
             for _ in 0..<100 { try number.withValue { $0 += 1 } }
             try checkEqual(try number.withValue { $0 }, 100)
             gate.set()
@@ -133,7 +133,7 @@ struct ManagerCancellationTests {
                     }
                 }
             }
-            for _ in 0..<count { try checkEqual(try await entered.acquire(timeout: .seconds(20)), true) }
+            for _ in 0..<count { try checkEqual(try await entered.acquire(timeout: .seconds(60)), true) }
             for _ in 0..<3 {
                 // So long that nobody in the manager reads from this client any more.
                 try await Task.sleep(for: .milliseconds(200))

@@ -42,7 +42,7 @@ func finish(_ process: ChildProcess, line: Int = #line) throws {
     try process.close()
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerNetworkTests {
     @Test(arguments: Way.allCases)
     func `what lies in shared memory is made only for managers that share it`(way: Way) async throws {
@@ -188,11 +188,11 @@ struct ManagerNetworkTests {
                 case "kill":
                     try check(try !gone.poll(timeout: .milliseconds(50)))
                     try process.kill()
-                    try checkEqual(try gone.receive(String.self, timeout: .seconds(20)), "gone")
+                    try checkEqual(try gone.receive(String.self, timeout: .seconds(60)), "gone")
                     try process.join()
                     try process.close()
                 default:
-                    try checkEqual(try gone.receive(String.self, timeout: .seconds(20)), "gone")
+                    try checkEqual(try gone.receive(String.self, timeout: .seconds(60)), "gone")
                     try here.send(0)
                     try finish(process)
                 }

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// A manager between programs that are no relatives of each other.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerProgramTests {
     @Test(arguments: ["path", "@multiprocessing-test-\(getpid())", "127.0.0.1:0"])
     func `programs that are no relatives use one manager`(place: String) throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Multiprocessing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerRestartTests {
     @Test func `a manager comes back with fresh values, and all handles stand for these`() async throws {
         try await isolated {

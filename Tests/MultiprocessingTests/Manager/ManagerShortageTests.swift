@@ -51,7 +51,7 @@ private struct Heavy: Codable, Sendable {
 }
 
 /// What is short, or too large, fails one call and nothing else.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerShortageTests {
     @Test func `what is larger than a message may be fails its own call`() async throws {
         try await isolated {
@@ -114,7 +114,7 @@ struct ManagerShortageTests {
                     return number
                 }
             }
-            try check(try entered.wait(timeout: .seconds(20)))
+            try check(try entered.wait(timeout: .seconds(60)))
             leaveDescriptors(5)
             var short: (any Error)?
             do { _ = try lists.value() } catch { short = error }

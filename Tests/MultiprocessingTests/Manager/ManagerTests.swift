@@ -20,7 +20,7 @@ struct TooMany: Error, Codable, Equatable {
     var count: Int
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerTests {
     @Test func `a list is shared with a child`() async throws {
         try await isolated {

@@ -212,7 +212,7 @@ private struct UsedBarrier: Subject {
 }
 
 /// Random calls of several threads and processes; what they answer has to be possible.
-@Suite(.serialized, .timeLimit(.minutes(10)), .leavesNothing) struct BarrierModelTests {
+@Suite(.serialized, .timeLimit(.minutes(30)), .leavesNothing) struct BarrierModelTests {
     @Test(arguments: zip([UInt64(1), 2, 3, 4], [6, 5, 3, 2]))
     func `the parties of a barrier pass together or not at all, and one runs the action`(
         seed: UInt64,

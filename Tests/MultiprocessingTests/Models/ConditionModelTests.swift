@@ -231,7 +231,7 @@ struct UsedCondition: Subject {
 }
 
 /// Random calls of several threads, tasks and processes; what they answer has to be possible.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing) struct ConditionModelTests {
+@Suite(.timeLimit(.minutes(30)), .leavesNothing) struct ConditionModelTests {
     @Test(arguments: [UInt64(1), 2, 3], [true, false])
     func `a condition releases as many of those who wait as it was told to, one at a time`(
         seed: UInt64,

@@ -101,7 +101,7 @@ struct UsedEvent: Subject {
 }
 
 /// Random calls of several threads, tasks and processes; what they answer has to be possible.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing) struct EventModelTests {
+@Suite(.timeLimit(.minutes(30)), .leavesNothing) struct EventModelTests {
     @Test(arguments: [UInt64(1), 2, 3])
     func `an event releases those who wait while it is set, and no others`(seed: UInt64) throws {
         let used = try UsedEvent()

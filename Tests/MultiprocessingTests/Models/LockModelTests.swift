@@ -196,7 +196,7 @@ private struct LockedCounter<Tested: TestedLock>: Subject {
 }
 
 /// Random calls of several threads, tasks and processes; what they answer has to be possible.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing) struct LockModelTests {
+@Suite(.timeLimit(.minutes(30)), .leavesNothing) struct LockModelTests {
     @Test(arguments: [UInt64(1), 2, 3])
     func `a lock has one holder at a time, and only that one releases it`(seed: UInt64) throws {
         let counter = try LockedCounter(try Lock())

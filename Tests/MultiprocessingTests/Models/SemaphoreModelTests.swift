@@ -143,7 +143,7 @@ private struct UsedSemaphore<Tested: TestedSemaphore>: Subject {
 }
 
 /// Random calls of several threads, tasks and processes; what they answer has to be possible.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing) struct SemaphoreModelTests {
+@Suite(.timeLimit(.minutes(30)), .leavesNothing) struct SemaphoreModelTests {
     @Test(arguments: [UInt64(1), 2, 3])
     func `a semaphore gives no permit twice and refuses none that it has`(seed: UInt64) throws {
         let used = try UsedSemaphore(try CountingSemaphore(value: Int(seed)))

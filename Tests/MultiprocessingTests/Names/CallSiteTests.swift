@@ -26,7 +26,7 @@ private func nothing(_ number: Int) {}
 
 private func wait(_ number: Int) async { await Task.yield() }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct CallSiteTests {
     @Test func `calls from asynchronous code suspend and need no annotation`() async throws {
         let sum = try await ChildProcess.run { 40 + 2 }
@@ -51,7 +51,7 @@ struct CallSiteTests {
         try await process.join()
         let sleeping = ChildProcess { try await Task.sleep(for: .milliseconds(1)) }
         try sleeping.start()
-        #expect(try await sleeping.join(timeout: .seconds(20)))
+        #expect(try await sleeping.join(timeout: .seconds(60)))
         let named = ChildProcess(target: describe, arguments: "text", Limits(), name: "call", daemon: true)
         try named.start()
         try await named.join()
@@ -108,7 +108,7 @@ struct CallSiteTests {
         let event = try Event()
         let child = ChildProcess(target: nothing, arguments: 4)
         try child.start()
-        #expect(try child.join(timeout: .seconds(20)))
+        #expect(try child.join(timeout: .seconds(60)))
         let isSet = try event.wait(timeout: .milliseconds(1))
         #expect(!isSet && list[3] == "TEXT")
         let text = try lock.withLock {

@@ -28,7 +28,7 @@ private func square(_ n: Int) -> Int { n * n }
 private func cube(_ n: Int) -> Int { n * n * n }
 private func double(_ n: Int) -> Int { n * 2 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolCallSiteTests {
     @Test func `calls of a pool from asynchronous code need no annotation`() async throws {
         let pool = try Pool(processes: 4)

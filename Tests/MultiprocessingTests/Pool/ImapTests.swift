@@ -47,7 +47,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
 }
 
 @Suite(.leavesNothing) struct ImapTests {
-    @Test(.timeLimit(.minutes(10)), arguments: [nil, 1, 2, 7])
+    @Test(.timeLimit(.minutes(30)), arguments: [nil, 1, 2, 7])
     func `imap gives the results in order, imapUnordered each of them once`(chunkSize: Int?) async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
@@ -65,7 +65,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `async loops take results of sequences and async sequences`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `async loops take results of sequences and async sequences`() async throws {
         try await apart(timeout: .seconds(90)) {
             try await withPool(processes: 2) { pool in
                 var results: [Int] = []
@@ -91,7 +91,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `an infinite input is read only as far ahead as allowed`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `an infinite input is read only as far ahead as allowed`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let input = Counted()
@@ -108,7 +108,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `an async input is read only as far ahead as allowed`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `an async input is read only as far ahead as allowed`() async throws {
         try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
                 let read = SharedCounter()
@@ -121,7 +121,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [nil, 1, 3])
+    @Test(.timeLimit(.minutes(30)), arguments: [nil, 1, 3])
     func `an item that fails throws in its place, and the others go on`(chunkSize: Int?) async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
@@ -152,7 +152,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `an item that cannot be encoded fails alone, in its place`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `an item that cannot be encoded fails alone, in its place`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 let results = pool.imap((0..<100).map(Shy.init)) { $0.number }
@@ -173,7 +173,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `results that do not come in time can be asked for again`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `results that do not come in time can be asked for again`() async throws {
         try await isolated {
             try withPool(processes: 1) { pool in
                 let gate = try Event()
@@ -192,7 +192,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `what is wrong with the call, the first result throws`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `what is wrong with the call, the first result throws`() async throws {
         final class NotPortable: Sendable {}
         try await isolated {
             try withPool(processes: 1) { pool in
@@ -212,7 +212,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `dropping the results stops the reading and frees the workers`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `dropping the results stops the reading and frees the workers`() async throws {
         try await isolated {
             try withPool(processes: 2) { pool in
                 for _ in 0..<20 {
@@ -229,7 +229,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `cancelling the task that takes results ends the calls`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `cancelling the task that takes results ends the calls`() async throws {
         try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
                 let started = try SharedAtomic<Int>(0)
@@ -251,7 +251,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `an input that throws ends the results with its error`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `an input that throws ends the results with its error`() async throws {
         struct Broken: Error {}
         try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
@@ -268,7 +268,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `outcomes go on after an error`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `outcomes go on after an error`() async throws {
         try await apart(timeout: .seconds(60)) {
             try await withPool(processes: 2) { pool in
                 var (good, bad) = (0, 0)
@@ -283,7 +283,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `threads give results lazily as well, of things that are not Codable`()
+    @Test(.timeLimit(.minutes(30))) func `threads give results lazily as well, of things that are not Codable`()
         async throws
     {
         final class Thing: Sendable {
@@ -306,7 +306,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [nil, 1, 16])
+    @Test(.timeLimit(.minutes(30)), arguments: [nil, 1, 16])
     func `killed workers lose and double nothing where items are tried again`(chunkSize: Int?) async throws {
         try await isolated {
             try withPool(processes: 3) { pool in

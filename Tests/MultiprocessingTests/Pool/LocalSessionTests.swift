@@ -219,7 +219,7 @@ enum LaneDamage: CaseIterable {
 }
 
 /// What the pool and a worker say to each other where they meet in the same moment.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct LocalSessionTests {
     @Test func `a lane that was emptied while a task did not fit into it takes tasks again`() throws {
         let stage = try Stage()

@@ -80,7 +80,7 @@ struct Bomb: Codable {
 
 /// Tasks that end their workers, and tasks whose values cannot travel.
 @Suite(.leavesNothing) struct PoolCrashTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `however a task ends its worker, that task alone fails and says how`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -111,7 +111,7 @@ struct Bomb: Codable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a trap on the thread that asynchronous tasks leave behind has its last words too`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -125,7 +125,7 @@ struct Bomb: Codable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `values that cannot be encoded or decoded fail their call alone, and no worker`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -152,7 +152,7 @@ struct Bomb: Codable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a task that closes all descriptors costs its worker at most`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -172,7 +172,7 @@ struct Bomb: Codable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a task that ends every worker before it is begun fails after a few, and the pool goes on`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)

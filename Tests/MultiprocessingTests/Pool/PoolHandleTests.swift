@@ -42,7 +42,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
 
 /// Handles that travel with tasks, and processes that run out of descriptors.
 @Suite(.leavesNothing) struct PoolHandleTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `handles can be arguments, captures, elements and results of tasks`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -83,7 +83,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `large values go on when tasks with them are cancelled, lost and tried again`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -108,7 +108,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a worker without descriptors fails what needs them, and nothing else`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -140,7 +140,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a function that a worker had no descriptors for works when there are some again`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -173,7 +173,7 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a pool whose process has no descriptors left fails what needs them, and nothing else`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)

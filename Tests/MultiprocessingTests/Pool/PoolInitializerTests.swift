@@ -28,7 +28,7 @@ struct Deadly: Codable, Sendable {
 
 /// Initializers, and the limits at which workers are replaced.
 @Suite(.leavesNothing) struct PoolInitializerTests {
-    @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
+    @Test(.timeLimit(.minutes(30)), arguments: [0, 1, 2])
     func `an initializer that fails is an error at the first call, after a few tries`(_ way: Int) async throws {
         try await isolated {
             let tries = try SharedAtomic(0)
@@ -62,7 +62,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 2])
+    @Test(.timeLimit(.minutes(30)), arguments: [0, 1, 2])
     func `an initializer that fails is an error too where a worker has one task only`(_ way: Int) async throws {
         try await isolated {
             let tries = try SharedAtomic(0)
@@ -91,7 +91,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `what kills each worker that decodes it is given up, also where a worker has one task only`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2, isolation: .perTask)
@@ -106,7 +106,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [false, true])
+    @Test(.timeLimit(.minutes(30)), arguments: [false, true])
     func `between starts that fail goes by ever more time`(_ traps: Bool) async throws {
         try await isolated {
             let (tries, begins) = (try SharedAtomic(0), try SharedArray<Int64>(count: 16))
@@ -128,12 +128,13 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a pool whose initializer fails now and then goes on`() async throws {
         try await isolated {
             let tries = try SharedAtomic(0)
             let pool = try Pool(processes: 2) {
-                if tries.add(1).newValue % 3 != 0 { throw NoModel(number: 1) }
+                // Every other one: in whatever order they are heard of, four failures do not come in a row.
+                if tries.add(1).newValue % 2 != 0 { throw NoModel(number: 1) }
                 prepared.store(5, ordering: .relaxed)
             }
             for _ in 0..<5 {
@@ -145,7 +146,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a pool whose initializer hangs can be terminated, and its calls say so`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2) { while true { pause() } }
@@ -156,11 +157,11 @@ struct Deadly: Codable, Sendable {
             let error = try checkThrows(PoolError.self) { _ = try result.get(timeout: .zero) }
             try checkEqual(error.code, .terminated)
             try pool.join()
-            try check(ContinuousClock.now - clock < .seconds(5))
+            try check(ContinuousClock.now - clock < .seconds(9))
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `the initializer runs in every replacement before its first task`() async throws {
         try await isolated {
             let runs = try SharedAtomic(0)
@@ -180,7 +181,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `workers are replaced after so many tasks and with so much memory`() async throws {
         try await isolated {
             let counted = try Pool(processes: 1, maxTasksPerChild: 2)
@@ -214,7 +215,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a pool can be made larger and smaller while it works`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -241,7 +242,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `statistics tell of each worker what it did, what it has, and how many were lost in its place`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -277,7 +278,7 @@ struct Deadly: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `workers that are replaced as planned do not count as restarts`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2, maxTasksPerChild: 2)

@@ -33,7 +33,7 @@ private struct Crowd: Codable, Sendable {
 
 /// Pools whose workers are replaced after one task or a few.
 @Suite(.leavesNothing) struct PoolIsolationTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `with isolation per task no task finds what another has left, whichever call it belongs to`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2, isolation: .perTask)
@@ -57,7 +57,7 @@ private struct Crowd: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `with isolation per task a crash, a deadline and a cancellation are that task's alone`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2, isolation: .perTask)
@@ -85,7 +85,7 @@ private struct Crowd: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [1, 2, 3])
+    @Test(.timeLimit(.minutes(30)), arguments: [1, 2, 3])
     func `workers that are replaced do not make more tasks run at once than the pool has workers`(
         _ processes: Int
     ) async throws {

@@ -15,7 +15,7 @@ private func work(_ n: Int) -> Int {
 
 /// Workers that are killed at random moments.
 @Suite(.serialized, .leavesNothing) struct PoolKillTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a thousand workers that are killed at work in one map, and others beside, do not change its results`()
         async throws
     {
@@ -66,7 +66,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: [1, 2])
+    @Test(.timeLimit(.minutes(30)), arguments: [1, 2])
     func `kills in maps and calls of every kind do not change the results when tasks are tried again`(
         _ seed: UInt64
     )
@@ -81,13 +81,13 @@ private func work(_ n: Int) -> Int {
             var rounds = 0
             while killer.kills < 100 {
                 rounds += 1
-                options.timeout = rounds % 3 == 0 ? .seconds(20) : nil
+                options.timeout = rounds % 3 == 0 ? .seconds(60) : nil
                 try checkEqual(
                     try pool.map(items, chunkSize: rounds % 2 == 0 ? 10 : nil, options: options, work),
                     expected
                 )
                 let one = try pool.applyAsync(options: options, cube, rounds)
-                try checkEqual(try one.get(timeout: .seconds(20)), cube(rounds))
+                try checkEqual(try one.get(timeout: .seconds(60)), cube(rounds))
             }
             try killer.stop()
             try checkEqual(try pool.map(items, work), expected)
@@ -98,7 +98,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `without another try exactly the tasks of the killed workers fail`() async throws {
         try await isolated {
             let count = 4000
@@ -121,6 +121,8 @@ private func work(_ n: Int) -> Int {
             var lost = 0
             for (n, result) in results.enumerated() {
                 do {
+                    // On a busy machine the first hundreds may be done before anybody is killed.
+                    if n == count / 2 { try checkEventually("\(killer.kills) kills") { killer.kills > 10 } }
                     try checkEqual(try result.get(timeout: .seconds(60)), work(n))
                     try checkEqual(runs[n], 1)
                 } catch let error as WorkerLost {
@@ -139,7 +141,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `of a thousand tasks whose workers are killed each fails, and no other`() async throws {
         try await isolated {
             let (count, doomed) = (3000, 1000)
@@ -172,7 +174,8 @@ private func work(_ n: Int) -> Int {
             let results = try (1500..<count).map { try pool.applyAsync(task, $0, pids, runs) }
             outcomes += results.map { result in Result { try result.get(timeout: .seconds(60)) } }
             let victims = try killer.get()
-            try checkEqual(Set(victims).count, doomed)
+            // Numbers of processes come again.
+            try checkEqual(victims.count, doomed)
             for (n, outcome) in outcomes.enumerated() {
                 try checkEqual(runs[n], 1, line: n)
                 guard n % 3 == 0 else {
@@ -189,7 +192,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `workers that are killed as soon as they are there come back ever more slowly, and the pool stays`()
         async throws
     {
@@ -209,7 +212,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `nobody notices the death of idle workers`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -228,7 +231,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a closed pool whose workers are killed does what is left all the same`() async throws {
         try await isolated {
             for seed in 0..<10 {
@@ -246,7 +249,7 @@ private func work(_ n: Int) -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a pool goes on when its fork server is killed`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)

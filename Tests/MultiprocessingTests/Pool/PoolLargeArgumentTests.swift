@@ -43,7 +43,7 @@ private func pool(_ workers: Int, keeping time: Duration = .seconds(10)) throws 
 }
 
 /// Arguments that are encoded where the worker reads them.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolLargeArgumentTests {
     @Test func `large arguments of many threads at once arrive whole, also at other workers than was thought`()
         async throws

@@ -26,7 +26,7 @@ private func payloads() -> (mapped: Int, open: Int) {
 }
 
 /// Results that do not fit into a lane, many of them, before anybody reads one.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolLargeResultTests {
     @Test func `thousands of large results that wait to be read take no descriptors, and few mappings`() async throws {
         try await isolated {

@@ -9,7 +9,7 @@ private func square(_ n: Int) -> Int { n * n }
 private func count(_ bytes: [UInt8]) -> Int { bytes.count }
 
 @Suite(.leavesNothing) struct PoolLimitTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `trySubmit returns nil when the queue is full, and a result when there is room`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 10))
@@ -31,7 +31,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `the bytes of arguments count as well`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `the bytes of arguments count as well`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(bytes: 1 << 20))
             let gate = try Event()
@@ -49,7 +49,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `who submits to a full queue waits, blocking or suspended, and all is done`()
+    @Test(.timeLimit(.minutes(30))) func `who submits to a full queue waits, blocking or suspended, and all is done`()
         async throws
     {
         try await isolated {
@@ -75,7 +75,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `a pool whose queue is full again and again never stands still`() async throws
+    @Test(.timeLimit(.minutes(30))) func `a pool whose queue is full again and again never stands still`() async throws
     {
         // Who finds the queue full after it took in what had come has to hand out as well: all workers may be idle then. The first calls of a pool meet this the most.
         try await isolated {
@@ -100,7 +100,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `who waits for room is told when the pool is terminated`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `who waits for room is told when the pool is terminated`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
             let held = try pool.applyAsync { while true { pause() } }
@@ -117,7 +117,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `limits below one are refused`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `limits below one are refused`() async throws {
         try await isolated {
             for limit in [QueueLimit(tasks: 0), QueueLimit(bytes: 0)] {
                 let error = try checkThrows(PoolError.self) { _ = try Pool(processes: 1, queueLimit: limit) }
@@ -126,7 +126,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `a function can take either pool`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `a function can take either pool`() async throws {
         try await isolated {
             func sums(_ pool: some WorkerPool) throws -> [Int] {
                 var sums = [try pool.map(0..<10, square).reduce(0, +)]

@@ -25,7 +25,7 @@ private func leak(_ n: Int) -> Int32 {
 }
 
 /// Workers whose memory is limited.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolMemoryTests {
     @Test func `a worker that eats memory without end is killed, and its task alone fails, saying why`() async throws {
         try await isolated {

@@ -20,7 +20,7 @@ private func overwrite(_ byte: UInt8, from first: Int, to end: Int) -> Int {
 
 /// Workers that write where they should not.
 @Suite(.leavesNothing) struct PoolOverwriteTests {
-    @Test(.timeLimit(.minutes(10)), arguments: [0x00, 0x01, 0x7f, 0x80, 0xff] as [UInt8])
+    @Test(.timeLimit(.minutes(30)), arguments: [0x00, 0x01, 0x7f, 0x80, 0xff] as [UInt8])
     func `a worker that overwrites what it shares with its pool costs its own task at most`(
         _ byte: UInt8
     ) async throws {

@@ -28,7 +28,7 @@ private struct Stubborn: Codable, Sendable {
 }
 
 @Suite(.leavesNothing) struct PoolProgressTests {
-    @Test(.timeLimit(.minutes(10))) func `progress rises to the number of items, and ends before the call returns`()
+    @Test(.timeLimit(.minutes(30))) func `progress rises to the number of items, and ends before the call returns`()
         async throws
     {
         try await isolated {
@@ -76,7 +76,7 @@ private struct Stubborn: Codable, Sendable {
         }
     }
 
-    @Test(.timeLimit(.minutes(10))) func `the last report comes also when a call is cancelled or given up`()
+    @Test(.timeLimit(.minutes(30))) func `the last report comes also when a call is cancelled or given up`()
         async throws
     {
         try await apart(timeout: .seconds(60)) {
@@ -146,7 +146,7 @@ private struct Stubborn: Codable, Sendable {
         #expect(PoolProgress.State(completed: 5, total: nil, elapsed: .seconds(1), isLast: false).remaining == nil)
     }
 
-    @Test(.timeLimit(.minutes(10))) func `without a terminal there are lines, the last at the end`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `without a terminal there are lines, the last at the end`() async throws {
         var ends: [Int32] = [0, 0]
         #expect(Glibc.pipe(&ends) == 0)
         let terminal = ProgressTerminal(descriptor: ends[1])

@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// What `retries` means for the items of a map.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolRetryTests {
     /// The processes that try an item count for it, each for itself.
     private static func tries(_ count: Int) throws -> SharedArray<Int> { try SharedArray(count: count) }

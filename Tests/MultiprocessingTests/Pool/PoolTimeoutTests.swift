@@ -19,7 +19,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
 
 /// Time limits of tasks, and tasks that are cancelled.
 @Suite(.leavesNothing) struct PoolTimeoutTests {
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a map that is cancelled while it waits for room ends what it has begun`() async throws {
         try await apart(timeout: .seconds(60)) {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
@@ -45,7 +45,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a task that takes too long fails, and only its worker is replaced`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -80,7 +80,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a worker whose task takes too long is asked to end before it is killed`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -123,14 +123,13 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `an asynchronous task that hears of its cancellation keeps its worker`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
             let begun = try Event()
             let heard = try SharedAtomic(0)
             try checkEqual(try pool.applyAsync { () async -> Int in 1 }.get(timeout: .seconds(30)), 1)
-            let before = pool.pids
             let listens: @Sendable (Event, SharedAtomic<Int>) async throws -> Int = { begun, heard in
                 begun.set()
                 do {
@@ -141,20 +140,27 @@ private let isAskedToEnd = Atomic<Bool>(false)
                 }
                 return 0
             }
-            _ = try checkThrows(TimeoutError.self) {
-                let options = TaskOptions(timeout: .milliseconds(100))
-                _ = try pool.applyAsync(options: options, listens, begun, heard).get(timeout: .seconds(30))
+            // A task has a moment to begin in, and another to hear that. A machine with much else to do may not let it have the processor in that time, but not again and again.
+            var isKept = false
+            for _ in 0..<5 where !isKept {
+                let before = pool.pids
+                heard.store(0)
+                _ = try checkThrows(TimeoutError.self) {
+                    let options = TaskOptions(timeout: .milliseconds(100))
+                    _ = try pool.applyAsync(options: options, listens, begun, heard).get(timeout: .seconds(60))
+                }
+                begun.clear()
+                let cancelled = try pool.applyAsync(listens, begun, heard)
+                try check(try begun.wait(timeout: .seconds(60)))
+                cancelled.cancel()
+                _ = try checkThrows(CancellationError.self) { _ = try cancelled.get(timeout: .zero) }
+                // After what was cancelled, if that worker is there still.
+                try checkEqual(try pool.apply(double, 4), 8)
+                isKept = heard.load() == 2 && pool.pids == before
             }
-            try checkEqual(heard.load(), 1)
-            begun.clear()
-            let cancelled = try pool.applyAsync(listens, begun, heard)
-            try check(try begun.wait(timeout: .seconds(30)))
-            cancelled.cancel()
-            _ = try checkThrows(CancellationError.self) { _ = try cancelled.get(timeout: .zero) }
-            try checkEventually("not heard") { heard.load() == 2 }
-            try checkEqual(try pool.apply(double, 4), 8)
-            try checkEqual(pool.pids, before)
+            try check(isKept, "\(heard.load()) heard of it in the last try")
             // One that does not listen goes with its worker.
+            let before = pool.pids
             _ = try checkThrows(TimeoutError.self) {
                 let options = TaskOptions(timeout: .milliseconds(100))
                 _ = try pool.applyAsync(options: options, hangLater, 1).get(
@@ -168,29 +174,29 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `the time of an element counts from its begin, wherever in a chunk it is`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
-            // 40 elements of 40 ms in one chunk take longer than the limit together; one of them does not even on a busy machine.
-            let options = TaskOptions(timeout: .milliseconds(1500))
-            let results = try pool.map(0..<40, chunkSize: 40, options: options) { n in
-                usleep(40_000)
+            // 45 elements of 100 ms in one chunk take longer than the limit together; one of them does not even on a busy machine.
+            let options = TaskOptions(timeout: .seconds(4))
+            let results = try pool.map(0..<45, chunkSize: 45, options: options) { n in
+                usleep(100_000)
                 return n
             }
-            try checkEqual(results, Array(0..<40))
+            try checkEqual(results, Array(0..<45))
             // What waits behind others in the queue has all its time, too.
-            let queued = try (0..<80).map { n in
+            let queued = try (0..<90).map { n in
                 try pool.applyAsync(
                     options: options,
                     { (n: Int) in
-                        _ = usleep(40_000)
+                        _ = usleep(100_000)
                         return n
                     },
                     n
                 )
             }
-            try checkEqual(try queued.map { try $0.get(timeout: .seconds(30)) }, Array(0..<80))
+            try checkEqual(try queued.map { try $0.get(timeout: .seconds(60)) }, Array(0..<90))
             _ = try checkThrows(TimeoutError.self) {
                 _ = try pool.map(0..<20, chunkSize: 20, options: TaskOptions(timeout: .milliseconds(100))) { n in
                     n == 13 ? hang(n) : n
@@ -202,7 +208,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `calls are tried again as often as their options say`() async throws {
         try await isolated {
             struct TooEarly: Error, Codable {}
@@ -243,7 +249,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `calls of a higher priority are begun first`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -263,7 +269,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a cancelled call is not begun, or ended with its worker, and takes nobody along`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -307,7 +313,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `cancelling a Swift task ends what it waits for`() async throws {
         let pids = try SharedArray<Int32>(count: 1)
         let begun = try Event()
@@ -336,7 +342,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
                     try await task.value
                     throw CheckFailed(description: "not cancelled")
                 } catch is CancellationError {}
-                try check(Proc.waitForEnd(of: [pids[0]], within: .seconds(10)).isEmpty)
+                try check(Proc.waitForEnd(of: [pids[0]], within: .seconds(60)).isEmpty)
                 try checkEqual(try await pool.apply(double, 4), 8)
             }
             pool.terminate()

@@ -124,7 +124,7 @@ private func callAllAsync(_ pool: some WorkerPool) async throws {
 }
 
 /// What pools of processes and of threads have in common.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct WorkerPoolTests {
     @Test func `every call can be made on a pool of either kind, with the defaults of the pools`() async throws {
         try await isolated(hasTasks: true) {

@@ -10,7 +10,7 @@ import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
 /// Errors of this package that are thrown in a process in a process.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ErrorTravelTests {
     @Test func `a crash two processes down is told as what it is`() async throws {
         let index = 5

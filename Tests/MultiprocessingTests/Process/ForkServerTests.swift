@@ -23,7 +23,7 @@ private final class Secret: Sendable {
 private func sumOfThree(_ a: Int, _ b: Int, _ c: Int) -> Int { a + b + c }
 
 /// The server: what it prepares, and what happens when it dies.
-@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct ForkServerTests {
     @Test func `what is preloaded is there in every child`() async throws {
         let sums = try await ChildProcess.run {
@@ -55,7 +55,7 @@ struct ForkServerTests {
             try child.start()
             guard let server = ForkServer.processIdentifier else { throw CheckFailed(description: "no server") }
             kill(server, SIGKILL)
-            try checkEqual(try child.join(timeout: .seconds(10)), true)
+            try checkEqual(try child.join(timeout: .seconds(60)), true)
             try checkEqual(child.exitStatus, .signaled(.kill))
             try checkEqual(try ChildProcess.run { 5 }, 5)
             try check(ForkServer.processIdentifier != server)

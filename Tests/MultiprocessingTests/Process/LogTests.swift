@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The package's log: silent unless asked, then told by level and process, and passed on to children.
-@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct LogTests {
     /// Runs `body` with standard error in a pipe, and returns what was written to it.
     private static func errors(_ body: () throws -> Void) throws -> String {

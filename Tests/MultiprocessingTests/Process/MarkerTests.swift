@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// The variable that marks a process as started by this package: it counts only together with a socket from the program's own parent.
-@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct MarkerTests {
     /// Runs the fixture by a shell, which has `/bin/false` as its descriptor 7 and is given the marker.
     private func run(marker: String, _ redirection: String = "7</bin/false") throws -> [String] {
@@ -20,9 +20,8 @@ struct MarkerTests {
 
     @Test func `a socket of another kind is ignored`() throws {
         var ends: [Int32] = [-1, -1]
-        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
         defer { for end in ends { close(end) } }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let command = "MULTIPROCESSING_SOCKET=7 exec '\(Fixture.path)' unmarked 7<&0"
         let program = try Fixture("-c", command, path: "/bin/sh", input: ends[0])
         #expect(program.finish().output == ["main ran without a marker"])
@@ -37,8 +36,7 @@ struct MarkerTests {
     @Test func `bootstrap takes over a process that is marked, and returns in any other`() throws {
         #expect(try Fixture("bootstrap").finish().output == ["main goes on"])
         var ends: [Int32] = [-1, -1]
-        #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
         let program = try Fixture("bootstrap", "marked", input: ends[1])
         close(ends[1])
         #expect(program.line() == "marked")

@@ -20,7 +20,7 @@ private func countTogether() throws {
     try checkEqual(counter.value.withLock { $0 }, 80_000)
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing) struct MutexTests {
+@Suite(.timeLimit(.minutes(30)), .leavesNothing) struct MutexTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `threads of a child can wait for a mutex that its main thread holds`(_ method: StartMethod) async throws {
         try await isolated {

@@ -66,7 +66,7 @@ private func crashTwice(pause: Int) -> Int {
 }
 
 /// One call in a process of its own.
-@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct RunTests {
     @Test func `a call returns its result`() async throws {
         #expect(try await ChildProcess.run { fibonacci(15) } == 610)
@@ -192,7 +192,7 @@ struct RunTests {
             }
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
             try threads.join()
-            try checkEqual(Proc.waitForEnd(of: [pid.load()], within: .seconds(10)), [])
+            try checkEqual(Proc.waitForEnd(of: [pid.load()], within: .seconds(60)), [])
         }
     }
 
@@ -387,7 +387,7 @@ struct RunTests {
         while read(pipe.readEnd, &pid, 4) != 4 {}
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(Proc.waitForEnd(of: [pid], within: .seconds(10)) == [])
+        #expect(Proc.waitForEnd(of: [pid], within: .seconds(60)) == [])
         _ = pipe.readAll()
     }
 

@@ -11,7 +11,7 @@ private struct Unwritable: Codable, Sendable {
     func encode(to encoder: any Encoder) throws { throw TooMany(count: 3) }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerRowsTests {
     @Test func `a result that cannot be written is the error of its call alone`() async throws {
         try await isolated {

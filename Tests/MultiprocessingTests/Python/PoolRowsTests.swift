@@ -52,7 +52,7 @@ private func transferred() -> Int {
 @Suite(.leavesNothing) struct PoolRowsTests {
     // MARK: - Workers that die
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a map whose worker dies ends with an error that names the worker and its end`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -70,7 +70,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `whichever idle workers are killed, the next map is done`() async throws {
         try await isolated {
             let pool = try Pool(processes: 3)
@@ -83,7 +83,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `one dead worker leaves the others, the pool and every other call as they are`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -112,7 +112,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a task that needs more memory than its process may have is lost alone`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -138,7 +138,7 @@ private func transferred() -> Int {
 
     // MARK: - Errors
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `errors that cannot be written or read are told in words, and cost nobody else a result`() async throws {
         try await isolated {
             let pool = try Pool(processes: 2)
@@ -166,7 +166,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a function that cannot be carried is refused in the caller, before anything is begun`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -189,7 +189,7 @@ private func transferred() -> Int {
 
     // MARK: - Ends
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a running task can be cancelled, and a task behind it is not begun`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -215,7 +215,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a call that is over says whether it succeeded, one that is not says that it is not`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -240,7 +240,7 @@ private func transferred() -> Int {
 
     // MARK: - What it costs
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `large arguments and results lie in memory of their own, and only words about them go through the lanes`()
         async throws
     {
@@ -282,7 +282,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `large arguments and results are not carried through pipes`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)
@@ -298,7 +298,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `workers come from a process that is there, and run no program anew`() async throws {
         try await isolated {
             let pool = try Pool(processes: 3)
@@ -308,13 +308,14 @@ private func transferred() -> Int {
             for pid in pool.pids { kill(pid, SIGKILL) }
             _ = try pool.map(0..<30, chunkSize: 1, double)
             try checkEqual(ForkServer.processIdentifier, server)
-            try check(Set(pool.pids).isSubset(of: Proc.children(of: server)), "\(pool.pids)")
+            // The server may have heard of an end that the pool has not.
+            try checkEventually("\(pool.pids)") { Set(pool.pids).isSubset(of: Proc.children(of: server)) }
             pool.close()
             try pool.join()
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a thousand calls are awaited without a thread for each`() async throws {
         try await apart(timeout: .seconds(100)) {
             let pool = try Pool(processes: 2)
@@ -335,7 +336,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `a worker may have workers of its own, three deep`() async throws {
         try await isolated {
             let sums = try withPool(processes: 2) { pool in try pool.map(1..<4, outer) }
@@ -343,7 +344,7 @@ private func transferred() -> Int {
         }
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(30)))
     func `arguments and results are let go of once they are read`() throws {
         final class Object: Sendable {}
         let pool = try ThreadPool(threads: 1)

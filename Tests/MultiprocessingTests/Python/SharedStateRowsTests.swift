@@ -6,7 +6,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SharedStateRowsTests {
     /// A name no other test run uses.
     private let name = "mp-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"

@@ -13,7 +13,7 @@ private func limitFiles(to size: Int) {
 }
 
 /// A limit on the size of files (`ulimit -f`) counts for the memory that processes share as well.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct FileSizeLimitTests {
     @Test func `with a limit on the size of files there are channels and memory that fit it`() async throws {
         try await isolated {

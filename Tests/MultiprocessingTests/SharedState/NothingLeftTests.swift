@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// A program that uses everything, in a system of its own (namespaces(7)), where all that has a name is the program's: shared memory, semaphores, message queues, files and sockets.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct NothingLeftTests {
     /// Whether this user may have such a system here; some containers do not allow it.
     private static let isPossible =

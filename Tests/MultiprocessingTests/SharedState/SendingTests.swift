@@ -65,7 +65,7 @@ private struct Tools: Codable, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SendingTests {
     @Test(arguments: [StartMethod.forkServer, .spawn])
     func `handles reach a child as captures, as arguments and inside other values`(method: StartMethod) throws {
@@ -122,7 +122,7 @@ struct SendingTests {
             try tools.event.wait()
         }
         try child.start()
-        #expect(try ready.acquire(timeout: .seconds(20)))
+        #expect(try ready.acquire(timeout: .seconds(60)))
         try child.kill()
         try child.join()
         let made = Set(files).subtracting([0])

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ShareableListTests {
     @Test func `a list holds elements of every kind, whole`() throws {
         let elements: [ShareableList.Element] = [

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SharedArrayTests {
     @Test func `an array is a collection of fixed length, zero at first`() throws {
         let array = try SharedArray<Int>(count: 5)

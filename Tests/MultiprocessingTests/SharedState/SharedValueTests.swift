@@ -36,7 +36,7 @@ private enum Reading: BitwiseCopyable, Sendable {
     case pair(Nested<Int>)
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SharedValueTests {
     @Test func `a value is seen and changed by other processes`() throws {
         let value = try SharedValue(Point())

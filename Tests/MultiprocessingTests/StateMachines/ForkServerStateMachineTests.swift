@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// A server and its clients without any process: who waits is told, whatever happens in between.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ForkServerStateMachineTests {
     /// One who waits.
     private final class Waiter {

@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// How long it pays to look out for the end of a child.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PatienceTests {
     @Test func `long waits are not looked through, until one is short`() {
         let patience = Patience()

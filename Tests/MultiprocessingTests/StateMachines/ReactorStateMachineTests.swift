@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The reactor's waits without any descriptor or clock.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ReactorStateMachineTests {
     @Test func `a wait ends once, by whatever comes first`() {
         var machine = ReactorStateMachine<String>()

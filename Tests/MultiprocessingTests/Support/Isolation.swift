@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CMultiprocessing
 import Dispatch
 import Glibc
 import Multiprocessing
@@ -43,7 +44,7 @@ func checkEqual<T: Equatable>(_ actual: T, _ expected: T, line: Int = #line) thr
 /// - Parameter hasTasks: Whether `body` has asynchronous functions in that process. Swift runs those by Dispatch, which makes with the first of them what it never gives up: a thread that looks once a second
 ///   how many of its others are blocked (`_dispatch_mgr_thread`), and an epoll, an eventfd and a timerfd for that thread. These are there before `body` then; and Dispatch's threads, which come and go, are not counted.
 func isolated(hasTasks: Bool = false, _ body: @escaping @Sendable () throws -> Void) async throws {
-    try await apart(timeout: .seconds(100)) {
+    try await apart(timeout: .seconds(300)) {
         // A test run in the background of a script has these ignored, and would pass that on.
         for ignored in [SIGINT, SIGQUIT] { signal(ignored, SIG_DFL) }
         try ForkServer.setSpares(0)
@@ -325,8 +326,8 @@ struct TestPipe {
 
     init() {
         var ends: [Int32] = [-1, -1]
-        precondition(pipe(&ends) == 0, "a pipe for a test")
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // In one step: a program that another test starts in between would have the end, too.
+        precondition(mp_pipe(&ends) == 0, "a pipe for a test")
         readEnd = ends[0]
         writeEnd = ends[1]
     }

@@ -48,7 +48,7 @@ private actor Watch {
     static let shared = Watch()
 
     /// How long what ends by other threads and processes may take.
-    private static let patience = Duration.seconds(10)
+    private static let patience = Duration.seconds(30)
 
     private var underWay = 0
     /// What there was before the first test, with all that is made once and kept.

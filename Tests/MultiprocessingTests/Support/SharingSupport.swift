@@ -31,7 +31,7 @@ final class OneResult<Value: Sendable>: Sendable {
     }
 
     func get() throws -> Value {
-        guard try isSet?.wait(timeout: .seconds(30)) == true, let result = value.withLock({ $0 }) else {
+        guard try isSet?.wait(timeout: .seconds(90)) == true, let result = value.withLock({ $0 }) else {
             throw TestFailure()
         }
         return try result.get()
@@ -50,13 +50,4 @@ func copy<Handle: Codable>(_ handle: Handle) throws -> Handle {
     return try writer.withUnsafeBytes { bytes in
         try WireCoding.decode(Handle.self, from: bytes, userInfo: [CarriedDescriptors.userInfoKey: received])
     }
-}
-
-/// The number of open descriptors.
-func openDescriptors() -> Int {
-    guard let folder = opendir("/proc/self/fd") else { return -1 }
-    defer { closedir(folder) }
-    var count = 0
-    while readdir(folder) != nil { count += 1 }
-    return count
 }

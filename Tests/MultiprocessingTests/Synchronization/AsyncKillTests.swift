@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// SIGKILL of processes whose tasks hold and await primitives; others go on, and what is broken is mended.
-@Suite(.timeLimit(.minutes(10)), .serialized, .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct AsyncKillTests {
     @Test func `a lock survives the kill of processes whose tasks hold it and wait for it`() async throws {
         try await isolated {

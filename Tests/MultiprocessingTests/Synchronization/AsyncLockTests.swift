@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct AsyncLockTests {
     @Test func `a task holds a lock across suspensions and releases it on whatever thread it runs`() async throws {
         let lock = try Lock()
@@ -74,7 +74,7 @@ struct AsyncLockTests {
         for task in tasks { task.cancel() }
         for task in tasks { await #expect(throws: CancellationError.self) { try await task.value } }
         try lock.release()
-        #expect(try await lock.acquire(timeout: .seconds(20)))
+        #expect(try await lock.acquire(timeout: .seconds(60)))
         try lock.release()
     }
 
@@ -83,7 +83,7 @@ struct AsyncLockTests {
         for _ in 0..<300 {
             try await lock.acquire()
             let cancelled = Task { try await lock.withLock {} }
-            let other = Task { try await lock.acquire(timeout: .seconds(20)) ? try lock.release() : () }
+            let other = Task { try await lock.acquire(timeout: .seconds(60)) ? try lock.release() : () }
             await Task.yield()
             async let cancel: Void = cancelled.cancel()
             try lock.release()
@@ -103,8 +103,8 @@ struct AsyncLockTests {
             try await Task.sleep(for: .seconds(60))
         }
         try child.start()
-        #expect(try await held.wait(timeout: .seconds(20)))
-        let waiter = Task { try await lock.acquire(timeout: .seconds(20)) }
+        #expect(try await held.wait(timeout: .seconds(60)))
+        let waiter = Task { try await lock.acquire(timeout: .seconds(60)) }
         try child.kill()
         let pid = child.processIdentifier
         await #expect { try await waiter.value } throws: { ($0 as? OwnerDied)?.processIdentifier == pid }

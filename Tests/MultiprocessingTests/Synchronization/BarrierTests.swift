@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct BarrierTests {
     @Test func `all parties pass together, each with its own place, and one of them runs the action`() throws {
         let places = try SharedArray<Int>(count: 30)
@@ -86,7 +86,7 @@ struct BarrierTests {
         while barrier.waitingCount == 0 {}
         try child.kill()
         try child.join()
-        #expect(try barrier.wait(timeout: .seconds(20)) == 1)
+        #expect(try barrier.wait(timeout: .seconds(60)) == 1)
     }
 
     @Test func `a party that is killed in the action breaks the barrier`() throws {
@@ -100,8 +100,8 @@ struct BarrierTests {
             try barrier.wait()
         }
         try child.start()
-        let result = try onThreadAsync { try barrier.wait(timeout: .seconds(20)) }
-        #expect(try reached.wait(timeout: .seconds(20)))
+        let result = try onThreadAsync { try barrier.wait(timeout: .seconds(60)) }
+        #expect(try reached.wait(timeout: .seconds(60)))
         try child.kill()
         #expect { try result.get() } throws: { ($0 as? BrokenBarrier)?.timedOut == false }
         try child.join()
@@ -125,7 +125,7 @@ struct BarrierTests {
 /// Ten rounds; each place of each round is taken once.
 private func pass(_ barrier: Barrier, _ places: SharedArray<Int>) throws {
     for round in 0..<10 {
-        let place = try barrier.wait(timeout: .seconds(20))
+        let place = try barrier.wait(timeout: .seconds(60))
         places[3 * round + place] += 1
     }
 }

@@ -7,7 +7,7 @@ import MultiprocessingPrimitives
 import Testing
 
 /// SIGKILL at random moments, 1,000 times each, of who waits for a condition and of who notifies it, by the calls that users make: the others get on.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct ConditionKillTests {
     /// All wait for the next of a number of events. The one who brings them about does not go on before the one who lives has seen each: nobody would wake him if he had to be woken by one who died.
     @Test func `who waits may be killed`() async throws {

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ConditionTests {
     @Test func `waiting and notifying without the lock are errors`() async throws {
         let condition = try Condition()
@@ -71,10 +71,10 @@ struct ConditionTests {
         for child in children { try child.start() }
         while try condition.withLock({ waiting[0] }) < 3 {}
         try condition.withLock { try condition.notify() }
-        #expect(try released.acquire(timeout: .seconds(20)))
+        #expect(try released.acquire(timeout: .seconds(60)))
         #expect(try !released.acquire(timeout: .milliseconds(50)))
         try condition.withLock { try condition.notifyAll() }
-        for _ in 0..<2 { #expect(try released.acquire(timeout: .seconds(20))) }
+        for _ in 0..<2 { #expect(try released.acquire(timeout: .seconds(60))) }
         for child in children { try child.join() }
     }
 
@@ -98,7 +98,7 @@ struct ConditionTests {
         }
         try await condition.withLock {
             try child.start()
-            #expect(try await condition.wait(timeout: .seconds(20)) { value.value == 7 })
+            #expect(try await condition.wait(timeout: .seconds(60)) { value.value == 7 })
         }
         try await child.join()
     }
@@ -116,7 +116,7 @@ struct ConditionTests {
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
         try await condition.withLock { try condition.notify() }
-        #expect(try await condition.acquire(timeout: .seconds(20)))
+        #expect(try await condition.acquire(timeout: .seconds(60)))
         try condition.release()
     }
 
@@ -130,7 +130,7 @@ struct ConditionTests {
             }
         }
         try child.start()
-        #expect(try started.wait(timeout: .seconds(20)))
+        #expect(try started.wait(timeout: .seconds(60)))
         try condition.withLock { try child.kill() }
         try child.join()
         try condition.withLock { try condition.notifyAll() }

@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct EventTests {
     @Test func `an event is set and cleared`() throws {
         let event = try Event()
@@ -32,14 +32,14 @@ struct EventTests {
             }
         }
         for child in children { try child.start() }
-        for _ in children { #expect(try started.acquire(timeout: .seconds(20))) }
+        for _ in children { #expect(try started.acquire(timeout: .seconds(60))) }
         // Those who were not asleep yet are released by the last one, which is not cleared.
         for _ in 0..<3 {
             event.set()
             event.clear()
         }
         event.set()
-        for _ in children { #expect(try released.acquire(timeout: .seconds(20))) }
+        for _ in children { #expect(try released.acquire(timeout: .seconds(60))) }
         for child in children { try child.join() }
     }
 
@@ -56,7 +56,7 @@ struct EventTests {
         let event = try Event()
         #expect(try await event.wait(timeout: .zero) == false)
         #expect(try await event.wait(timeout: .milliseconds(5)) == false)
-        let task = Task { try await event.wait(timeout: .seconds(20)) }
+        let task = Task { try await event.wait(timeout: .seconds(60)) }
         event.set()
         #expect(try await task.value)
     }

@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct LockTests {
     @Test func `a lock is acquired once and released by its owner`() throws {
         let lock = try Lock()

@@ -3,7 +3,7 @@
 import Multiprocessing
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SemaphoreTests {
     @Test func `a semaphore gives as many permits as it has`() throws {
         let semaphore = try Semaphore(value: 2)
@@ -21,7 +21,7 @@ struct SemaphoreTests {
         let semaphore = try Semaphore(value: 0)
         let child = ChildProcess { try semaphore.release() }
         try child.start()
-        #expect(try semaphore.acquire(timeout: .seconds(20)))
+        #expect(try semaphore.acquire(timeout: .seconds(60)))
         try child.join()
     }
 
@@ -53,7 +53,7 @@ struct SemaphoreTests {
         }
         for child in children { try child.start() }
         try semaphore.release(3)
-        for _ in children { #expect(try done.acquire(timeout: .seconds(20))) }
+        for _ in children { #expect(try done.acquire(timeout: .seconds(60))) }
         for child in children { try child.join() }
     }
 

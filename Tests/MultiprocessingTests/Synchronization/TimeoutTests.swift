@@ -5,7 +5,7 @@ import Multiprocessing
 import Testing
 
 /// Timeouts of every call that waits: none, less than none, a short one and the longest.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct TimeoutTests {
     private static let past = [Duration.zero, .nanoseconds(-1), .seconds(-5), .seconds(Int64.min)]
 

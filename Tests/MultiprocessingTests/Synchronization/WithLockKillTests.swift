@@ -6,7 +6,7 @@ import Multiprocessing
 import Testing
 
 /// SIGKILL at random moments inside `withLock`: the next owner is told once, and mends what the lock protects.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct WithLockKillTests {
     @Test(arguments: [1, 8]) func `of a lock`(atATime victims: Int) async throws {
         try await Laboratory.run {

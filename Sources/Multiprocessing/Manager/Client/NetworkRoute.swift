@@ -13,8 +13,8 @@ final class NetworkRoute: Sendable {
         let processIdentifier: Int32
     }
 
-    /// How long to ask for the reason when a connection has broken.
-    private static let inquiryTimeout = Duration.seconds(5)
+    /// How long to ask for the reason when a connection has broken: longer than who is asked may wait for it.
+    private static let inquiryTimeout = Duration.seconds(12)
 
     let directions: Directions
     /// How the manager ended, if that is known and it will not come back.

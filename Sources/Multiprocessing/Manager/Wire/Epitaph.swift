@@ -29,8 +29,8 @@ final class Epitaph: Sendable {
     private static let messageRange = 64..<2048
     private static let callsRange = 2048..<page
 
-    /// How long to wait for word of how a manager ended.
-    static let timeout = Duration.seconds(2)
+    /// How long to wait for word of how a manager ended, which comes as soon as who made it, and its fork server, have the processor.
+    static let timeout = Duration.seconds(5)
 
     private let region: MemoryRegion
 

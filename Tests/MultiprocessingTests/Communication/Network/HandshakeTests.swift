@@ -4,7 +4,7 @@ import Multiprocessing
 import Testing
 
 /// The handshake without any socket.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct HandshakeTests {
     /// One end, with what it said and how it ended.
     private struct End {
@@ -196,7 +196,7 @@ struct HandshakeTests {
 }
 
 /// Addresses as text.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct AddressTests {
     @Test(arguments: [
         ("/run/a.sock", Address.unix(path: "/run/a.sock")), ("@name", .abstract(name: "name")),

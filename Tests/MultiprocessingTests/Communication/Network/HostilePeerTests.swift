@@ -6,7 +6,7 @@ import Multiprocessing
 import Testing
 
 /// What strangers and the dying send. The connection concerned fails; everything else goes on.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct HostilePeerTests {
     /// The head of a frame as the format has it.
     private static func head(_ length: UInt64, descriptors: UInt64 = 0, mark: UInt64 = 0x6d) -> [UInt8] {

@@ -12,7 +12,7 @@ func isCode(_ code: ConnectionError.Code) -> (any Error) -> Bool {
     { ($0 as? ConnectionError)?.code == code }
 }
 
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ListenerTests {
     @Test(
         arguments: ["127.0.0.1:0", "[::1]:0", "localhost:0", "@multiprocessing-", "/tmp/multiprocessing-"],
@@ -206,7 +206,7 @@ struct ListenerTests {
             let listener = try Listener(
                 address: .tcp(host: "127.0.0.1", port: 0),
                 authenticationKey: "key",
-                handshakeTimeout: .milliseconds(300)
+                handshakeTimeout: .seconds(3)
             )
             let mute = try (0..<100).map { _ in try RawSocket.connected(to: listener.address) }
             let loud = try (0..<100).map { number in
@@ -218,7 +218,8 @@ struct ListenerTests {
             let connection = try Connection.connect(to: listener.address, authenticationKey: "key")
             try listener.accept().send(1)
             try checkEqual(try connection.receive(Int.self), 1)
-            try check(ContinuousClock.now - start < .seconds(10))
+            // One after the other they would take five minutes.
+            try check(ContinuousClock.now - start < .seconds(60))
             // Each gets the greeting and then the end, the loud ones at once.
             for socket in loud + mute { try check(socket.readToEnd(most: 64)) }
         }

@@ -15,7 +15,7 @@ func streamPair(
 }
 
 /// Connections over streams: what connections over shared memory do, and what only streams can.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct StreamTests {
     @Test func `messages of any size and kind keep their order and their bounds`() async throws {
         let (here, there) = try await streamPair()

@@ -15,7 +15,7 @@ private func refuseOdd(_ n: Int) throws -> Int {
 }
 
 /// Every call that a pool has, wherever its tasks run.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct EngineCallTests {
     // MARK: - Forms of map
 

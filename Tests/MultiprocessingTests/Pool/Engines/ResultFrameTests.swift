@@ -5,7 +5,7 @@ import Testing
 @testable import Multiprocessing
 
 /// Results that travel through what can lose and damage bytes.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ResultFrameTests {
     private let frame = ResultFrame(
         epoch: 7,

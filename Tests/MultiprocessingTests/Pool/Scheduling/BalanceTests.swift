@@ -111,7 +111,7 @@ enum SkewedLoad: String, CaseIterable, Codable, Sendable {
 }
 
 /// How evenly the work of a map is shared out.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct BalanceTests {
     @Test(arguments: SkewedLoad.allCases)
     func `the last worker of a map ends within 5 percent of the ideal`(_ load: SkewedLoad) throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import Multiprocessing
 
 /// What a pool does next, without any process: in every order in which things can happen, each piece is settled once and each job ends once.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct PoolStateMachineTests {
     private typealias Machine = PoolWorld.Machine
     private typealias Rules = Machine.Rules

@@ -5,7 +5,7 @@ import Testing
 @testable import Multiprocessing
 
 /// The collections that the scheduler is made of, against what the standard library does.
-@Suite(.timeLimit(.minutes(10)), .leavesNothing)
+@Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct SlabTests {
     @Test func `a key finds its value and nothing else, however often places are used again`() throws {
         var random = Seeded(seed: 3)
