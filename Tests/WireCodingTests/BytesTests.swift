@@ -91,6 +91,31 @@ struct `Writers and readers of bytes` {
         #expect(try bytes(of: [Particle](repeating: Particle(x: 0, y: 0), count: 100)).count < 1610)
     }
 
+    @Test func `values with padding behind them may be read alone and in bulk, however they were written`() throws {
+        let size = MemoryLayout<Particle>.size
+        #expect(size < MemoryLayout<Particle>.stride)
+        let particles = (0..<5).map { Particle(x: Double($0), y: -1) }
+        let inBulk = try bytes(of: particles)
+        let alone = try bytes(of: OneByOne(elements: particles))
+        #expect(try value(OneByOne<Particle>.self, from: inBulk).elements == particles)
+        #expect(try value([Particle?].self, from: inBulk) == particles)
+        #expect(try value([Particle].self, from: alone) == particles)
+        #expect(try value([Particle?].self, from: alone) == particles)
+        #expect(try value([Particle].self, from: bytes(of: particles.map(Optional.some))) == particles)
+        #expect(try value([Particle].self, from: bytes(of: Silent())) == [])
+
+        // Values of no bytes, from one to the next of which there is one.
+        let empties = [Emptiness](repeating: Emptiness(), count: 3)
+        #expect(try value(OneByOne<Emptiness>.self, from: bytes(of: empties)).elements == empties)
+        #expect(try value([Emptiness].self, from: bytes(of: OneByOne(elements: empties))) == empties)
+
+        // Any other number of bytes is no such value.
+        for count in 0...40 where count != size && count != MemoryLayout<Particle>.stride {
+            let message = [0x8F, UInt8(count)] + [UInt8](repeating: 0, count: count)
+            #expect(throws: DecodingError.self) { try value(Particle.self, from: message) }
+        }
+    }
+
     @Test func `threads may find the plans of the same types at the same time`() async {
         await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<8 {
@@ -106,5 +131,27 @@ struct `Writers and readers of bytes` {
             }
             for await isRight in group { #expect(isRight) }
         }
+    }
+}
+
+/// A type without any bytes.
+private struct Emptiness: BitwiseCodable, Equatable {}
+
+/// A list that is written and read element by element.
+private struct OneByOne<Element: Codable>: Codable {
+    let elements: [Element]
+
+    init(elements: [Element]) { self.elements = elements }
+
+    init(from decoder: any Decoder) throws {
+        var container = try decoder.unkeyedContainer()
+        var elements: [Element] = []
+        while !container.isAtEnd { elements.append(try container.decode(Element.self)) }
+        self.elements = elements
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.unkeyedContainer()
+        for element in elements { try container.encode(element) }
     }
 }

@@ -45,11 +45,12 @@ final class BitwisePlan<Value: Codable>: WirePlan<Value> {
         guard try inner.peekTag() == WireTag.raw else { throw reader.mismatch(Value.self, at: reader.offset) }
         inner.offset &+= 1
         let bytes = try inner.readLengthPrefixedBytes()
-        guard bytes.count == MemoryLayout<Value>.size else {
+        // One that was written in bulk, and is read alone, has the padding with it that lies between it and the next.
+        guard bytes.count == MemoryLayout<Value>.size || bytes.count == MemoryLayout<Value>.stride else {
             throw WireMismatch(expected: Value.self, offset: start, kind: .doesNotFit)
         }
         try reader.finish(inner)
-        return valueByCopying(bytes)
+        return valueByCopying(UnsafeRawBufferPointer(rebasing: bytes.prefix(MemoryLayout<Value>.size)))
     }
 }
 
@@ -94,6 +95,10 @@ final class BitwiseArrayPlan<Element: Codable>: WirePlan<[Element]> {
             return arrayByCopying(head.bytes)
         case WireTag.list:
             return try readOneByOne(from: &reader, inner)
+        case WireTag.empty:
+            inner.offset &+= 1
+            try reader.finish(inner)
+            return []
         default:
             throw reader.mismatch([Element].self, at: reader.offset)
         }
