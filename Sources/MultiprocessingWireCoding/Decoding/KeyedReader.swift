@@ -71,11 +71,11 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         }
     }
 
-    /// Finds the value of a key; returns nil when there is none, or null.
+    /// Finds the value of a key; returns nil when there is none, or null: for who reads optionals, null that is not held by an optional.
     @inline(__always)
-    private func valueIfPresent(_ key: Key) throws -> WireEntry? {
+    private func valueIfPresent(_ key: Key, readsOptionals: Bool = false) throws -> WireEntry? {
         guard let entry = try entries.find(key.stringValue, in: state) else { return nil }
-        guard try entry.value.isNull() else { return entry }
+        guard try readsOptionals ? entry.value.isNull() : entry.value.isNullInside() else { return entry }
         try entries.skip(entry, in: state)
         return nil
     }
@@ -91,11 +91,10 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-        guard let entry = try valueIfPresent(key) else { return nil }
         // Written as an optional of an optional, so that one that is there and nil can be told from one that is not there.
-        if PlanTable.plan(for: T.self)?.isOptional ?? false {
-            return try read(entry) { try state.decode(T?.self, from: &$0) }
-        }
+        let isOptional = PlanTable.plan(for: T.self)?.isOptional ?? false
+        guard let entry = try valueIfPresent(key, readsOptionals: isOptional) else { return nil }
+        if isOptional { return try read(entry) { try state.decode(T?.self, from: &$0) } }
         return try read(entry) { try state.decode(type, from: &$0) }
     }
 

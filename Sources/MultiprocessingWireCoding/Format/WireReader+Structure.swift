@@ -130,14 +130,28 @@ extension WireReader {
         }
     }
 
+    /// Returns a reader at the value inside the boxes that the next value may be in, but outside its optionals. Give it back to `finish` when the value is read.
+    func unboxed() throws -> WireReader {
+        var reader = self
+        while try reader.peekTag() == WireTag.box {
+            let body = try reader.readContainer()
+            guard !body.isAtEnd else { return WireReader.null }
+            reader = body
+        }
+        return reader
+    }
+
     /// Whether the next value is null, seen through boxes but not through optionals that hold an optional.
     @inline(__always)
     func isNull() throws -> Bool {
         let tag = try peekTag()
-        guard tag == WireTag.box else { return tag == WireTag.null }
-        var copy = self
-        let body = try copy.readContainer()
-        return body.isAtEnd ? true : try body.unwrapped().peekTag() == WireTag.null
+        return tag == WireTag.box ? try unboxed().peekTag() == WireTag.null : tag == WireTag.null
+    }
+
+    /// Whether the next value is null, seen through boxes and optionals.
+    @inline(__always)
+    func isNullInside() throws -> Bool {
+        try unwrapped().peekTag() == WireTag.null
     }
 
     /// A reader of a single null that belongs to no message.

@@ -21,6 +21,9 @@
 //
 // An entry is hidden when a later entry has the same key, or (its value is the tag `absent`) when an optional was nil: a reader that expects the fields in
 // the order written then finds the answer where it looks instead of searching the whole container for a key that is not there.
+//
+// An optional that is given to a container keeps its levels, in a box as well. One that writes itself (`value.encode(to: container.superEncoder())`) has one level, as with other coders: to the encoder it
+// is a value that writes an optional into its single-value container, and such a type may ask for null (`decodeNil`) where it wrote one. Both cannot be had.
 
 /// The first byte of a value.
 enum WireTag {

@@ -48,26 +48,46 @@ final class OptionalPlan<Wrapped: Codable>: WirePlan<Wrapped?> {
 
     override func decode(from reader: inout WireReader) throws -> Wrapped? {
         guard let wrapped else { preconditionFailure("a leaf's value has a plan") }
-        guard try readIsSome(&reader) else { return nil }
-        return try wrapped.decode(from: &reader)
+        return try read(&reader) { try wrapped.decode(from: &$0) }
     }
 
     override func decode(from reader: inout WireReader, state: DecodingState) throws -> Wrapped? {
-        guard try readIsSome(&reader) else { return nil }
-        if let wrapped { return try wrapped.decode(from: &reader, state: state) }
-        return try state.decodeByItself(Wrapped.self, from: &reader)
+        try read(&reader) { reader in
+            if let wrapped { return try wrapped.decode(from: &reader, state: state) }
+            return try state.decodeByItself(Wrapped.self, from: &reader)
+        }
     }
 
-    /// Reads null, or what precedes a value. Returns whether a value follows.
+    /// Reads null, or by `body` the value that is there.
     @inline(__always)
-    private func readIsSome(_ reader: inout WireReader) throws -> Bool {
-        // Written as an optional of an optional, read as one of its levels only.
-        while !holdsOptional, try reader.peekTag() == WireTag.some { reader.offset &+= 1 }
-        if try reader.isNull() {
-            try reader.skipValue()
-            return false
+    private func read(_ reader: inout WireReader, _ body: (inout WireReader) throws -> Wrapped) throws -> Wrapped? {
+        let tag = try reader.peekTag()
+        if tag == WireTag.null {
+            reader.offset &+= 1
+            return nil
         }
-        if holdsOptional, try reader.peekTag() == WireTag.some { reader.offset &+= 1 }
-        return true
+        guard tag == WireTag.some || tag == WireTag.box else { return try body(&reader) }
+
+        guard var inner = try content(of: reader) else {
+            try reader.skipValue()
+            return nil
+        }
+        let value = try body(&inner)
+        try reader.finish(inner)
+        return value
+    }
+
+    /// Returns a reader at what the optional or the box where `reader` stands holds; nil when that is null.
+    @inline(never)
+    private func content(of reader: WireReader) throws -> WireReader? {
+        var inner = try reader.unboxed()
+        if holdsOptional, try inner.peekTag() == WireTag.some {
+            // This optional holds another one, which may be null.
+            inner.offset &+= 1
+            return inner
+        }
+        // Written as an optional of an optional, read as one of its levels only.
+        while !holdsOptional, try inner.peekTag() == WireTag.some { inner.offset &+= 1 }
+        return try inner.isNull() ? nil : inner
     }
 }
