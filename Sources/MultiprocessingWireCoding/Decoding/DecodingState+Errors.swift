@@ -61,65 +61,47 @@ extension DecodingState {
         guard start < target, target < message.end else { return [] }
         var keys: [any CodingKey] = []
         var reader = WireReader(message, from: start, to: message.end)
-        while let step = try? reader.step(towards: target) {
+        while let step = try? step(&reader, towards: target) {
             if let key = step { keys.append(key) }
         }
         return keys
     }
-}
 
-extension WireReader {
-    /// Moves from a value to the value inside it that `target` is in, and returns its key, if it has one. Throws when there is none.
-    fileprivate mutating func step(towards target: Int) throws -> WireKey?? {
-        guard offset < target else { return nil }
+    /// Moves from a value to the value inside it that `target` is in, and returns its key, if it has one. Returns nil when there is none.
+    private func step(_ reader: inout WireReader, towards target: Int) throws -> WireKey?? {
+        guard reader.offset < target else { return nil }
 
-        switch try peekTag() {
+        switch try reader.peekTag() {
         case WireTag.some:
-            offset += 1
+            reader.offset += 1
             return .some(nil)
         case WireTag.box:
-            self = try readContainer()
-            return offset <= target && target < end ? .some(nil) : nil
+            reader = try reader.readContainer()
+            return reader.offset <= target && target < reader.end ? .some(nil) : nil
         case WireTag.keyed:
-            self = try readContainer()
-            return try stepIntoEntry(towards: target).map { .some($0) }
+            let body = try reader.readContainer()
+            guard let entry = try part(of: body, around: target, isKeyed: true) else { return nil }
+            reader = entry.reader
+            let key = try reader.readEntryKey()
+            return key.string.map { .some(WireKey(stringValue: $0)) }
         case WireTag.list:
-            self = try readContainer()
-            offset += MemoryLayout<UInt32>.size
-            return try stepIntoElement(towards: target).map { .some($0) }
+            var body = try reader.readContainer()
+            body.offset += MemoryLayout<UInt32>.size
+            guard let element = try part(of: body, around: target, isKeyed: false) else { return nil }
+            reader = element.reader
+            return .some(WireKey(intValue: element.index))
         default:
             return nil
         }
     }
 
-    /// Moves to the entry's value that `target` is in.
-    private mutating func stepIntoEntry(towards target: Int) throws -> WireKey? {
-        guard offset <= target else { return nil }
-        while !isAtEnd {
-            let entry = try readEntryKey()
-            let value = offset
-            try skipValue()
-            guard target < offset else { continue }
-            self = WireReader(self, from: value, to: offset)
-            return entry.string.map { WireKey(stringValue: $0) }
+    /// Returns the part of a container that `target` is in, and remembers where it is when that takes long to find out.
+    private func part(of body: WireReader, around target: Int, isKeyed: Bool) throws -> WirePart? {
+        guard body.offset <= target, target < body.end else { return nil }
+        if places[body.offset] == nil, let found = try WirePlaces.part(around: target, from: body, isKeyed) {
+            return found
         }
-        return nil
-    }
-
-    /// Moves to the element that `target` is in.
-    private mutating func stepIntoElement(towards target: Int) throws -> WireKey? {
-        guard offset <= target else { return nil }
-        var index = 0
-        while !isAtEnd {
-            let value = offset
-            try skipValue()
-            if target < offset {
-                self = WireReader(self, from: value, to: offset)
-                return WireKey(intValue: index)
-            }
-            index += 1
-        }
-        return nil
+        return try places[body.offset, default: WirePlaces(body)].part(around: target, in: body, isKeyed: isKeyed)
     }
 }
 

@@ -44,6 +44,8 @@ final class DecodingState {
     @exclusivity(unchecked) var hints: ContiguousArray<DecodingHint> = []
     /// Where the entries are in containers of many entries that are read out of order, by where the container's body begins.
     @exclusivity(unchecked) var directories: [Int: [String: Int]] = [:]
+    /// Where the parts of containers are in which somebody asked for the path to a part far from the first, by where the container's parts begin.
+    @exclusivity(unchecked) var places: [Int: WirePlaces] = [:]
     /// Keeps recursion in bounds.
     @exclusivity(unchecked) var stack = StackGuard()
 
