@@ -59,7 +59,10 @@ package enum WireCoding {
         let state = EncodingState(writer: WireWriter(), userInfo: userInfo)
         // The state owns the caller's memory for the time being, so that an encoder kept by user code writes into nothing afterwards.
         swap(&state.writer, &writer)
-        defer { swap(&state.writer, &writer) }
+        defer {
+            assert(state.buffer == 0, "every late write is over, failed or not")
+            swap(&state.writer, &writer)
+        }
 
         do {
             try state.encode(value)

@@ -71,19 +71,6 @@ struct `Writers and readers of bytes` {
         #expect(writer.withUnsafeBytes { $0.isEmpty })
     }
 
-    @Test func `the tail may be moved to any place before it`() {
-        for target in 0...6 {
-            for middle in target...8 {
-                var writer = WireWriter()
-                let bytes: [UInt8] = [0, 1, 2, 3, 4, 5, 6, 7]
-                bytes.withUnsafeBytes { writer.writeBytes($0) }
-                writer.moveTail(from: middle, to: target)
-                let expected = bytes[..<target] + bytes[middle...] + bytes[target..<middle]
-                #expect(writer.withUnsafeBytes { $0.elementsEqual(expected) })
-            }
-        }
-    }
-
     @Test func `types carried as they lie in memory arrive alone and in bulk`() throws {
         try expectCarried(Particle(x: 1, y: 2))
         try expectCarried((0..<1000).map { Particle(x: Double($0), y: 1) })

@@ -147,25 +147,6 @@ package struct WireWriter: ~Copyable {
         base.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
     }
 
-    /// Moves the last bytes, from `middle` on, to `offset`, and what was there behind them.
-    ///
-    /// Linear in the bytes after `offset`: for the rare container that is written to after its successor.
-    package mutating func moveTail(from middle: Int, to offset: Int) {
-        precondition(
-            offset >= 0 && offset <= middle && middle <= count,
-            "a writer can only move bytes that were written"
-        )
-        let length = count - middle
-        guard length > 0, offset < middle else { return }
-
-        let copied = count
-        let spare = reserve(length)
-        guard let base else { return }
-        spare.copyMemory(from: base + middle, byteCount: length)
-        memmove(base + offset + length, base + offset, middle - offset)
-        memcpy(base + offset, base + copied, length)
-    }
-
     // MARK: - Memory
 
     /// Makes room for `byteCount` more bytes and returns where they go. They count as written only after `advance(by:)`.

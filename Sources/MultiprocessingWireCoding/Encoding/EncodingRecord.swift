@@ -36,6 +36,12 @@ struct EncodingRecord {
     let parent: Int32
     /// What has been written.
     var form: Form
+    /// The number of the buffer that it begins in; see EncodingState+LateWrites.
+    var home: Int32
+    /// The number of the buffer of what was written to it after it was closed; -1 while there is none.
+    var late: Int32 = -1
+    /// The number of the directory of its entries, in a keyed container of many; -1 while there is none.
+    var directory: Int32 = -1
     /// The number of entries or elements.
     var count = 0
     /// Where the head is, or where the value begins.
@@ -55,6 +61,6 @@ struct EncodingReference {
     /// The serial number of the record.
     let serial: UInt32
 
-    /// Refers to nothing: for what was asked for in vain.
-    static let none = EncodingReference(index: -1, serial: 0)
+    /// Refers to nothing: for what was asked for in vain. Not -1, which is the index of the innermost open record when there is none.
+    static let none = EncodingReference(index: -2, serial: 0)
 }

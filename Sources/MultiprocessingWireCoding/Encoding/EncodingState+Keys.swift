@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A key that is written twice has the later value, as with every other coder. Looking through the entries for each key would be quadratic, so a filter of 256 bits tells most
-// keys that are new, and containers of many entries get a set.
+// A key that is written twice has the later value, as with every other coder, once that is written: the earlier one stays when it fails. Looking through the entries for each key would be quadratic, so
+// a filter of 256 bits tells most keys that are new, and containers of many entries get a directory.
 
 /// The keys of a container, roughly: one that is not in here was not written.
 struct KeyFilter {
@@ -25,16 +25,30 @@ struct KeyFilter {
 }
 
 extension EncodingState {
-    /// The number of entries above which a container's keys are kept in a set.
+    /// The number of entries above which a container's keys are kept in a directory.
     private static let scannedEntries = 32
 
-    /// Writes the key of a new entry of the container at the top. An earlier entry with that key is hidden from readers.
-    func beginEntry(_ name: String) {
+    /// Writes the key of a new entry of the container at the top, and returns where the earlier entry with that key is: to be hidden from readers once the value is written.
+    func beginEntry(_ name: String) -> EntryPlace? {
         var name = name
-        name.withUTF8 { utf8 in
-            if let earlier = earlierEntry(utf8) { hide(earlier) }
+        return name.withUTF8 { utf8 in
+            let earlier = earlierEntry(utf8)
             writeKey(utf8)
+            return earlier
         }
+    }
+
+    /// Writes the key of a new entry whose value cannot fail.
+    func replaceEntry(_ name: String) {
+        if let earlier = beginEntry(name) { hide(earlier) }
+    }
+
+    /// Forgets a new entry of the container at `reference` that failed, in favour of the earlier one.
+    @inline(never)
+    func abandonEntry(_ name: String, _ earlier: EntryPlace?, in reference: EncodingReference) {
+        let index = Int(reference.index)
+        records[index].count &-= 1
+        if records[index].directory >= 0 { note(EntryName(name), at: earlier, index) }
     }
 
     /// Writes the key of a container inside that at the top, unless there is one of that form for this key, which is then returned.
@@ -42,7 +56,10 @@ extension EncodingState {
         var name = name
         return name.withUTF8 { utf8 in
             if let earlier = earlierEntry(utf8) {
-                if let known = container(form, at: earlier) { return known }
+                if let known = container(form, at: earlier) {
+                    if records[top].directory >= 0 { note(EntryName(utf8), at: earlier, top) }
+                    return known
+                }
                 hide(earlier)
             }
             writeKey(utf8)
@@ -54,9 +71,12 @@ extension EncodingState {
     func writeAbsent(_ name: String) {
         var name = name
         name.withUTF8 { utf8 in
-            guard earlierEntry(utf8) == nil else { return }
+            if let earlier = earlierEntry(utf8) {
+                if records[top].directory >= 0 { note(EntryName(utf8), at: earlier, top) }
+                return
+            }
             writeKey(utf8)
-            setHidden(at: entry)
+            setHidden(at: EntryPlace(buffer: buffer, offset: entry))
             writer.writeTag(WireTag.absent)
         }
     }
@@ -71,9 +91,9 @@ extension EncodingState {
 
     // MARK: - Keys written before
 
-    /// Returns where the live entry with the given key is in the container at the top.
+    /// Returns where the live entry with the given key is in the container at the top. From now on it is where the next byte is written.
     @inline(__always)
-    private func earlierEntry(_ name: UnsafeBufferPointer<UInt8>) -> Int? {
+    private func earlierEntry(_ name: UnsafeBufferPointer<UInt8>) -> EntryPlace? {
         let mayBeThere = records[top].keys.insert(name)
         guard mayBeThere || records[top].count > Self.scannedEntries else { return nil }
         return searchEarlierEntry(name)
@@ -81,81 +101,56 @@ extension EncodingState {
 
     /// Looks for a key in the container at the top.
     @inline(never)
-    private func searchEarlierEntry(_ name: UnsafeBufferPointer<UInt8>) -> Int? {
-        let record = records[top]
-        if record.count > Self.scannedEntries, isNew(name, record) { return nil }
-        return forEachEntry(of: record) { key, start in key.matches(name) ? start : nil }
-    }
-
-    /// Adds a key to the set of those of a container; returns whether it was not there.
-    private func isNew(_ name: UnsafeBufferPointer<UInt8>, _ record: EncodingRecord) -> Bool {
-        if keySets[record.serial] == nil {
-            var names: Set<String> = []
-            forEachEntry(of: record) { key, _ -> Void? in
-                if let name = key.string { names.insert(name) }
-                return nil
-            }
-            keySets[record.serial] = names
+    private func searchEarlierEntry(_ name: UnsafeBufferPointer<UInt8>) -> EntryPlace? {
+        if records[top].count > Self.scannedEntries {
+            return note(EntryName(name), at: EntryPlace(buffer: buffer, offset: writer.count), top)
         }
-        return keySets[record.serial]?.insert(String(decoding: name, as: UTF8.self)).inserted ?? true
+        return forEachEntry(of: records[top]) { key, place in key.matches(name) ? place : nil }
     }
 
-    /// Returns the container that was begun for the entry at `offset` of the container at the top, if there is one of this form.
-    private func container(_ form: EncodingRecord.Form, at offset: Int) -> EncodingReference? {
-        let known = records.indices.first {
-            Int(records[$0].parent) == top && records[$0].entry == offset && records[$0].form == form
-        }
-        return known.map { EncodingReference(index: Int32(truncatingIfNeeded: $0), serial: records[$0].serial) }
-    }
-
-    // MARK: - Entries in the message
-
-    /// Calls `body` with each entry of a keyed container that stands for a key, and where it begins, until it returns something: entries with a
-    /// value, and those that say that an optional was nil.
+    /// Notes in the directory of the container at `index` where the entry of a key is, and returns where it was.
     @discardableResult
-    private func forEachEntry<Result>(of record: EncodingRecord, _ body: (EntryKey, Int) -> Result?) -> Result? {
-        writer.withUnsafeBytes { bytes in
-            let whole = WireReader(bytes)
-            let end = record.end >= 0 ? record.end : whole.end
-            var reader = WireReader(whole, from: record.start + WireLayout.headSize, to: end)
+    private func note(_ name: EntryName, at place: EntryPlace?, _ index: Int) -> EntryPlace? {
+        let extras = needExtras()
+        if records[index].directory < 0 { makeDirectory(index, extras) }
+        let (record, directory) = (records[index], Int(records[index].directory))
 
-            while !reader.isAtEnd {
-                let start = reader.offset
-                guard let key = try? reader.readEntryKey(), let tag = try? reader.peekTag() else { break }
-                if !key.isHidden || tag == WireTag.absent, let result = body(key, start) { return result }
-                guard (try? reader.skipValue()) != nil else { break }
+        let earlier =
+            if let place {
+                extras.directories[directory].places.updateValue(packed(place, record), forKey: name)
+            } else {
+                extras.directories[directory].places.removeValue(forKey: name)
             }
+        guard let earlier else { return nil }
+        return earlier >= 0
+            ? EntryPlace(buffer: record.home, offset: earlier) : EntryPlace(buffer: record.late, offset: ~earlier)
+    }
+
+    /// Makes the directory of the container at `index`.
+    private func makeDirectory(_ index: Int, _ extras: EncodingExtras) {
+        let record = records[index]
+        var places: [EntryName: Int] = [:]
+        // More entries are on their way.
+        places.reserveCapacity(4 * record.count)
+        forEachEntry(of: record) { key, place -> Void? in
+            if let name = key.string { places[EntryName(name)] = packed(place, record) }
             return nil
         }
+        records[index].directory = extras.addDirectory(places, for: index)
     }
 
-    /// Hides an entry from readers.
-    private func hide(_ start: Int) {
-        setHidden(at: start)
-        guard let value = valueOffset(ofEntryAt: start), byte(at: value) == WireTag.absent else { return }
-        // No longer the answer to who looks here for the key.
-        writer.overwrite(WireTag.empty, at: value)
+    /// Returns what a directory says about an entry of a record's container.
+    private func packed(_ place: EntryPlace, _ record: EncodingRecord) -> Int {
+        place.buffer == record.home ? place.offset : ~place.offset
     }
 
-    /// Sets the bit that hides the entry at `start`.
-    @inline(__always)
-    private func setHidden(at start: Int) {
-        writer.overwrite(byte(at: start) | 1, at: start)
-    }
-
-    /// Returns where the value of an entry is.
-    private func valueOffset(ofEntryAt start: Int) -> Int? {
-        writer.withUnsafeBytes { bytes in
-            let whole = WireReader(bytes)
-            var reader = WireReader(whole, from: start, to: whole.end)
-            guard (try? reader.readEntryKey()) != nil else { return nil }
-            return reader.offset
-        }
-    }
-
-    /// Returns one byte of the message.
-    @inline(__always)
-    private func byte(at offset: Int) -> UInt8 {
-        writer.withUnsafeBytes { $0[offset] }
+    /// Returns the container that was begun for the entry at `place` of the container at the top, if there is one of this form.
+    private func container(_ form: EncodingRecord.Form, at place: EntryPlace) -> EncodingReference? {
+        guard let index = needExtras().record(of: records[top], at: place, among: records), index < records.count
+        else { return nil }
+        let record = records[index]
+        guard Int(record.parent) == top, record.home == place.buffer, record.entry == place.offset, record.form == form
+        else { return nil }
+        return EncodingReference(index: Int32(truncatingIfNeeded: index), serial: record.serial)
     }
 }

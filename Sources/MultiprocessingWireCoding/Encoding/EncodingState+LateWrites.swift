@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing to a container that is not the innermost open one. Open ones further out become the innermost again. Closed ones get their bytes late: these are written at the end of the message
-// like all others, and moved to the container's end when they are complete; everything in between moves back. Linear in what moves, which is as good as it gets with
-// one buffer, and rare: user code has to interleave two containers on purpose.
+// Writing to a container that is not the innermost open one. Open ones further out become the innermost again. A closed one gets a buffer of its own for what is written to it late:
+//
+//   message          [ a: entry entry ][ b: entry entry …     ^ written to in order
+//   buffer 1, of a   entry entry entry …                      ^ written to late
+//
+// The buffer takes the message's place as `writer` during the write, so that all that is written, values with containers and late writes of their own included, lands there. Nothing that was
+// written moves before the value is complete: then all buffers are put where they belong at once (see EncodingState+Assembly), in linear time however often the containers took turns.
 
 /// How a container was opened for a write.
 struct EncodingPlace {
-    /// Where the bytes of a late write begin; -1 for one in order.
-    let lateStart: Int
+    /// The number of the buffer that was written to before a late write; -1 for one in order.
+    let outerBuffer: Int32
     /// The innermost open record before a late write.
     let outerTop: Int
 }
@@ -18,7 +22,7 @@ extension EncodingState {
     func open(_ reference: EncodingReference) throws -> EncodingPlace {
         let index = Int(reference.index)
         if index == top, records[index].serial == reference.serial {
-            return EncodingPlace(lateStart: -1, outerTop: index)
+            return EncodingPlace(outerBuffer: -1, outerTop: index)
         }
         return try openSlowly(reference)
     }
@@ -26,14 +30,21 @@ extension EncodingState {
     /// Ends a write to the record at `reference`.
     @inline(__always)
     func finish(_ place: EncodingPlace, _ reference: EncodingReference) {
-        if place.lateStart >= 0 { moveLateBytes(place, Int(reference.index)) }
+        if place.outerBuffer >= 0 { finishLate(place, Int(reference.index)) }
     }
 
-    /// Undoes a write, which began at `start`, to the record at `reference`: user code that goes on after an error finds its container as it was.
+    /// Undoes a write that began at `start`: user code that goes on after an error finds its container as it was.
     @inline(never)
-    func abandon(_ place: EncodingPlace, _ reference: EncodingReference, from start: Int) {
+    func abandon(_ place: EncodingPlace, from start: Int) {
         writer.truncate(to: start)
-        if place.lateStart >= 0 { top = place.outerTop }
+        leave(place)
+    }
+
+    /// Goes back to where was written before a write in which nothing was written.
+    func leave(_ place: EncodingPlace) {
+        guard place.outerBuffer >= 0 else { return }
+        use(place.outerBuffer)
+        top = place.outerTop
     }
 
     /// Opens a record that is not at the top.
@@ -50,86 +61,67 @@ extension EncodingState {
 
         guard records[index].end >= 0 else {
             closeAll(downTo: index)
-            return EncodingPlace(lateStart: -1, outerTop: index)
+            return EncodingPlace(outerBuffer: -1, outerTop: index)
         }
-        let place = EncodingPlace(lateStart: writer.count, outerTop: top)
+        return openLate(index)
+    }
+
+    /// Opens a closed record.
+    private func openLate(_ index: Int) -> EncodingPlace {
+        let place = EncodingPlace(outerBuffer: buffer, outerTop: top)
+        // A value of which nothing is written yet begins late: as a part of the box that it is all of.
+        let isWhole = records[index].form == .nothing && records[index].parent >= 0
+        let owner = isWhole ? Int(records[index].parent) : index
+        if records[owner].late < 0 { records[owner].late = needExtras().addBuffer(for: owner) }
+        use(records[owner].late)
+
+        if isWhole {
+            records[index].home = buffer
+            records[index].start = writer.count
+            records[index].end = writer.count
+        }
         top = index
         return place
     }
 
-    /// Moves the bytes of a late write to the end of the closed record at `index`, and adjusts what is known about where everything is.
+    /// Ends a late write to the record at `index`.
     @inline(never)
-    private func moveLateBytes(_ place: EncodingPlace, _ index: Int) {
-        let target = records[index].end
-        let source = place.lateStart
-        let length = writer.count - source
-        writer.moveTail(from: source, to: target)
-
-        guard length > 0 else {
-            top = place.outerTop
-            return
-        }
-
-        let relations = relations(to: index, lateStart: source)
-        // What was written late moved forwards, what was behind the container moved backwards.
-        func moved(_ offset: Int) -> Int {
-            if offset >= source { return offset - (source - target) }
-            return offset >= target ? offset + length : offset
-        }
-
-        for (position, relation) in zip(records.indices, relations) {
-            switch relation {
-            case .around:
-                // Not one whose own late bytes still lie behind, at the tail: the place where they go is before `target`.
-                if records[position].end >= target { records[position].end += length }
-                continue
-            case .late:
-                // A container that was begun late is closed with the write.
-                records[position].start = moved(records[position].start)
-                records[position].end = target + length
-            case .elsewhere where records[position].start >= target:
-                records[position].start = moved(records[position].start)
-                if records[position].end >= 0 { records[position].end += length }
-            case .elsewhere, .inside:
-                continue
-            }
-            let parent = Int(records[position].parent)
-            if parent >= 0, records[parent].form == .keyed {
-                records[position].entry = moved(records[position].entry)
-            }
-        }
-
-        top = place.outerTop
-        for position in records.indices where records[position].end >= 0 { fill(position) }
-    }
-    /// How a record lies to the one written to late.
-    private enum Relation {
-        case around
-        case inside
-        case late
-        case elsewhere
+    private func finishLate(_ place: EncodingPlace, _ index: Int) {
+        // A container that was begun late is closed with the write.
+        closeAll(downTo: index)
+        if records[index].home == buffer { close(index) }
+        leave(place)
     }
 
-    /// Returns how each record lies to the one at `index`, to which what begins at `lateStart` was written late.
-    private func relations(to index: Int, lateStart: Int) -> [Relation] {
-        var relations: [Relation] = []
+    // MARK: - Buffers
 
-        for (position, record) in zip(records.indices, records) {
-            let parent = Int(record.parent)
-            if record.start >= lateStart, position > index {
-                relations.append(.late)
-            } else if parent == index || (parent > index && relations[parent] == .inside) {
-                relations.append(.inside)
-            } else {
-                relations.append(.elsewhere)
-            }
-        }
+    /// Returns the extras, which are made when they are needed first.
+    func needExtras() -> EncodingExtras {
+        if let extras { return extras }
+        let made = EncodingExtras()
+        extras = made
+        return made
+    }
 
-        var ancestor = index
-        while ancestor >= 0 {
-            relations[ancestor] = .around
-            ancestor = Int(records[ancestor].parent)
-        }
-        return relations
+    /// Makes the buffer of the given number the one that is written to.
+    private func use(_ next: Int32) {
+        guard next != buffer, let extras else { return }
+        swap(&extras.buffers[Int(buffer)].writer, &writer)
+        swap(&extras.buffers[Int(next)].writer, &writer)
+        buffer = next
+    }
+
+    /// Calls `body` with the bytes of the buffer of the given number.
+    @inline(__always)
+    func withBytes<Result>(of number: Int32, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        guard number != buffer, let extras else { return writer.withUnsafeBytes(body) }
+        return extras.buffers[Int(number)].writer.withUnsafeBytes(body)
+    }
+
+    /// Replaces what is written in the buffer of the given number.
+    @inline(__always)
+    func overwrite(_ value: UInt8, at place: EntryPlace) {
+        guard place.buffer != buffer, let extras else { return writer.overwrite(value, at: place.offset) }
+        extras.buffers[Int(place.buffer)].writer.overwrite(value, at: place.offset)
     }
 }

@@ -19,7 +19,8 @@ extension EncodingState {
             let parent = records[Int(record.parent)]
             switch parent.form {
             case .keyed:
-                if let key = key(at: record.entry) { keys.append(WireKey(stringValue: key)) }
+                let entry = EntryPlace(buffer: record.home, offset: record.entry)
+                if let key = key(at: entry) { keys.append(WireKey(stringValue: key)) }
             case .list:
                 keys.append(WireKey(intValue: record.entry))
             case .nothing, .single, .box:
@@ -30,11 +31,11 @@ extension EncodingState {
         return keys.reversed()
     }
 
-    /// Returns the key of the entry at `offset`.
-    private func key(at offset: Int) -> String? {
-        writer.withUnsafeBytes { bytes in
-            guard offset <= bytes.count else { return nil }
-            var reader = WireReader(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+    /// Returns the key of the entry at `place`.
+    private func key(at place: EntryPlace) -> String? {
+        withBytes(of: place.buffer) { bytes in
+            guard place.offset <= bytes.count else { return nil }
+            var reader = WireReader(UnsafeRawBufferPointer(rebasing: bytes[place.offset...]))
             return try? reader.readEntryKey().string
         }
     }

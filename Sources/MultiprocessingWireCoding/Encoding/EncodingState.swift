@@ -7,12 +7,12 @@
 //   bytes     [ head entry entry [ head entry ] …           ^ written at the end, always
 //
 // A chain of open records leads from `top` to the outermost value. Writing to the container at the top is the fast path: the bytes go to the end of the message. Writing to one further down
-// closes those above it. Writing to a closed one is possible as well, see EncodingState+LateWrites.
+// closes those above it. Writing to a closed one is possible as well: the bytes then go to a buffer of its own, see EncodingState+LateWrites.
 
 /// What is under way while one value and everything in it are encoded. Not `Sendable`: used by one thread.
 final class EncodingState {
     // Exclusive by design: every access is a leaf that calls no user code, so that the runtime's check would only cost time.
-    /// The message.
+    /// Where bytes are written: the message, or a buffer of late ones.
     @exclusivity(unchecked) var writer: WireWriter
     /// The values under way and their containers.
     @exclusivity(unchecked) var records: ContiguousArray<EncodingRecord> = []
@@ -26,8 +26,10 @@ final class EncodingState {
     @exclusivity(unchecked) var serial: UInt32 = 0
     /// Keeps recursion in bounds.
     @exclusivity(unchecked) var stack = StackGuard()
-    /// The keys of containers with many entries, by the container's serial number.
-    @exclusivity(unchecked) var keySets: [UInt32: Set<String>] = [:]
+    /// The number of the buffer that `writer` is; 0 is the message.
+    @exclusivity(unchecked) var buffer: Int32 = 0
+    /// What few values need; nil until one does.
+    @exclusivity(unchecked) var extras: EncodingExtras?
     /// The first mistake in a call that cannot throw.
     var failure: (any Error)?
 
@@ -63,6 +65,7 @@ final class EncodingState {
 
         defer {
             stack.leave()
+            extras?.forget(from: reference.index)
             records.removeLast(records.count - Int(reference.index))
             scope = outerScope
             top = outerTop
@@ -81,6 +84,7 @@ final class EncodingState {
         } else {
             close(index)
         }
+        if let extras { assemble(from: index, extras) }
     }
 
     // MARK: - Records
@@ -91,7 +95,9 @@ final class EncodingState {
         serial &+= 1
         let parent = Int32(truncatingIfNeeded: top)
         top = records.count
-        records.append(EncodingRecord(serial: serial, parent: parent, form: form, start: start, entry: entry))
+        records.append(
+            EncodingRecord(serial: serial, parent: parent, form: form, home: buffer, start: start, entry: entry)
+        )
         return EncodingReference(index: Int32(truncatingIfNeeded: top), serial: serial)
     }
 

@@ -17,15 +17,18 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
         // Before the container is opened, since it is user code.
         let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(name)
+        let earlier = state.beginEntry(name)
         let start = state.entry
 
         do {
             try write(state)
         } catch {
-            state.abandon(place, reference, from: start)
+            state.abandonEntry(name, earlier, in: reference)
+            state.abandon(place, from: start)
             throw error
         }
+        // Not before, since the earlier value is what there is when this one fails.
+        if let earlier { state.hide(earlier) }
         state.finish(place, reference)
     }
 
@@ -35,7 +38,7 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
         // Before the container is opened, since it is user code.
         let name = key.stringValue
         let place = try state.open(reference)
-        state.beginEntry(name)
+        state.replaceEntry(name)
         value.write(into: &state.writer)
         state.finish(place, reference)
     }
@@ -157,7 +160,7 @@ extension EncodingState {
         do {
             let place = try open(parent)
             defer { finish(place, parent) }
-            beginEntry(name)
+            replaceEntry(name)
             return beginBox()
         } catch {
             fail(error)

@@ -27,7 +27,7 @@ struct UnkeyedWriter: UnkeyedEncodingContainer {
         do {
             try write(state)
         } catch {
-            state.abandon(place, reference, from: start)
+            state.abandon(place, from: start)
             throw error
         }
         state.records[Int(reference.index)].count &+= 1

@@ -32,6 +32,7 @@ extension EncodingState {
             }
             let place = try open(reference)
             guard records[index].form == .nothing, let tag = form.tag else {
+                leave(place)
                 throw invalidUse(
                     "a value asks for two containers of different kinds, or for one after writing itself",
                     reference
@@ -64,7 +65,7 @@ extension WireEncoder: SingleValueEncodingContainer {
         let place = try state.open(reference)
         let index = Int(reference.index)
         guard state.records[index].form == .nothing else {
-            if place.lateStart >= 0 { state.top = place.outerTop }
+            state.leave(place)
             throw state.invalidUse("a value writes itself twice", reference)
         }
 
@@ -72,7 +73,7 @@ extension WireEncoder: SingleValueEncodingContainer {
         do {
             try write(state)
         } catch {
-            state.abandon(place, reference, from: start)
+            state.abandon(place, from: start)
             throw error
         }
         state.records[index].form = .single
