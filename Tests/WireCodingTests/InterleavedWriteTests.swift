@@ -231,7 +231,7 @@ struct `Containers written to in turn` {
     }
 
     @Test func `two containers take turns in linear time`() throws {
-        try expectLinear(from: 10_000) { encoder, count in
+        try expectLinear(from: 3_000) { encoder, count in
             var outer = encoder.container(keyedBy: AnyKey.self)
             var first = outer.nestedUnkeyedContainer(forKey: "first")
             var second = outer.nestedUnkeyedContainer(forKey: "second")

@@ -5,15 +5,11 @@
 /// - Parameter count: How much is little. `body` is called with it and with four times it, each several times, and the shortest times count.
 func growth(from count: Int, _ body: (Int) throws -> Void) rethrows -> Double {
     let clock = ContinuousClock()
-    func shortest(_ count: Int) throws -> Duration {
-        var best: Duration?
-        for _ in 0..<5 {
-            let time = try clock.measure { try body(count) }
-            best = min(best ?? time, time)
-        }
-        return best ?? .zero
+    var (few, many) = (Duration.seconds(1_000_000), Duration.seconds(1_000_000))
+    // In turn, so that a machine that is busy for a while is so for both.
+    for _ in 0..<6 {
+        few = min(few, try clock.measure { try body(count) })
+        many = min(many, try clock.measure { try body(4 * count) })
     }
-    // One after the other several times, so that a busy machine is busy for both.
-    let (few, many) = (try shortest(count), try shortest(4 * count))
     return many / few
 }
