@@ -251,7 +251,10 @@ struct image_search {
 static int visit_image(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct image_search *search = context;
-    struct mp_image image = {info->dlpi_addr, info->dlpi_name, info->dlpi_phdr, info->dlpi_phnum, info->dlpi_tls_data};
+    struct mp_image image = {
+        info->dlpi_addr,     info->dlpi_name, info->dlpi_phdr, info->dlpi_phnum,
+        info->dlpi_tls_data, (uint64_t)info->dlpi_adds + (uint64_t)info->dlpi_subs,
+    };
     return search->body(&image, search->context) ? 0 : 1;
 }
 

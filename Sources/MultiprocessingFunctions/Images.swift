@@ -2,29 +2,51 @@
 
 internal import MultiprocessingPrimitives
 
-/// The current table of images, taken anew when something is asked for that it does not have (a library may have been loaded since).
+/// The images of this process, known to all threads.
 enum Images {
-    private static let table = PlainMutex(ImageTable())
+    private static let known = PlainMutex(KnownImages())
 
     /// The identity of the program itself: processes with different ones cannot exchange functions.
-    static let build: UInt64 = table.withLock { $0.executable?.identity ?? 0 }
+    static let build: UInt64 = known.withLock { $0.executable?.identity ?? 0 }
 
     /// Returns the image that `address` lies in.
     static func image(containing address: UInt) -> Image? {
-        lookUp { $0.image(containing: address) }
+        known.withLock { $0.lookUp { $0.image(containing: address) } }
     }
 
     /// Returns the image with that identity.
     static func image(withIdentity identity: UInt64) -> Image? {
-        lookUp { $0.image(withIdentity: identity) }
+        known.withLock { $0.lookUp { $0.image(withIdentity: identity) } }
+    }
+}
+
+/// The table of images, taken anew when something is asked for that it does not have and a library was loaded or unloaded since.
+///
+/// What closures capture is asked for as well, and mostly lies in no image; taking stock each time would cost more than all the rest of a function.
+struct KnownImages: Sendable {
+    private var table: ImageTable
+    /// How often the loader had changed the images when the table was taken.
+    private var changes: UInt64
+    /// How often stock was taken.
+    private(set) var readings = 1
+
+    /// Takes stock of what is loaded now.
+    init() {
+        // First: what is loaded in between is then looked for once more, not missed.
+        changes = LoadedImage.changes
+        table = ImageTable()
     }
 
-    private static func lookUp(_ find: (ImageTable) -> Image?) -> Image? {
-        table.withLock { table in
-            if let image = find(table) { return image }
-            table = ImageTable()
-            return find(table)
-        }
+    /// The program itself.
+    var executable: Image? { table.executable }
+
+    /// Returns what `find` finds among the images there are now.
+    mutating func lookUp(_ find: (ImageTable) -> Image?) -> Image? {
+        if let image = find(table) { return image }
+        let changesNow = LoadedImage.changes
+        guard changesNow != changes else { return nil }
+        (changes, table, readings) = (changesNow, ImageTable(), readings + 1)
+        return find(table)
     }
 }
 

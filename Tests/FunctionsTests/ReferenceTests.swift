@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import MultiprocessingWireCoding
 import Testing
 
@@ -58,5 +59,31 @@ struct ReferenceTests {
         #expect(throws: FunctionNotPortable.self) {
             try read(bytes(program.identity, offset: offset, .function), .constant)
         }
+    }
+}
+
+/// The table of images, which is not taken anew for every address that is in none of them.
+@Suite(.timeLimit(.minutes(10)))
+struct KnownImagesTests {
+    @Test func `an address in no image is not looked for in a new table, unless a library was loaded since`() throws {
+        let object = Account(owner: "Ann", balance: 1)
+        let address = UInt(bitPattern: Unmanaged.passUnretained(object).toOpaque())
+        var images = KnownImages()
+        for _ in 0..<100 {
+            #expect(images.lookUp { $0.image(containing: address) } == nil)
+            #expect(images.lookUp { $0.image(withIdentity: 12345) } == nil)
+        }
+        #expect(images.readings == 1)
+
+        // One of the C library that nothing here is linked with.
+        let library = try #require(dlopen("libBrokenLocale.so.1", RTLD_NOW) ?? dlopen("libanl.so.1", RTLD_NOW))
+        defer { dlclose(library) }
+        let loaded = ImageTable().all.first { $0.name.contains("BrokenLocale") || $0.name.contains("libanl") }
+        let place = try #require(loaded).range.lowerBound
+        #expect(images.lookUp { $0.image(containing: place) }?.range.lowerBound == place)
+        #expect(images.readings == 2)
+        #expect(images.lookUp { $0.image(containing: address) } == nil)
+        #expect(images.readings == 2)
+        withExtendedLifetime(object) {}
     }
 }

@@ -185,6 +185,7 @@ struct mp_image {
     const void *headers;     // its program headers (elf(5))
     size_t header_count;
     void *thread_variables;  // the calling thread's, or NULL
+    uint64_t changes;        // how many images were loaded and unloaded up to now, in all
 };
 
 // Calls `body` for each loaded image until it returns false.

@@ -14,6 +14,7 @@ package struct LoadedImage {
     package let base: UInt
     /// The calling thread's variables of this image; nil where it has none.
     package let threadVariables: UnsafeMutableRawPointer?
+    private let changes: UInt64
     private let headers: UnsafeRawBufferPointer
     private let path: UnsafePointer<CChar>?
 
@@ -37,7 +38,18 @@ package struct LoadedImage {
         }
     }
 
+    /// How many images were loaded and unloaded up to now, in all: the same number as before means that the images are the same.
+    package static var changes: UInt64 {
+        var changes: UInt64 = 0
+        forEach { image in
+            changes = image.changes
+            return false
+        }
+        return changes
+    }
+
     private init(_ image: mp_image) {
+        changes = image.changes
         base = image.base
         path = UnsafePointer(image.name)
         threadVariables = image.thread_variables
