@@ -121,29 +121,41 @@ final class TaskRunner {
 
     private func function(_ function: TaskFunction) -> WorkerFunction {
         if let known = functions[function.number] { return known }
-        if functions.count >= Self.mostFunctions { functions = [:] }
         let made: WorkerFunction
         do {
             made = try decode(function)
         } catch {
-            made = .failed(error)
+            // Not kept: what this process is short of it may have again when the next task comes.
+            return .failed(error)
         }
+        if functions.count >= Self.mostFunctions { functions = [:] }
         functions[function.number] = made
         return made
     }
 
     private func decode(_ function: TaskFunction) throws -> WorkerFunction {
-        let userInfo: [CodingUserInfoKey: Any] = [
-            CarriedDescriptors.userInfoKey: CarriedDescriptors(
-                received: function.descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
-            )
-        ]
+        let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: try Self.descriptors(of: function)]
         return try function.bytes.withUnsafeBytes { bytes in
             var reader = WireReader(bytes)
             return function.isMapping
                 ? .mapping(try ReceivedMapping(from: &reader, userInfo: userInfo))
                 : .call(try ReceivedFunction(from: &reader, userInfo: userInfo))
         }
+    }
+
+    /// Duplicates of a function's descriptors, for the one who decodes it.
+    private static func descriptors(of function: TaskFunction) throws(SystemError) -> CarriedDescriptors {
+        var duplicates: [Int32] = []
+        for number in function.descriptors {
+            let duplicate = fcntl(number, F_DUPFD_CLOEXEC, 3)
+            guard duplicate >= 0 else {
+                let error = SystemError("duplicating a descriptor that a function captures")
+                for number in duplicates { Glibc.close(number) }
+                throw error
+            }
+            duplicates.append(duplicate)
+        }
+        return CarriedDescriptors(received: duplicates)
     }
 
     private func run(
