@@ -12,32 +12,18 @@ struct BoxContents {
     /// Destroys what was initialised, were it not to become an object.
     private var destroyers: [() -> Void] = []
 
-    /// Allocates room for what `context` describes.
-    init(context: ClosureContext) {
-        var size = 16 + context.bindingCount * 8
-        for capture in context.captures {
-            switch capture {
-            case .value(let type):
-                let layout = layout(of: type)
-                size = Self.aligned(size, to: layout.alignment) + layout.size
-            case .function: size = Self.aligned(size, to: 8) + 16
-            case .unknown: break
-            }
-        }
+    /// Allocates room for so many generic arguments and these captures.
+    init(bindingCount: Int, captures: [ClosureContext.Capture]) {
+        var size = 16 + bindingCount * 8
+        for capture in captures { size = Self.aligned(size, to: capture.layout.alignment) + capture.layout.size }
         self.size = size
         memory = .allocate(byteCount: size, alignment: 16)
-        end = 16 + context.bindingCount * 8
+        end = 16 + bindingCount * 8
     }
 
     /// Stores a generic argument.
     mutating func storeBinding(_ word: UInt, at index: Int) {
         memory.storeBytes(of: word, toByteOffset: 16 + index * 8, as: UInt.self)
-    }
-
-    /// Returns the place of the next capture, of type `type`.
-    mutating func place(for type: Any.Type) -> UnsafeMutableRawPointer {
-        let layout = layout(of: type)
-        return place(size: layout.size, alignment: layout.alignment)
     }
 
     /// Returns the place of the next capture.
@@ -52,6 +38,11 @@ struct BoxContents {
         let pointer = place.bindMemory(to: T.self, capacity: 1)
         pointer.initialize(to: value)
         destroyers.append { pointer.deinitialize(count: 1) }
+    }
+
+    /// Puts the words of nil, or of something else that needs no care, into a place.
+    mutating func initializeWords(_ place: UnsafeMutableRawPointer, to words: [UInt]) {
+        for (index, word) in words.enumerated() { place.storeBytes(of: word, toByteOffset: 8 * index, as: UInt.self) }
     }
 
     /// Puts a function into a place, which takes over the reference to its context.

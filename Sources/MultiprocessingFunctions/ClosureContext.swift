@@ -12,6 +12,10 @@
 //   12  a relative pointer for each capture to its mangled type name
 //    …  a pair of relative pointers for each source: mangled parameter, where it comes from
 //
+//   source
+//    B0        binding 0
+//    G1R0_     generic argument 1 of the class of the object that is capture 0
+//
 // A closure that captured one native object has no box: its context is that object (kind 0, a class).
 
 internal import CMultiprocessing
@@ -22,68 +26,106 @@ struct ClosureContext {
     enum Capture {
         /// A value of a type that is known.
         case value(any Any.Type)
-        /// A function: two words, like the closure itself.
-        case function
-        /// The compiler left out the type's metadata, or it is no type (a captured variable); the name says what is known.
-        case unknown(name: String)
+        /// A function: two words, like the closure itself; within so many optionals.
+        case function(optionals: Int)
+        /// A type as a pointer to its metadata, which always is that one: in generic code the compiler does not know so.
+        case type(any Any.Type)
+        /// One that cannot be carried.
+        case refused(FunctionNotPortable)
     }
 
     /// The kind of metadata that a closure's box has.
     static let boxKind: UInt = 0x400
-    /// The kind of metadata that the box of an `any Error` has.
-    static let errorKind: UInt = 0x501
-    /// The kind of metadata of an existential type (ABI/MetadataKind.def).
-    private static let existentialKind: UInt = 0x303
 
-    /// Whether values of `type` may be of many types: `any P`.
-    static func isExistential(_ type: Any.Type) -> Bool {
-        // Safe: a metatype is the address of the metadata, which begins with its kind.
-        unsafeBitCast(type, to: UnsafePointer<UInt>.self).pointee == existentialKind
+    /// A generic parameter that only a captured object tells.
+    struct ObjectSource {
+        /// The parameter's mangled name.
+        let parameter: [UInt8]
+        /// Which of the captures the object is.
+        let capture: Int
+        /// Which argument of its class it is.
+        let argument: Int
     }
 
     /// The number of words of generic arguments.
     let bindingCount: Int
-    /// The captures in the order in which they lie in memory.
-    let captures: [Capture]
+    /// The generic parameters that are in no binding.
+    let objectSources: [ObjectSource]
+    private let bindingSources: [(parameter: [UInt8], binding: Int)]
+    private let names: [MangledName]
 
     /// Takes the box with that metadata apart. Nil when the program was compiled without reflection metadata.
-    ///
-    /// - Parameter genericArgument: Returns the metadata in a binding, for captures whose type is a generic parameter.
-    init?(metadata: UnsafeRawPointer, genericArgument: @escaping (Int) -> Any.Type?) {
+    init?(metadata: UnsafeRawPointer) {
         guard let descriptor = metadata.load(fromByteOffset: 16, as: UnsafeRawPointer?.self) else { return nil }
         let captureCount = Int(descriptor.load(as: UInt32.self))
         let sourceCount = Int(descriptor.load(fromByteOffset: 4, as: UInt32.self))
         bindingCount = Int(descriptor.load(fromByteOffset: 8, as: UInt32.self))
         guard captureCount < 1 << 16, sourceCount < 1 << 16, bindingCount < 1 << 16 else { return nil }
 
-        var parameters: [(name: [UInt8], binding: Int)] = []
+        var (inBindings, inObjects): ([(parameter: [UInt8], binding: Int)], [ObjectSource]) = ([], [])
         let sources = descriptor + 12 + captureCount * 4
         for index in 0..<sourceCount {
-            let name = MangledName(relativeTo: sources + index * 8)
+            let parameter = Array(MangledName(relativeTo: sources + index * 8).bytes)
             let source = MangledName(relativeTo: sources + index * 8 + 4).text
-            // "B0" is binding 0; the other forms lead through captured objects.
             if source.hasPrefix("B"), let binding = Int(source.dropFirst().prefix { $0.isNumber }) {
-                parameters.append((Array(name.bytes), binding))
+                inBindings.append((parameter, binding))
+            } else if source.hasPrefix("G"), source.hasSuffix("_") {
+                let numbers = source.dropFirst().dropLast().split(separator: "R").map { Int($0) }
+                guard numbers.count == 2, let argument = numbers[0], let capture = numbers[1] else { continue }
+                inObjects.append(ObjectSource(parameter: parameter, capture: capture, argument: argument))
             }
         }
-        captures = (0..<captureCount).map { index in
-            let name = MangledName(relativeTo: descriptor + 12 + index * 4)
-            if name.isFunction {
-                return name.isThinFunction ? .unknown(name: "a function of C, or another without a context") : .function
+        bindingSources = inBindings
+        objectSources = inObjects.filter { source in
+            source.capture < captureCount && !inBindings.contains { $0.parameter == source.parameter }
+        }
+        names = (0..<captureCount).map { MangledName(relativeTo: descriptor + 12 + $0 * 4) }
+    }
+
+    /// What the generic parameters stand for.
+    ///
+    /// - Parameter genericArgument: Returns the type in a binding.
+    func environment(_ genericArgument: (Int) -> Any.Type?) -> GenericEnvironment {
+        var environment = GenericEnvironment()
+        for source in bindingSources {
+            if let type = genericArgument(source.binding) { environment.set(source.parameter, to: type) }
+        }
+        return environment
+    }
+
+    /// The captures in the order in which they lie in memory.
+    func captures(in environment: GenericEnvironment) -> [Capture] {
+        names.map { Self.capture($0, in: environment) }
+    }
+
+    /// The descriptor of the class that a source's object is declared to be of.
+    func declaredClass(of source: ObjectSource) -> UnsafeRawPointer? { names[source.capture].firstContext }
+
+    private static func capture(_ name: MangledName, in environment: GenericEnvironment) -> Capture {
+        let (function, optionals) = name.withoutOptionals
+        if function.isFunction {
+            if function.isThinFunction { return .refused(.thinFunction()) }
+            return optionals <= OptionalFunction.deepest
+                ? .function(optionals: optionals) : .refused(.capture(named: name))
+        }
+        if name.special == nil, let type = environment.type(named: name) {
+            if name.isThickMetatype, layout(of: type).size == 0, let instance = StructuralType.instance(of: type) {
+                return .type(instance)
             }
-            if let reason = name.unreadable { return .unknown(name: reason) }
-            if let parameter = parameters.first(where: { $0.name.elementsEqual(name.bytes) }),
-                let type = genericArgument(parameter.binding)
-            {
-                return .value(type)
-            }
-            // The runtime ends the program when it is asked for one.
-            if name.hasAssociatedType { return .unknown(name: "a value of an associated type, in generic code") }
-            // In code that is not optimised a capture keeps its generic type, which has to be put together here.
-            var generic = GenericTypeName(name.bytes) { parameter in
-                parameters.first { $0.name.elementsEqual(parameter) }.flatMap { genericArgument($0.binding) }
-            }
-            return (name.type ?? generic.type()).map { .value($0) } ?? .unknown(name: name.demangled)
+            return .value(type)
+        }
+        return .refused(.capture(named: name))
+    }
+}
+
+extension ClosureContext.Capture {
+    /// The size and alignment of its field, in bytes; nothing where that is not known.
+    var layout: (size: Int, alignment: Int) {
+        switch self {
+        case .value(let type): MultiprocessingFunctions.layout(of: type)
+        case .function: (16, 8)
+        case .type: (8, 8)
+        case .refused: (0, 1)
         }
     }
 }

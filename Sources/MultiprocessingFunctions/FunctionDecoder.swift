@@ -53,30 +53,38 @@ struct FunctionDecoder {
             metadata.load(as: UInt.self) == ClosureContext.boxKind
         else { throw FunctionNotPortable.corrupt("a reference is to no closure") }
 
-        guard let bindingCount = ClosureContext(metadata: metadata, genericArgument: { _ in nil })?.bindingCount else {
+        guard let context = ClosureContext(metadata: metadata) else {
             throw FunctionNotPortable.corrupt("a closure has no description")
         }
         var bindings: [UInt] = []
-        for _ in 0..<bindingCount { bindings.append(try decodeBinding(after: bindings, from: &reader)) }
-        let binding = { (index: Int) -> Any.Type? in
+        for _ in 0..<context.bindingCount { bindings.append(try decodeBinding(after: bindings, from: &reader)) }
+        var environment = context.environment { index in
             guard bindings.indices.contains(index), let word = UnsafeRawPointer(bitPattern: bindings[index]),
                 Binding(word).isType
             else { return nil }
             return unsafeBitCast(word, to: Any.Type.self)  // metadata is what a metatype points to
         }
-        guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
-            throw FunctionNotPortable.corrupt("a closure has no description")
+        for source in context.objectSources {
+            guard try references.readTag(from: &reader) == 1 else { continue }
+            environment.set(source.parameter, to: try references.readType(from: &reader))
         }
 
-        var contents = BoxContents(context: context)
+        let captures = context.captures(in: environment)
+        var contents = BoxContents(bindingCount: context.bindingCount, captures: captures)
         defer { contents.discard() }
         for (index, word) in bindings.enumerated() { contents.storeBinding(word, at: index) }
-        for capture in context.captures {
+        for capture in captures {
+            let place = contents.place(size: capture.layout.size, alignment: capture.layout.alignment)
             switch capture {
-            case .value(let type): try decodeCapture(type, at: contents.place(for: type), of: &contents, from: &reader)
-            case .function: try decodeFunction(at: contents.place(size: 16, alignment: 8), of: &contents, from: &reader)
-            case .unknown(let name):
-                throw FunctionNotPortable(.captureTypeUnknown, type: name, "this process has no metadata of \(name)")
+            case .value(let type): try decodeCapture(type, at: place, of: &contents, from: &reader)
+            case .function(let optionals):
+                try decodeFunction(at: place, optionals: optionals, of: &contents, from: &reader)
+            case .type(let known):
+                let type = try references.readType(from: &reader)
+                guard type == known else { throw FunctionNotPortable.corrupt("a captured type is another") }
+                // A metatype is a pointer to its metadata.
+                contents.initializeWords(place, to: [unsafeBitCast(type, to: UInt.self)])
+            case .refused(let error): throw error
             }
         }
         return contents.intoBox(metadata: metadata)
@@ -157,9 +165,18 @@ struct FunctionDecoder {
 
     private mutating func decodeFunction(
         at place: UnsafeMutableRawPointer,
+        optionals: Int = 0,
         of contents: inout BoxContents,
         from reader: inout WireReader
     ) throws {
+        if optionals > 0 {
+            let tag = try references.readTag(from: &reader)
+            if tag < optionals {
+                try references.readCheck(from: &reader)
+                return contents.initializeWords(place, to: [UInt(tag), 0])
+            }
+            guard tag == OptionalFunction.some else { throw FunctionNotPortable.corrupt("unknown optional") }
+        }
         contents.initializeFunction(place, to: try decode(from: &reader))
     }
 

@@ -4,13 +4,15 @@
 //
 //   reference to the code, then 1 byte for the context
 //     0   nothing captured: a check of everything before
-//     1   a box: reference to its metadata, the bindings, the captures one after another
+//     1   a box: reference to its metadata, the bindings, the types that only captured objects tell, the captures one after another
 //     2   an object that is Codable: its type, its encoding
 //     3   the storage of an array, set or dictionary: the collection's type, its encoding
 //     4   an object among the constants of an image: reference
 //     5   the storage of an array of references: their number, then each as one of 2 to 5
 //   a binding is   0 + type,   1 + reference to a witness table,   or   2 + reference to a protocol + which of the types before it conforms to it
+//   a type that an object tells is   0 where it does not,   or   1 + type
 //   a capture is   the encoding of a value (of a class: dynamic type and encoding), the parts of a tuple, a type, or again a function value
+//                  an optional function: 255 + function value,   or   the number that stands for nil in its first word, and a check of everything before
 
 internal import MultiprocessingWireCoding
 
@@ -62,17 +64,7 @@ struct FunctionEncoder {
         switch metadata.load(as: UInt.self) {
         case ClosureContext.boxKind: try encodeBox(context, metadata: metadata, into: &writer)
         case 0: try encodeObject(context, into: &writer)
-        case ClosureContext.errorKind:
-            throw FunctionNotPortable(
-                .captureNotCodable,
-                type: "any Error",
-                "the closure captures an `any Error`, whose type is not known to be Codable; capture an error of a concrete type, or what it says"
-            )
-        case let kind:
-            throw FunctionNotPortable(
-                .captureNotCodable,
-                "the closure captures a variable or another object without a type (metadata kind \(kind)); capture a constant"
-            )
+        case let kind: throw FunctionNotPortable.object(ofKind: kind)
         }
     }
 
@@ -83,12 +75,7 @@ struct FunctionEncoder {
         metadata: UnsafeRawPointer,
         into writer: inout WireWriter
     ) throws {
-        let binding = { (index: Int) -> Any.Type? in
-            let word = box.load(fromByteOffset: 16 + index * 8, as: UnsafeRawPointer.self)
-            // Metadata is what a metatype points to.
-            return Binding(word).isType ? unsafeBitCast(word, to: Any.Type.self) : nil
-        }
-        guard let context = ClosureContext(metadata: metadata, genericArgument: binding) else {
+        guard let context = ClosureContext(metadata: metadata) else {
             throw FunctionNotPortable(
                 .captureTypeUnknown,
                 "the program says nothing of what the closure captures: it was compiled with -disable-reflection-metadata; pass values as arguments"
@@ -100,30 +87,45 @@ struct FunctionEncoder {
             box.load(fromByteOffset: 16 + $0 * 8, as: UnsafeRawPointer.self)
         }
         for (index, word) in bindings.enumerated() { try encodeBinding(word, after: bindings[..<index], into: &writer) }
-        var field = box + 16 + context.bindingCount * 8
-        for capture in context.captures {
-            switch capture {
-            case .value(let type):
-                field = field.alignedUp(toMultipleOf: layout(of: type).alignment)
-                try encodeCapture(type, at: field, into: &writer)
-                field += layout(of: type).size
-            case .function:
-                field = field.alignedUp(toMultipleOf: 8)
-                try encode(
-                    FunctionWords(
-                        code: field.load(as: UInt.self),
-                        context: field.load(fromByteOffset: 8, as: UInt.self)
-                    ),
-                    into: &writer
-                )
-                field += 16
-            case .unknown(let name):
-                throw FunctionNotPortable(
-                    .captureTypeUnknown,
-                    type: name,
-                    "the closure captures \(name), of which the program keeps no metadata; pass it as an argument, or through `with:`"
-                )
+        var environment = context.environment { index in
+            guard bindings.indices.contains(index), Binding(bindings[index]).isType else { return nil }
+            return unsafeBitCast(bindings[index], to: Any.Type.self)  // metadata is what a metatype points to
+        }
+        let fields = box + 16 + context.bindingCount * 8
+        for source in context.objectSources {
+            let type = CapturedObject.argument(source, of: context, in: environment, fields)
+            references.write(tag: type == nil ? 0 : 1, into: &writer)
+            guard let type else { continue }
+            try references.write(type, into: &writer)
+            environment.set(source.parameter, to: type)
+        }
+        var field = fields
+        for capture in context.captures(in: environment) {
+            let layout = capture.layout
+            field = field.alignedUp(toMultipleOf: layout.alignment)
+            try encodeCapture(capture, at: field, into: &writer)
+            field += layout.size
+        }
+    }
+
+    private mutating func encodeCapture(
+        _ capture: ClosureContext.Capture,
+        at field: UnsafeRawPointer,
+        into writer: inout WireWriter
+    ) throws {
+        switch capture {
+        case .value(let type): try encodeCapture(type, at: field, into: &writer)
+        case .function(let optionals):
+            let words = FunctionWords(at: field)
+            if optionals > 0 {
+                let isNil = words.code < optionals
+                references.write(tag: isNil ? UInt8(words.code) : OptionalFunction.some, into: &writer)
+                // Nothing follows that would notice another tag.
+                if isNil { return references.writeCheck(into: &writer) }
             }
+            try encode(words, into: &writer)
+        case .type: try references.write(field.load(as: Any.Type.self), into: &writer)
+        case .refused(let error): throw error
         }
     }
 
@@ -176,16 +178,13 @@ struct FunctionEncoder {
         case .tuple(let elements):
             for element in elements { try encodeCapture(element.type, at: field + element.offset, into: &writer) }
         case .function:
-            try encode(
-                FunctionWords(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self)),
-                into: &writer
-            )
+            try encode(FunctionWords(at: field), into: &writer)
         case .metatype:
             try references.write(field.load(as: Any.Type.self), into: &writer)
         case .empty:
             break
         case nil:
-            throw Self.notCodable(type)
+            throw NotCodable.value(type)
         }
     }
 
@@ -209,7 +208,7 @@ struct FunctionEncoder {
         static type: Any.Type,
         into writer: inout WireWriter
     ) throws {
-        guard let codable = object as? any Codable else { throw Self.notCodable(Swift.type(of: object)) }
+        guard let codable = object as? any Codable else { throw NotCodable.value(Swift.type(of: object)) }
         // A subclass arrives as what it is, not as the type it was captured by.
         try references.write(Swift.type(of: object), into: &writer)
         try withUnsafePointer(toValue: codable) { try encodeValue($0, at: $1, into: &writer) }
@@ -231,7 +230,7 @@ struct FunctionEncoder {
             // An array is one pointer to its storage.
             try encodeReferences(unsafeBitCast(object, to: [AnyObject].self), into: &writer)
         } else if let collection = CollectionStorage.collectionType(of: type(of: object)) {
-            guard let codable = collection as? any Codable.Type else { throw Self.notCodable(collection) }
+            guard let codable = collection as? any Codable.Type else { throw NotCodable.value(collection) }
             references.write(tag: ContextKind.collection.rawValue, into: &writer)
             try references.write(collection, into: &writer)
             try withExtendedLifetime(object) {
@@ -245,7 +244,7 @@ struct FunctionEncoder {
             references.write(tag: ContextKind.constant.rawValue, into: &writer)
             try references.write(UInt(bitPattern: address), as: .constant, into: &writer)
         } else {
-            guard object is any Codable else { throw Self.notCodableAlone(type(of: object)) }
+            guard object is any Codable else { throw NotCodable.object(type(of: object)) }
             references.write(tag: ContextKind.object.rawValue, into: &writer)
             try encodeCodable(object, static: type(of: object), into: &writer)
         }
@@ -264,29 +263,5 @@ struct FunctionEncoder {
         references.write(tag: ContextKind.references.rawValue, into: &writer)
         references.write(count: objects.count, into: &writer)
         for object in objects { try encodeObject(Unmanaged.passUnretained(object).toOpaque(), into: &writer) }
-    }
-
-    /// The error for an object in place of a box: of a value that is nothing but that object the closure keeps no more than the object.
-    private static func notCodableAlone(_ type: AnyClass) -> FunctionNotPortable {
-        FunctionNotPortable(
-            .captureNotCodable,
-            type: "\(type)",
-            """
-            the closure captures an object of type \(type), which is not Codable; make \(type) Codable, or make the object inside the closure. \
-            Where the captured value is a Codable struct or enum around that object alone, the program does not keep its type: pass it as an argument, or through `with:`
-            """
-        )
-    }
-
-    private static func notCodable(_ type: Any.Type) -> FunctionNotPortable {
-        let cure =
-            ClosureContext.isExistential(type)
-            ? "capture a value of a concrete type, which is"
-            : "make \(type) Codable, or make the value inside the closure"
-        return FunctionNotPortable(
-            .captureNotCodable,
-            type: "\(type)",
-            "the closure captures a value of type \(type), which is not Codable; \(cure)"
-        )
     }
 }

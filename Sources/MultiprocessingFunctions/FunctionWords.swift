@@ -20,6 +20,11 @@ extension FunctionWords {
         }
     }
 
+    /// Reads the words that lie in a field.
+    init(at field: UnsafeRawPointer) {
+        self.init(code: field.load(as: UInt.self), context: field.load(fromByteOffset: 8, as: UInt.self))
+    }
+
     /// Makes the holder of these words, handing over the reference to the context.
     ///
     /// The caller guarantees that the words came from a holder of the same type, in this or in another process of this build.

@@ -19,6 +19,20 @@ struct MangledName {
         bytes = UnsafeBufferPointer(start: start, count: length)
     }
 
+    private init(bytes: UnsafeBufferPointer<UInt8>) {
+        self.bytes = bytes
+    }
+
+    /// The name within the optionals that it is of ("Sg" each), and how many these are.
+    var withoutOptionals: (name: MangledName, count: Int) {
+        var (end, count) = (bytes.count, 0)
+        while end >= 2, bytes[end - 2] == UInt8(ascii: "S"), bytes[end - 1] == UInt8(ascii: "g") {
+            end -= 2
+            count += 1
+        }
+        return (MangledName(bytes: UnsafeBufferPointer(rebasing: bytes[..<end])), count)
+    }
+
     /// The printable bytes.
     var text: String {
         String(decoding: bytes.prefix { (0x20..<0x7f).contains($0) }, as: UTF8.self)
@@ -44,8 +58,11 @@ struct MangledName {
         return index >= 0 ? bytes[(index + 1)..<(bytes.count - 1)] : nil
     }
 
-    /// Whether a type associated with a generic parameter is in it ("Qz", "QZ", "Qy", "QY", "Qx", "QX").
-    var hasAssociatedType: Bool { hasOperator { "zZyYxX".utf8.contains($0) } }
+    /// Whether it is the type of a type that lies in memory as a pointer to the metadata ("XMT": thick).
+    var isThickMetatype: Bool { bytes.suffix(3).elementsEqual("XMT".utf8) }
+
+    /// Whether a type associated with the first generic parameter ("Qz") is in it, or one associated with any other ("QZ", "Qy", "QY", "Qx", "QX").
+    func hasAssociatedType(ofFirst: Bool) -> Bool { hasOperator { (ofFirst ? "z" : "ZyYxX").utf8.contains($0) } }
 
     /// Whether an operator "Q" with such a second letter is in it, outside of identifiers (a length and as many bytes) and references.
     private func hasOperator(_ isSecond: (UInt8) -> Bool) -> Bool {
@@ -76,7 +93,7 @@ struct MangledName {
 
     /// The type, where the name may hold parameters of the generic type with that descriptor, for those arguments of it.
     func type(in descriptor: UnsafeRawPointer, arguments: UnsafeRawPointer) -> Any.Type? {
-        guard let start = bytes.baseAddress, unreadable == nil else { return nil }
+        guard let start = bytes.baseAddress, special == nil else { return nil }
         return _getTypeByMangledNameInContext(
             start,
             UInt(bytes.count),
@@ -85,19 +102,36 @@ struct MangledName {
         )
     }
 
-    /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory.
-    var unreadable: String? {
+    /// What a capture can be beside a value.
+    enum Special {
+        case pack, weak, unowned
+        /// An object around a variable, or around a value that cannot be copied.
+        case box
+    }
+
+    /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory, or none.
+    var special: Special? {
         // The runtime does not refuse such a name but ends the program.
-        if hasOperator({ "pP".utf8.contains($0) }) { return "a parameter pack" }
-        guard bytes.count > 2, bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
+        if hasOperator({ "pP".utf8.contains($0) }) { return .pack }
+        guard bytes.count > 2 else { return nil }
+        // In generic code the name goes on with the parameters of the object's type.
+        if bytes.suffix(2).elementsEqual("XX".utf8) { return hasWeak ? .weak : .box }
+        guard bytes[bytes.count - 2] == UInt8(ascii: "X") else { return nil }
         switch bytes[bytes.count - 1] {
-        case UInt8(ascii: "w"): return "a weak reference"
-        case UInt8(ascii: "o"), UInt8(ascii: "u"): return "an unowned reference"
-        case UInt8(ascii: "b"), UInt8(ascii: "c"): return "a variable"
+        case UInt8(ascii: "w"): return .weak
+        case UInt8(ascii: "o"), UInt8(ascii: "u"): return .unowned
+        case UInt8(ascii: "b"), UInt8(ascii: "c"), UInt8(ascii: "x"): return hasWeak ? .weak : .box
         default: return nil
         }
     }
 
-    /// What can be said of the type in words.
-    var demangled: String { SymbolicName(bytes: bytes).description }
+    private var hasWeak: Bool {
+        zip(bytes, bytes.dropFirst()).contains { $0 == UInt8(ascii: "X") && $1 == UInt8(ascii: "w") }
+    }
+
+    /// The type as it is written in source, as far as it can be told.
+    var source: String? { SymbolicName(bytes: bytes).source }
+
+    /// The descriptor that the first reference in the name is to.
+    var firstContext: UnsafeRawPointer? { SymbolicName(bytes: bytes).contexts.first }
 }

@@ -3,7 +3,7 @@
 // Types that are neither struct, enum nor class, as the runtime describes them (offsets in bytes):
 //
 //   tuple      0 kind 0x301   8 number of elements   16 labels   24 pairs of (type, offset)
-//   function   0 kind 0x302        metatype   0 kind 0x304 (of one type), 0x306 (of any type)
+//   function   0 kind 0x302        metatype   0 kind 0x304 (of one type), 0x306 (of any type)   8 the type
 
 /// A type without a name of its own, taken apart.
 enum StructuralType {
@@ -37,6 +37,21 @@ enum StructuralType {
         case 0x304, 0x306: self = layout(of: type).size == 0 ? .empty : .metatype
         default: return nil
         }
+    }
+
+    /// Whether a capture of the type is carried as it is.
+    var isCarried: Bool {
+        switch self {
+        case .metatype, .empty: true
+        case .tuple, .function: false
+        }
+    }
+
+    /// The type that a type is the type of: `Int` of `Int.Type`.
+    static func instance(of type: Any.Type) -> Any.Type? {
+        let metadata = unsafeBitCast(type, to: UnsafeRawPointer.self)  // a thick metatype is a pointer to its metadata
+        guard metadata.load(as: UInt.self) == 0x304 else { return nil }
+        return metadata.load(fromByteOffset: 8, as: Any.Type.self)
     }
 }
 

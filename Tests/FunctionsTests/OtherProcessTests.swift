@@ -15,7 +15,7 @@ struct OtherProcessTests {
             try await checkGenericCaptures()
             return getCount()
         }
-        #expect(count == 23)
+        #expect(count == 32)
     }
 
     @Test func `what this process cannot send it cannot send to any`() async {
@@ -83,4 +83,11 @@ private func checkGenericCaptures() async throws {
     let described = describers([1], [1: 2.5], nil)
     try expect(try await ChildProcess.run(described[0]), described[0]())
     try expect(try await ChildProcess.run(described[1]), described[1]())
+    let ofGenericTypes =
+        Shelf(item: opaque("book")).describers(opaque(3))
+        + Register(entries: [opaque("a"): opaque(1.5)]).describers(with: [Rectangle(width: 1, height: opaque(2))])
+    for describe in ofGenericTypes { try expect(try await ChildProcess.run(describe), describe()) }
+    for maybe in [adder(opaque(2)), nil] as [(@Sendable (Int) -> Int)?] {
+        try expect(try await ChildProcess.run { maybe?(5) ?? -1 }, maybe?(5) ?? -1)
+    }
 }

@@ -356,7 +356,7 @@ private enum Second: Named {
 
 /// A function that nobody knows when the program is compiled, so that it is captured.
 @inline(never)
-private func functionOfC(_ isAbsolute: Bool) -> @convention(c) @Sendable (Int32) -> Int32 {
+func functionOfC(_ isAbsolute: Bool) -> @convention(c) @Sendable (Int32) -> Int32 {
     let absolute: @convention(c) @Sendable (Int32) -> Int32 = { $0 < 0 ? -$0 : $0 }
     let same: @convention(c) @Sendable (Int32) -> Int32 = { $0 }
     return isAbsolute ? absolute : same
