@@ -45,6 +45,7 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     /// Changes the value with the lock held; the thread is blocked until it is.
     ///
     /// `body` works on a copy, which is written back when it ends, also by an error: a process that is killed in `body` leaves the value as it was.
+    /// What `body` itself writes in another way, by `value` or by a call of this method inside it, is overwritten then.
     ///
     /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free.
     @inlinable
@@ -60,6 +61,7 @@ public final class SharedValue<T: BitwiseCopyable & Sendable>: Codable, Sendable
     /// Changes the value with the lock held; the task is suspended until it is.
     ///
     /// `body` works on a copy, which is written back when it ends, also by an error: a process that is killed in `body` leaves the value as it was.
+    /// What `body` itself writes in another way, by `value` or by a call of this method inside it, is overwritten then.
     ///
     /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`.
     public func withLock<R>(_ body: (inout T) throws -> R) async throws -> R {
