@@ -73,7 +73,8 @@ struct Round {
         var variables: [UnsafeMutablePointer<CChar>?] = [
             strdup(mark), strdup("CHAOS_FOLDER=\(folder)"), strdup("CHAOS_PART=\(seed) \(number) \(milliseconds)"),
         ]
-        for name in ["PATH", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE"] {
+        // What finds libraries, and what a sanitizer is told.
+        for name in ["PATH", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE", "ASAN_OPTIONS", "TSAN_OPTIONS"] {
             if let value = getenv(name) { variables.append(strdup("\(name)=\(String(cString: value))")) }
         }
         variables.append(nil)
