@@ -144,11 +144,17 @@ struct ManagerRestartTests {
                 try there.send(0)
             }
             try process.start()
+            // So that its end is an error here.
+            there.close()
             for _ in 0..<3 {
                 _ = try here.receive(Int.self)
                 kill(manager.processIdentifier, SIGKILL)
-                var value: Int?
-                while value != 5 { value = try? number.withValue { $0 } }
+                let deadline = ContinuousClock.now + .seconds(100)
+                var outcome: Result<Int, any Error>?
+                while (try? outcome?.get()) != 5 {
+                    try check(ContinuousClock.now < deadline, "after 100 s: \(String(describing: outcome))")
+                    outcome = Result { try number.withValue { $0 } }
+                }
                 try here.send(0)
             }
             _ = try here.receive(Int.self)
