@@ -118,7 +118,7 @@ final class ManagerOwner: Sendable {
         serversEnd.close()
         epitaph.begin(processIdentifier: process.processIdentifier)
         let deaths = epitaph.deaths
-        let channel = ClientChannel(here) { [epitaph] _ in
+        let channel = ClientChannel(here, epitaph: epitaph) { [epitaph] _ in
             epitaph.read(after: deaths, within: Epitaph.timeout)
                 ?? ManagerLost(.unknown, status: nil, processIdentifier: epitaph.processIdentifier)
         }

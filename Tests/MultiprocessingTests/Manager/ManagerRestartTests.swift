@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Glibc
 import Testing
 
@@ -158,6 +159,38 @@ struct ManagerRestartTests {
                 try here.send(0)
             }
             _ = try here.receive(Int.self)
+            try finish(process)
+            try manager.shutdown()
+        }
+    }
+
+    @Test func `who is told by others that there is a new process needs no word of the kernel of the old one's end`()
+        async throws
+    {
+        try await isolated {
+            let manager = try Manager(restart: .withFreshValues())
+            let number = try manager.host { 5 }
+            let (here, there) = try Connection.pipe()
+            let process = ChildProcess {
+                try number.withValue { $0 += 1 }
+                // The thread that hears of hang-ups is busy from now on.
+                let (isBusy, mayGoOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+                _ = try Runtime.shared().reactor.waitUntil(.passed) { _ in
+                    isBusy.signal()
+                    mayGoOn.wait()
+                }
+                isBusy.wait()
+                defer { mayGoOn.signal() }
+                try there.send(0)
+                _ = try there.receive(Int.self)
+                try checkEqual(try number.withValue { $0 }, 5)
+            }
+            try process.start()
+            there.close()
+            _ = try here.receive(Int.self)
+            kill(manager.processIdentifier, SIGKILL)
+            try checkEventually("it does not come back") { (try? number.withValue { $0 }) == 5 }
+            try here.send(0)
             try finish(process)
             try manager.shutdown()
         }

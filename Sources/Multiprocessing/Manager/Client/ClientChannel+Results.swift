@@ -44,10 +44,20 @@ extension ClientChannel {
         resign()
     }
 
-    /// Looks whether the manager has gone while there was no call, where sending would not tell: to a stream that the other end has closed.
+    /// Looks whether the manager has gone while there was no call, where sending would not tell: to a stream that the other end has closed, or to a process that is known to be dead.
     @inline(__always)
     func lookIfIdle() {
         if remote != nil, calls.withLock({ $0.count == 0 }) { look() }
+        if isOutlived { endAfterDeath() }
+    }
+
+    /// Takes what the process at the other end had answered before it died, and ends the channel, so that a call is not sent into it. Somebody who reads already comes to its end by himself.
+    @inline(never)
+    private func endAfterDeath() {
+        guard calls.withLock({ $0.readsNow() }) else { return }
+        _ = drain()
+        end()
+        resign()
     }
 
     // MARK: - Asking

@@ -23,8 +23,10 @@ final class ClientChannel: Sendable {
     let unsentReleases = Mutex<[UInt64]>([])
     /// Asked once the channel has ended: how the manager did, whose process was that of the given number, if it has said so. May block for a moment.
     private let readEpitaph: @Sendable (UInt32?) -> ManagerLost
-    /// Which of the manager's processes is at the other end, once it has said so.
-    private let serverNumber = Mutex<UInt32?>(nil)
+    /// Which of the manager's processes is at the other end, plus 1; 0 until it has said so.
+    private let serverNumber = Atomic<UInt64>(0)
+    /// Where it is told that processes of the manager have ended, if it shares memory with this one.
+    private let epitaph: Epitaph?
     private let cause = Mutex<ManagerLost?>(nil)
     /// Happens when the cause is known that somebody is finding out.
     private let inquiry = Mutex<Notice?>(nil)
@@ -40,11 +42,13 @@ final class ClientChannel: Sendable {
     init(
         _ link: any ConnectionLink,
         of remote: ManagerIdentity? = nil,
-        epitaph: @escaping @Sendable (UInt32?) -> ManagerLost
+        epitaph: Epitaph? = nil,
+        whyEnded: @escaping @Sendable (UInt32?) -> ManagerLost
     ) {
         self.link = link
         self.remote = remote
-        readEpitaph = epitaph
+        self.epitaph = epitaph
+        readEpitaph = whyEnded
         ownSocket = link.socketNumber
         if let ownSocket { ForkLock.add(ownSocket) }
     }
@@ -91,7 +95,7 @@ final class ClientChannel: Sendable {
 
     /// Finds out the cause. Blocks for a moment, over a network for some seconds.
     private func inquire(_ isKnown: Notice) {
-        let lost = readEpitaph(serverNumber.withLock { $0 })
+        let lost = readEpitaph(knownServerNumber)
         cause.withLock { $0 = lost }
         isKnown.post()
     }
@@ -104,6 +108,20 @@ final class ClientChannel: Sendable {
 
     /// Why there are no answers any more, if somebody has asked, or the manager has said it.
     var knownCause: ManagerLost? { cause.withLock { $0 } }
+
+    private var knownServerNumber: UInt32? {
+        // Relaxed: it stands alone.
+        let number = serverNumber.load(ordering: .relaxed)
+        return number == 0 ? nil : UInt32(truncatingIfNeeded: number - 1)
+    }
+
+    /// Whether the process at the other end is told to have ended. That the link is over may be known later: the kernel says so to a thread of this process, which may have to wait for a processor, while
+    /// somebody else has called the next one of the manager's processes by then.
+    @inline(__always)
+    var isOutlived: Bool {
+        guard let epitaph, let number = knownServerNumber else { return false }
+        return epitaph.deaths &- number &- 1 < UInt32.max / 2
+    }
 
     /// Whether the manager is known to be gone. Acquiring: pairs with the release in `end`.
     var hasEnded: Bool { isOver.load(ordering: .acquiring) }
@@ -190,7 +208,8 @@ final class ClientChannel: Sendable {
         if message.count >= 13, Self.number(of: message) == 0 {
             let word = message.bytes.loadUnaligned(fromByteOffset: 9, as: UInt32.self)
             switch ManagerAnswer(rawValue: message.bytes[8]) {
-            case .greeting: serverNumber.withLock { $0 = word }
+            // Relaxed: it stands alone.
+            case .greeting: serverNumber.store(UInt64(word) + 1, ordering: .relaxed)
             case .farewell:
                 let pid = Int32(bitPattern: word)
                 cause.withLock { $0 = ManagerLost(.shutDown, status: nil, processIdentifier: pid) }

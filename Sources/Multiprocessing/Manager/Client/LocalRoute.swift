@@ -24,7 +24,7 @@ final class LocalRoute: Sendable {
     func openChannel(_ manager: ManagerIdentity) throws -> ClientChannel {
         let deaths = epitaph.deaths
         let link = try ManagerServer.openLink(manager) ?? openLink()
-        return ClientChannel(link) { [self] number in whyEnded(number ?? deaths) }
+        return ClientChannel(link, epitaph: epitaph) { [self] number in whyEnded(number ?? deaths) }
     }
 
     /// Why a channel has ended that was made after so many ends of the manager's processes. Blocks until that is known, for a moment.
