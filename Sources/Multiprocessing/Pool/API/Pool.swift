@@ -28,7 +28,7 @@ public final class Pool: Sendable {
     ///   - startMethod: How workers come to be.
     ///   - queueLimit: How much may wait to be handed to workers; who submits more waits, and `trySubmit(options:_:_:)` returns nil.
     ///   - initializer: Called in each worker before its first task.
-    /// - Throws: `PoolError` for numbers below 1; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
+    /// - Throws: `PoolError` (`invalidArgument`) for numbers below 1, and for more workers than this process may have descriptors for; `FunctionNotPortable` when the initializer cannot be carried; `SystemError` when descriptors or memory are short.
     public convenience init(
         processes: Int? = nil,
         maxTasksPerChild: Int? = nil,
@@ -119,6 +119,8 @@ public final class Pool: Sendable {
     public var statistics: PoolStatistics { core.statistics }
 
     /// How many workers there are to be. Workers too many end after what they are doing; new ones are started at once.
+    ///
+    /// - Throws: `PoolError` (`invalidArgument`) for a number below 1, or for which this process may not have the descriptors.
     public func resize(processes: Int) throws {
         let count = try Self.checkedCount(processes)
         try core.checkProcess()
