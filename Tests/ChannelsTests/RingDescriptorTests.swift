@@ -83,7 +83,7 @@ struct RingDescriptorTests {
                 // Woken in vain, it sleeps again, and no head will move for it any more.
                 try waitForSleep()
                 try require(words[0].load() == before, "there was room in the lane")
-                try ring.receiveDescriptors(of: message, into: &descriptors)
+                try ring.receiveDescriptors(of: &message, into: &descriptors)
                 ring.leave(Ring.Offset.consumers)
                 for descriptor in descriptors { close(descriptor) }
                 try waitFor("the put") { words[0].load() > before }

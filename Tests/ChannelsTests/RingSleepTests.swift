@@ -106,9 +106,9 @@ struct RingSleepTests {
         }
     }
 
-    /// Steps a producer up to some instruction of its put, lets a consumer come to its sleep, and kills the producer right behind its store. Without a place the consumer comes after that. Returns how many
-    /// instructions the producer had executed before.
-    private static func killProducer(at place: Int?) throws -> Int {
+    /// Steps a producer up to some instruction of its put, lets a consumer come to its sleep, and kills the producer right behind its store. Without a place, or where that comes after the store, the consumer comes
+    /// after that. Returns how many instructions the producer had executed before, and whether the consumer slept.
+    private static func killProducer(at place: Int?) throws -> (before: Int, slept: Bool) {
         let ring = try ring(for: .consumer)
         let producer = try SteppedProcess { _ = try ring.put(bytes: [1]) }
         var left = place ?? .max
@@ -117,7 +117,9 @@ struct RingSleepTests {
             return left == 0 || ring.count == 1
         }
         let consumer = try SteppedProcess { try Sleeper.consumer.wait(ring, isOver: false) }
-        if place != nil {
+        // No two puts take the same number of instructions: now and then one is over before its place.
+        let sleeps = ring.count == 0
+        if sleeps {
             try consumer.runToSleep(on: ring.base + Ring.Offset.items)
             try producer.step { ring.count == 1 }
         }
@@ -126,21 +128,23 @@ struct RingSleepTests {
         let status = try consumer.join()
         guard let before else { throw LaboratoryFailure(description: "the producer ended by itself") }
         try require(status == 0, "it slept on: \(status) after \(before)")
-        return before
+        return (before, sleeps)
     }
 
     @Test func `whoever is about to sleep while somebody puts finds what that one stores as its last act`()
         async throws
     {
         try await Laboratory.run {
-            let count = try Self.killProducer(at: nil)
+            let count = try Self.killProducer(at: nil).before
+            var sleeps = 0
             var generator = SeededGenerator(seed: 3)
             let places =
                 (1...8).map { count - $0 } + (0..<12).map { _ in Int.random(in: 0..<count, using: &generator) }
             for place in places {
                 Laboratory.signOfLife()
-                _ = try Self.killProducer(at: place)
+                if try Self.killProducer(at: place).slept { sleeps += 1 }
             }
+            try require(sleeps > places.count / 2, "it slept only \(sleeps) times")
         }
     }
 

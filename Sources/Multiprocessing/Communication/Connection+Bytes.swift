@@ -72,7 +72,7 @@ extension Connection {
         var found = FoundMessage()
         if let outcome = try withRingLink({ try $0.find(&found, until: Deadline(timeout: timeout)) }) {
             try received(outcome, timeout)
-            let message = try withRingLink { try $0.finishBytes(found, most: maxLength ?? .max) }
+            let message = try withRingLink { try $0.finishBytes(&found, most: maxLength ?? .max) }
             guard let bytes = message?.bytes else { throw Self.tooLong(message?.count ?? 0, maxLength) }
             return bytes
         }
@@ -111,11 +111,11 @@ extension Connection {
             let count = found.bytes.count
             guard count <= buffer.count else {
                 let error = tooSmall(buffer, Array(found.bytes))
-                try withRingLink { try $0.finish(found) }
+                try withRingLink { try $0.finish(&found) }
                 throw error
             }
             buffer.baseAddress?.copyFew(found.bytes)
-            try withRingLink { try $0.finish(found) }
+            try withRingLink { try $0.finish(&found) }
             return count
         }
         return try link.buffers.withIncoming { message in

@@ -106,7 +106,7 @@ public final class Connection: Codable, Sendable {
                 try $0.find(&message, until: deadline(timeout))
             }
             try received(outcome, timeout)
-            return try ringLink._withUnsafeGuaranteedRef { try $0.finish(message, type, flat) }
+            return try ringLink._withUnsafeGuaranteedRef { try $0.finish(&message, type, flat) }
         }
         return try link.buffers.withIncoming { message in
             let deadline = Deadline(timeout: timeout)
@@ -114,7 +114,7 @@ public final class Connection: Codable, Sendable {
                 var found = FoundMessage()
                 try received(try ringLink._withUnsafeGuaranteedRef { try $0.find(&found, until: deadline) }, timeout)
                 return try ringLink._withUnsafeGuaranteedRef {
-                    try $0.finish(found, through: message) { try message.decode(type) }
+                    try $0.finish(&found, through: message) { try message.decode(type) }
                 }
             }
             try received(try link.receive(into: message, until: deadline), timeout)

@@ -162,7 +162,7 @@ final class QueueCore: Sendable {
             try $0.find(&message, until: Deadline(timeout: timeout))
         }
         guard case .done = outcome else { throw try late(outcome, timeout) }
-        return try unmanagedRing._withUnsafeGuaranteedRef { try $0.finish(message, type, flat, buffers) }
+        return try unmanagedRing._withUnsafeGuaranteedRef { try $0.finish(&message, type, flat, buffers) }
     }
 
     @inline(never)
@@ -171,7 +171,7 @@ final class QueueCore: Sendable {
             var found = FoundMessage()
             let outcome = try ring.find(&found, until: Deadline(timeout: timeout))
             guard case .done = outcome else { throw try late(outcome, timeout) }
-            return try ring.finish(found, through: message) { try message.decode(type) }
+            return try ring.finish(&found, through: message) { try message.decode(type) }
         }
     }
 
@@ -188,12 +188,12 @@ final class QueueCore: Sendable {
             return try buffers.withIncoming { message in
                 var found = FoundMessage()
                 guard try result(try ring.find(&found, until: .passed)) else { return nil }
-                return try ring.finish(found, through: message) { try message.decode(type) }
+                return try ring.finish(&found, through: message) { try message.decode(type) }
             }
         }
         var message = FoundMessage()
         let outcome = try ring.find(&message, until: .passed)
-        return try result(outcome) ? try ring.finish(message, type, flat, buffers) : nil
+        return try result(outcome) ? try ring.finish(&message, type, flat, buffers) : nil
     }
 
     /// Takes an element, suspending the task until `deadline`; nil when there was none.
@@ -213,7 +213,7 @@ final class QueueCore: Sendable {
         let outcome = try ring.find(&message, until: .passed, waitsForOthers: false)
         switch outcome {
         case .timedOut, .busy: return nil
-        default: return try result(outcome) ? try ring.finish(message, type, flat, buffers) : nil
+        default: return try result(outcome) ? try ring.finish(&message, type, flat, buffers) : nil
         }
     }
 }

@@ -27,7 +27,7 @@ extension Ring {
     /// - Throws: What the decoder throws; `SystemError`. The message has been taken then.
     @inline(__always)
     func finish<Value: Decodable>(
-        _ message: FoundMessage,
+        _ message: inout FoundMessage,
         _ type: Value.Type,
         _ flat: FlatCoding,
         _ buffers: MessageBuffers
@@ -36,48 +36,48 @@ extension Ring {
         do {
             value = try flat.decode(type, from: message.bytes)
         } catch {
-            return try finishAndTell(message, type, buffers)
+            return try finishAndTell(&message, type, buffers)
         }
-        try finish(message)
+        try finish(&message)
         return value
     }
 
     /// Takes a message that is no value of the type in its usual form.
     @inline(never)
     private func finishAndTell<Value: Decodable>(
-        _ message: FoundMessage,
+        _ message: inout FoundMessage,
         _ type: Value.Type,
         _ buffers: MessageBuffers
     ) throws -> Value {
         let copy = buffers.takeIncoming()
         defer { buffers.giveBack(copy) }
         copy.fill(message.bytes)
-        try finish(message, descriptors: &copy.descriptors)
+        try finish(&message, descriptors: &copy.descriptors)
         return try copy.decode(type)
     }
 
     /// Takes the message that was found, and calls `body` with the bytes in `message`: a copy, or a large one where it lies.
     ///
     /// - Parameter message: Empty, and of no use after the call.
-    func finish<R>(_ found: FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
+    func finish<R>(_ found: inout FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
         guard found.isTaken else {
             message.fill(found.bytes)
-            try finish(found, descriptors: &message.descriptors)
+            try finish(&found, descriptors: &message.descriptors)
             return try body()
         }
         message.borrow(found.bytes)
         let result = Result { try body() }
-        try finish(found, descriptors: &message.descriptors)
+        try finish(&found, descriptors: &message.descriptors)
         return try result.get()
     }
 
     /// Takes the message that was found and returns its bytes.
     ///
     /// - Parameter most: The longest one that is returned; a longer one is taken all the same, and its length returned.
-    func finishBytes(_ found: FoundMessage, most: Int) throws(SystemError) -> (bytes: [UInt8]?, count: Int) {
+    func finishBytes(_ found: inout FoundMessage, most: Int) throws(SystemError) -> (bytes: [UInt8]?, count: Int) {
         let count = found.bytes.count
         let bytes = count <= most ? Array(found.bytes) : nil
-        try finish(found)
+        try finish(&found)
         return (bytes, count)
     }
 }

@@ -60,35 +60,35 @@ extension RingLink: ConnectionLink {
     /// Takes the message that was found, a value of a flat type.
     @inline(__always)
     func finish<Value: Decodable>(
-        _ message: FoundMessage,
+        _ message: inout FoundMessage,
         _ type: Value.Type,
         _ flat: FlatCoding
     ) throws -> Value {
         guard let unmanagedInbound else { throw Self.notReadable }
         defer { refreshReadiness() }
-        return try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(message, type, flat, buffers) }
+        return try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(&message, type, flat, buffers) }
     }
 
     /// Takes the message that was found, and calls `body` with its bytes in `message`.
-    func finish<R>(_ found: FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
+    func finish<R>(_ found: inout FoundMessage, through message: IncomingMessage, _ body: () throws -> R) throws -> R {
         guard let inbound else { throw Self.notReadable }
         defer { refreshReadiness() }
-        return try inbound.finish(found, through: message, body)
+        return try inbound.finish(&found, through: message, body)
     }
 
     /// Takes the message that was found and returns its bytes, if it is not longer than `most`, and its length.
-    func finishBytes(_ found: FoundMessage, most: Int) throws -> (bytes: [UInt8]?, count: Int) {
+    func finishBytes(_ found: inout FoundMessage, most: Int) throws -> (bytes: [UInt8]?, count: Int) {
         guard let inbound else { throw Self.notReadable }
         defer { refreshReadiness() }
-        return try inbound.finishBytes(found, most: most)
+        return try inbound.finishBytes(&found, most: most)
     }
 
     /// Takes the message that was found, when its bytes have been copied, or are not wanted.
     @inline(__always)
-    func finish(_ message: FoundMessage) throws {
+    func finish(_ message: inout FoundMessage) throws {
         guard let unmanagedInbound else { throw Self.notReadable }
         defer { refreshReadiness() }
-        try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(message) }
+        try unmanagedInbound._withUnsafeGuaranteedRef { try $0.finish(&message) }
     }
 
     var isSameProgram: Bool { true }

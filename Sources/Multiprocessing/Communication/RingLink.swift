@@ -69,20 +69,21 @@ final class RingLink: Sendable {
         let lane = DescriptorLane(sender: self.socket.number, receiver: self.socket.number)
         let (bellNumber, socketNumber) = (self.bell.number, self.socket.number)
         let owners = [self.bell, self.socket]
-        func ring(_ side: Int) throws -> Ring {
+        func ring(_ side: Int, answers: Ring? = nil) throws -> Ring {
             try Ring(
                 file,
                 side * half..<(side + 1) * half,
                 bell: bellNumber,
                 lane: lane,
                 peer: socketNumber,
+                answers: answers,
                 owners: owners,
                 isNew: isNew,
                 byteLimit: Self.byteLimit
             )
         }
         outbound = role.writes ? try ring(role.side) : nil
-        inbound = role.reads ? try ring(1 - role.side) : nil
+        inbound = role.reads ? try ring(1 - role.side, answers: outbound) : nil
         unmanagedOutbound = outbound.map { .passUnretained($0) }
         unmanagedInbound = inbound.map { .passUnretained($0) }
         let outboundTasks = outbound.map { RingTasks($0, bell: bellNumber) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A message that a consumer has found in a ring and not taken yet.
+/// A message that a consumer has found in a ring and not taken yet. It is handed on `inout`, never by value: loads of a copy that is wider than the stores just before wait for these.
 package struct FoundMessage {
     /// The bytes, where they lie in shared memory; valid until `finish`.
     package internal(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)

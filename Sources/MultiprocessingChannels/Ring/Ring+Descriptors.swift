@@ -57,7 +57,7 @@ extension Ring {
 
     /// Receives the descriptors of a message whose head has been stored; with the consumers' lock.
     @inline(never)
-    func receiveDescriptors(of message: FoundMessage, into descriptors: inout [Int32]) throws(SystemError) {
+    func receiveDescriptors(of message: inout FoundMessage, into descriptors: inout [Int32]) throws(SystemError) {
         try makingRoomInLane { () throws(SystemError) in
             try lane.receive(ticket: message.ticket, count: message.descriptorCount, into: &descriptors)
         }

@@ -106,12 +106,12 @@ extension Ring {
 
     /// Finishes a large message.
     @inline(never)
-    func finishLarge(_ message: FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
+    func finishLarge(_ message: inout FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
         defer { slots.free(message.slot) }
         if message.isTaken { return }
         defer { leave(Offset.consumers) }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
-        if message.descriptorCount > 0 { try receiveDescriptors(of: message, into: &descriptors) }
+        if message.descriptorCount > 0 { try receiveDescriptors(of: &message, into: &descriptors) }
     }
 }

@@ -24,7 +24,7 @@ extension Ring {
         let outcome = try find(&message, until: deadline, cancellation: cancellation, waitsForOthers: waitsForOthers)
         guard case .done = outcome else { return outcome }
         sink(message.bytes)
-        try finish(message, descriptors: &descriptors)
+        try finish(&message, descriptors: &descriptors)
         return .done
     }
 
@@ -94,19 +94,21 @@ extension Ring {
     /// - Parameter descriptors: Gets the descriptors that came with it, which are the caller's then.
     /// - Throws: `SystemError`, as `take`.
     @inline(__always)
-    package func finish(_ message: FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
-        if message.slot >= 0 { return try finishLarge(message, descriptors: &descriptors) }
+    package func finish(_ message: inout FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
+        if message.slot >= 0 { return try finishLarge(&message, descriptors: &descriptors) }
         defer { leave(Offset.consumers) }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
         // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
-        if message.descriptorCount > 0 { try receiveDescriptors(of: message, into: &descriptors) }
+        if message.descriptorCount > 0 { try receiveDescriptors(of: &message, into: &descriptors) }
     }
 
     /// Makes a message without descriptors taken that was found, and gives up the lock.
     @inline(__always)
-    package func finish(_ message: FoundMessage) throws(SystemError) {
-        if message.slot >= 0 || message.descriptorCount > 0 { return try drop(message) }
+    package func finish(_ message: inout FoundMessage) throws(SystemError) {
+        if message.slot >= 0 || message.descriptorCount > 0 { return try drop(&message) }
+        // Not before: whoever waits for the answer has just begun to watch the line, and would take it back.
+        if let answerLine { mp_prefetch_to_write(answerLine) }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
         leave(Offset.consumers)
@@ -114,9 +116,9 @@ extension Ring {
 
     /// Makes a message taken that was found, closes the descriptors that came with it, and gives up the lock.
     @inline(never)
-    private func drop(_ message: FoundMessage) throws(SystemError) {
+    private func drop(_ message: inout FoundMessage) throws(SystemError) {
         var descriptors: [Int32] = []
-        try finish(message, descriptors: &descriptors)
+        try finish(&message, descriptors: &descriptors)
         for descriptor in descriptors { close(descriptor) }
     }
 

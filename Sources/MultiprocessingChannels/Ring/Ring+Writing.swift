@@ -86,8 +86,10 @@ extension Ring {
     ) -> (RingStateMachine.Placement, RingPosition) {
         var head = head
         var placement = place(units, record, tail: tail, head: head)
-        // Where the memory is warm it goes on there. Beyond, what was taken meanwhile may let the stream go back, which the head of a while ago does not tell; one look for each page costs the consumer little.
-        if placement != .here || tail.offset + units >= rules.soft && isBeyondPage(units, tail: tail) {
+        // Beyond warm memory what was taken meanwhile may let the stream go back, and after a lap a head of the lap before makes every message come here: a head of a while ago tells neither. One look for each
+        // page costs the consumer little.
+        let isOld = tail.lap != head.lap || tail.offset + units >= rules.soft
+        if placement != .here || isOld && isBeyondPage(units, tail: tail) {
             // Acquiring: pairs with the release of the consumer, which has read what is overwritten now.
             let now = self.head.pointee.load(ordering: .acquiring)
             if now != head.word {

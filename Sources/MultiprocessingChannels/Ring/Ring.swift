@@ -89,6 +89,12 @@ package final class Ring: @unchecked Sendable {
     /// What keeps the numbers of `bell`, `lane` and `peer` open: a callback or a thread may be about to use them when the owner of this ring lets go of it, and must not meet a stranger's file.
     private let owners: [any AnyObject & Sendable]
 
+    /// The line that this side stores when it answers: where the tail of the other direction's ring lies. Nil where there is none.
+    ///
+    /// Whoever waits for an answer has that line too, and lets go of it only when it is asked for, which takes half as long as the message took to come. Asked for when the message has been read, it is here when
+    /// the answer is written.
+    let answerLine: UnsafeMutableRawPointer?
+
     /// How long this process's consumers and producers look away before they watch for the other side (`watch`).
     let itemsPace = Atomic<UInt32>(0)
     let spacePace = Atomic<UInt32>(0)
@@ -102,6 +108,7 @@ package final class Ring: @unchecked Sendable {
     ///   - bell: An event descriptor.
     ///   - lane: Where descriptors are sent and received.
     ///   - peer: A socket, one of `lane`'s, whose end of file says that the other side is gone; nil where there are no sides.
+    ///   - answers: The ring in which this process answers what comes in this one; it has to live as long.
     ///   - owners: What keeps the descriptors of `bell`, `lane` and `peer` open; without it the caller does.
     ///   - isNew: Whether this process makes it, with `capacity` and `byteLimit`; otherwise it has them already.
     /// - Throws: `SystemError`: EINVAL when there is no ring.
@@ -111,6 +118,7 @@ package final class Ring: @unchecked Sendable {
         bell: Int32,
         lane: DescriptorLane,
         peer: Int32? = nil,
+        answers: Ring? = nil,
         owners: [any AnyObject & Sendable] = [],
         isNew: Bool,
         capacity: Int? = nil,
@@ -124,6 +132,7 @@ package final class Ring: @unchecked Sendable {
         self.bell = bell
         self.lane = lane
         self.peer = peer ?? -1
+        answerLine = answers.map { $0.base + Offset.tail }
         self.owners = owners
         let end = min(memory.size / RingPosition.unit, RingPosition.largestOffset)
         rules = RingStateMachine(first: Self.firstUnit, soft: Self.softUnit, end: end)

@@ -47,8 +47,16 @@ struct Fixture {
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
         words.append(nil)
         var pid: pid_t = 0
-        let error = posix_spawn(&pid, path, &actions, &attributes, words, environ)
-        for word in words { free(word) }
+        // What is to trap must not wait for the runtime's own backtracer, which can hang for good where a sanitizer is at work.
+        var environment: [UnsafeMutablePointer<CChar>?] = [strdup("SWIFT_BACKTRACE=enable=no")]
+        var next = environ
+        while let entry = next.pointee {
+            if strncmp(entry, "SWIFT_BACKTRACE=", 16) != 0 { environment.append(strdup(entry)) }
+            next += 1
+        }
+        environment.append(nil)
+        let error = posix_spawn(&pid, path, &actions, &attributes, words, environment)
+        for word in words + environment { free(word) }
         posix_spawn_file_actions_destroy(&actions)
         posix_spawnattr_destroy(&attributes)
         close(out.writeEnd)
