@@ -2,9 +2,11 @@
 
 import Glibc
 import Laboratory
-import MultiprocessingChannels
 import MultiprocessingPrimitives
+import Synchronization
 import Testing
+
+@testable import MultiprocessingChannels
 
 extension RingTests {
     @Test(arguments: [false, true], [(5000, 1000, 0), (80_000, 8, 3), (200, 50_000, 1)])
@@ -22,5 +24,17 @@ extension RingTests {
         try #require(fstat(test.file.descriptor, &status) == 0)
         // Twice the 256 KiB in which the stream goes round: pages are given ahead.
         #expect(status.st_blocks * 512 <= 600 << 10, "\(status.st_blocks * 512 / 1024) KiB")
+    }
+    @Test func `a producer knows soon after a lap that the other side has followed`() throws {
+        let ring = try TestRing(capacity: nil).ring
+        var isKnown = 0
+        for _ in 0..<40_000 {
+            try #require(try ring.put(bytes: [1]) == .done)
+            let tail = RingPosition(word: ring.tail.pointee.load(ordering: .relaxed))
+            if RingPosition(word: ring.cachedHead).lap == tail.lap { isKnown += 1 }
+            try #require(try ring.takeBytes() == [1])
+        }
+        // All but a page of messages, and the one that ends a lap, for each of the two laps.
+        #expect(isKnown > 40_000 - 2 * 300, "\(isKnown)")
     }
 }
