@@ -141,6 +141,32 @@ private func isSame(_ some: [Int], _ others: [Int]) -> Bool {
     }
 
     @Test(.timeLimit(.minutes(30)))
+    func `the inline pool says which descriptor there was no room for, and goes on`() async throws {
+        try await isolated {
+            limitDescriptors(to: 64)
+            let pool = try Pool.inline
+            let event = try Event()
+            let set: @Sendable (Event) -> Void = { $0.set() }
+            let lend: @Sendable () -> Event = { event }
+            try pool.apply(set, event)
+            _ = try pool.apply(lend)
+            for call in [{ try pool.apply(set, event) }, { _ = try pool.apply(lend) }] {
+                let error = try withoutDescriptors { try checkThrows(SystemError.self, call) }
+                try checkEqual(error.code, EMFILE)
+                try call()
+            }
+            let ask: @Sendable (Event) -> Bool = { $0.isSet }
+            let several = try withoutDescriptors { try pool.mapResults([event, event], ask) }
+            for result in several {
+                let error = try checkThrows(SystemError.self) { _ = try result.get() }
+                try checkEqual(error.code, EMFILE)
+            }
+            pool.close()
+            try pool.join()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(30)))
     func `a function that a worker had no descriptors for works when there are some again`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1)

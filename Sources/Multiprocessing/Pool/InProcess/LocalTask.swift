@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 internal import Synchronization
 
@@ -16,8 +17,8 @@ final class LocalTask: @unchecked Sendable {
     /// The arguments: encoded, or as they are where the function takes them so.
     let bytes: [UInt8]
     let values: [any Sendable]
-    /// Duplicates of the descriptors beside the bytes, for the one who decodes them.
-    private let descriptors: Mutex<[Int32]>
+    /// Duplicates of the descriptors beside the bytes, for the one who decodes them, or why there are none.
+    private let descriptors: Mutex<Result<[Int32], SystemError>>
     private let cancellation = Mutex<(isCancelled: Bool, task: Task<Void, Never>?)>((false, nil))
 
     /// Takes the arguments; under the pool's lock.
@@ -30,7 +31,7 @@ final class LocalTask: @unchecked Sendable {
         guard envelope.function.direct == nil else {
             bytes = []
             values = envelope.input.values(of: envelope.pieces)
-            descriptors = Mutex([])
+            descriptors = Mutex(.success([]))
             return
         }
         values = []
@@ -44,16 +45,21 @@ final class LocalTask: @unchecked Sendable {
                 guard let base = buffer.baseAddress else { return }
                 envelope.input.copy(envelope.pieces, to: UnsafeMutableRawPointer(base))
             }
-        descriptors = Mutex(envelope.input.descriptors(of: envelope.pieces).map { fcntl($0, F_DUPFD_CLOEXEC, 3) })
+        let numbers = envelope.input.descriptors(of: envelope.pieces)
+        descriptors = Mutex(
+            Result { () throws(SystemError) in
+                try CarriedDescriptors.duplicates(of: numbers, "duplicating a descriptor of a task")
+            }
+        )
     }
 
     /// Gives the descriptors to the one who decodes the arguments, once.
-    func takeDescriptors() -> CarriedDescriptors {
+    func takeDescriptors() -> Result<CarriedDescriptors, SystemError> {
         let numbers = descriptors.withLock { numbers in
-            defer { numbers = [] }
+            defer { numbers = .success([]) }
             return numbers
         }
-        return CarriedDescriptors(received: numbers)
+        return numbers.map { CarriedDescriptors(received: $0) }
     }
 
     /// Notes the Swift task that an asynchronous function runs in.

@@ -145,24 +145,15 @@ final class TaskRunner {
 
     /// Duplicates of a function's descriptors, for the one who decodes it.
     private static func descriptors(of function: TaskFunction) throws(SystemError) -> CarriedDescriptors {
-        var duplicates: [Int32] = []
-        for number in function.descriptors {
-            let duplicate = fcntl(number, F_DUPFD_CLOEXEC, 3)
-            guard duplicate >= 0 else {
-                let error = SystemError("duplicating a descriptor that a function captures")
-                for number in duplicates { Glibc.close(number) }
-                throw error
-            }
-            duplicates.append(duplicate)
-        }
-        return CarriedDescriptors(received: duplicates)
+        let operation = "duplicating a descriptor that a function captures"
+        return CarriedDescriptors(received: try CarriedDescriptors.duplicates(of: function.descriptors, operation))
     }
 
     private func run(
         _ function: WorkerFunction,
         pieces: Int,
         _ task: LocalTask,
-        _ carried: CarriedDescriptors,
+        _ carried: Result<CarriedDescriptors, SystemError>,
         isPrefixed: Bool
     ) -> LocalAnswer {
         var start = 0
@@ -174,14 +165,14 @@ final class TaskRunner {
         _ function: WorkerFunction,
         pieces: Int,
         _ task: LocalTask,
-        _ carried: CarriedDescriptors,
+        _ carried: Result<CarriedDescriptors, SystemError>,
         isPrefixed: Bool,
         _ start: inout Int
     ) -> LocalAnswer {
         var writer = WireWriter()
         let sent = CarriedDescriptors()
-        let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: carried]
         do {
+            let userInfo: [CodingUserInfoKey: Any] = [CarriedDescriptors.userInfoKey: try carried.get()]
             try task.bytes.withUnsafeBytes { bytes in
                 var reader = WireReader(UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 if isPrefixed {
@@ -193,13 +184,14 @@ final class TaskRunner {
                     try call(function, &reader, userInfo, task, &writer, [CarriedDescriptors.userInfoKey: sent])
                 }
             }
+            // The owners of what is sent may go before the result is read.
+            let operation = "duplicating a descriptor of a result"
+            return LocalAnswer(writer, try CarriedDescriptors.duplicates(of: sent.numbers, operation), threw: false)
         } catch {
             writer.removeAll()
             Outcome.write(error: error, into: &writer)
             return LocalAnswer(writer, [], threw: true)
         }
-        // The owners of what is sent may go before the result is read.
-        return LocalAnswer(writer, sent.numbers.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }, threw: false)
     }
 
     private func call(
