@@ -14,7 +14,7 @@ struct ChannelKillTests {
     }
 
     @Test func `tasks that put and take are killed, and no task of another process waits for ever`() async throws {
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             // So small that both sides wait all the time.
             let queue = try Queue<Item>(capacity: 2)
             let progress = try (0..<6).map { _ in try SharedAtomic(0) }
@@ -69,7 +69,7 @@ struct ChannelKillTests {
     }
 
     @Test func `tasks that join are told whoever of those who count is killed`() async throws {
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             var generator = Seeded(seed: 43)
             for _ in 0..<40 {
                 let work = try JoinableQueue<Int>()

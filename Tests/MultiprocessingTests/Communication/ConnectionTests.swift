@@ -62,7 +62,7 @@ struct ConnectionTests {
 
     @Test func `a peer that closes its end gives the end of file at once`() async throws {
         // In a process of its own: another test could fork this one while the end is open.
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let (here, there) = try Connection.pipe()
             try await there.send(1)
             there.close()
@@ -130,7 +130,7 @@ struct ConnectionTests {
 
     @Test func `poll tells whether something can be received, and takes nothing`() async throws {
         // In a process of its own: another test could fork this one while the end is open.
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let (here, there) = try Connection.pipe()
             try await checkEqual(there.poll(), false)
             try await checkEqual(there.poll(timeout: .milliseconds(10)), false)

@@ -75,7 +75,7 @@ struct ForkedChannelTests {
 
     @Test func `a copy that closes a handle does not wake the tasks of its parent`() async throws {
         // Not `isolated`: tasks leave threads and descriptors of the runtime behind.
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let (near, far) = try Connection.pipe()
             let queue = try Queue<Int>()
             let hasBegun = try Semaphore(value: 0)

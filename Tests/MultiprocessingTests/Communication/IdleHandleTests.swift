@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct IdleHandleTests {
     @Test func `whoever waits, a thread or a task, and for whatever, uses no processor time`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let (empty, full) = (try Queue<Int>(), try Queue<Int>(capacity: 1))
             let work = try JoinableQueue<Int>()
             try await full.put(0)
@@ -47,7 +47,7 @@ struct IdleHandleTests {
     }
 
     @Test func `hundreds of idle queues and connections wake no thread`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let count = 150
             let queues = try (0..<count).map { _ in try Queue<Int>() }
             let pipes = try (0..<count).map { _ in try Connection.pipe() }

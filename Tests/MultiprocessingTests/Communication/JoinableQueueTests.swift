@@ -82,7 +82,7 @@ struct JoinableQueueTests {
     @Test func `tasks and threads that join are told by another process, and a killed worker's element stays undone`()
         async throws
     {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let work = try JoinableQueue<Int>()
             let started = try Event()
             let lost = ChildProcess {

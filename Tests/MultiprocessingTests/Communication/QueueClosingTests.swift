@@ -55,7 +55,7 @@ struct QueueClosingTests {
 
     @Test(arguments: Way.allCases)
     func `a call that waits ends when its handle is closed`(way: Way) async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let queue = try JoinableQueue<Int>(capacity: 1)
             if way.fillsQueue { try await queue.put(1) }
             let call = Task { try await way.wait(queue) }
@@ -93,7 +93,7 @@ struct QueueClosingTests {
     private func behindAnotherProcess(
         _ body: @escaping @Sendable (JoinableQueue<Int>) async throws -> Void
     ) async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let (queue, other) = (try JoinableQueue<Int>(capacity: 1), try JoinableQueue<Int>())
             let child = ChildProcess { try other.put(try queue.get()) }
             try child.start()

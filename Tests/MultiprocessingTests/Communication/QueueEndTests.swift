@@ -26,7 +26,7 @@ struct QueueEndTests {
     }
 
     @Test func `an immediate shutdown wakes threads and tasks that join, in other processes too`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let work = try JoinableQueue<Int>()
             for number in 0..<3 { try await work.put(number) }
             let ready = try Semaphore(value: 0)

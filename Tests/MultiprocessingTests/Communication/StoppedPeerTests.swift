@@ -42,7 +42,7 @@ struct StoppedPeerTests {
 
     @Test(arguments: Way.allCases)
     func `a wait does not look again and again`(way: Way) async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let queue = try JoinableQueue<Int>()
             if way == .join {
                 try await queue.put(1)
@@ -64,7 +64,7 @@ struct StoppedPeerTests {
     }
 
     @Test func `a shutdown cut half-way ends a task's wait as soon as a thread's`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let queue = try JoinableQueue<Int>()
             try await Self.withBusyProducer(queue) {
                 // As `shutDown`, killed before it could know whether a put was under way.

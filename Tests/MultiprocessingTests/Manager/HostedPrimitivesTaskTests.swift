@@ -18,7 +18,7 @@ private func caught<E: Error, R>(_: E.Type, line: Int = #line, _ body: () async 
 struct HostedPrimitivesTaskTests {
     @Test(arguments: Way.allCases)
     func `a task that is cancelled while it waits takes nothing`(way: Way) async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let (server, address) = try way.manager()
             let manager = try await Manager.connect(to: address, authenticationKey: "key")
             let queue = try await manager.hostedQueue(of: Int.self, capacity: 1)
@@ -52,7 +52,7 @@ struct HostedPrimitivesTaskTests {
     }
 
     @Test func `a task that is cancelled gives back what it has`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let (lock, semaphore) = (try await manager.hostedLock(), try await manager.hostedSemaphore(value: 1))
             let condition = try await manager.hostedCondition()
@@ -79,7 +79,7 @@ struct HostedPrimitivesTaskTests {
     }
 
     @Test func `tasks of one process hold a lock one at a time, and wait for each other`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let (server, address) = try Way.tcp.manager()
             let manager = try await Manager.connect(to: address, authenticationKey: "key")
             let (lock, number) = (try await manager.hostedLock(), try await manager.host { 0 })
@@ -108,7 +108,7 @@ struct HostedPrimitivesTaskTests {
     }
 
     @Test func `an iteration ends with its queue`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let queue = try await manager.hostedQueue(of: Int.self)
             let sum = Task {

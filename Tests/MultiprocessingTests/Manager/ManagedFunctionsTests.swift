@@ -72,7 +72,7 @@ struct ManagedFunctionsTests {
     }
 
     @Test func `tasks have all of that as well`() async throws {
-        try await apart(timeout: .seconds(60)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let list = try await manager.list([2, 1])
             try await list.sort { $0 < $1 }

@@ -50,7 +50,7 @@ private final class SlowLeaver: Sendable {
 @Suite(.timeLimit(.minutes(30)), .leavesNothing)
 struct ManagerCancellationTests {
     @Test func `a call that is cancelled while there is no room ends no other`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let total = try await manager.host { 0 }
             try await total.withValue(with: Announced()) { $0 += 0 * MemoryLayout.size(ofValue: $1) }
@@ -80,7 +80,7 @@ struct ManagerCancellationTests {
     }
 
     @Test func `a value goes that nobody waits for any more when it is made`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let (entered, gate, gone) = (try Event(), try Event(), try Event())
             let making = Task {
@@ -119,7 +119,7 @@ struct ManagerCancellationTests {
     }
 
     @Test func `asynchronous functions that never suspend keep their own values busy and no other`() async throws {
-        try await apart(timeout: .seconds(100)) { () async throws in
+        try await apart(timeout: .seconds(300)) { () async throws in
             let manager = try Manager()
             let number = try await manager.host { 0 }
             let entered = try Semaphore(value: 0)

@@ -10,7 +10,7 @@ struct ManagerOutageTests {
     @Test func `all who wait for a manager that does not answer share attempts, and wait as long as they want`()
         async throws
     {
-        try await apart(timeout: .seconds(180)) {
+        try await apart(timeout: .seconds(300)) {
             let (here, there) = try Connection.pipe()
             let starter = ChildProcess {
                 let (manager, address) = try Way.tcp.manager()
@@ -50,7 +50,7 @@ struct ManagerOutageTests {
     }
 
     @Test func `many tasks that lose a manager at the same time all learn of it`() async throws {
-        try await apart(timeout: .seconds(180)) {
+        try await apart(timeout: .seconds(300)) {
             let (manager, address) = try Way.tcp.manager()
             let client = try await Manager.connect(to: address, authenticationKey: "key")
             let event = try await client.hostedEvent()

@@ -71,7 +71,7 @@ struct ManagerTests {
     }
 
     @Test func `tasks have many calls under way, in order`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let manager = try Manager()
             let list = try await manager.list(of: Int.self)
             for number in 0..<100 { try await list.append(number) }

@@ -109,7 +109,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
     }
 
     @Test(.timeLimit(.minutes(30))) func `an async input is read only as far ahead as allowed`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 let read = SharedCounter()
                 let results = pool.imap(AsyncStream { read.next() }, bufferSize: 5, square)
@@ -230,7 +230,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
     }
 
     @Test(.timeLimit(.minutes(30))) func `cancelling the task that takes results ends the calls`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 let started = try SharedAtomic<Int>(0)
                 let task = Task {
@@ -253,7 +253,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
 
     @Test(.timeLimit(.minutes(30))) func `an input that throws ends the results with its error`() async throws {
         struct Broken: Error {}
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 let (stream, source) = AsyncThrowingStream<Int, any Error>.makeStream()
                 for n in 0..<10 { source.yield(n) }
@@ -269,7 +269,7 @@ private final class Counted: Sequence, IteratorProtocol, Sendable {
     }
 
     @Test(.timeLimit(.minutes(30))) func `outcomes go on after an error`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 var (good, bad) = (0, 0)
                 for await outcome in pool.imapUnordered(0..<100, refuseOdd).results {

@@ -54,7 +54,7 @@ private func misbehave(_ n: Int) throws -> Int {
     }
 
     @Test(.timeLimit(.minutes(30))) func `the asynchronous forms work in tasks`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 let pairs = (0..<100).map { ($0, 2) }
                 try checkEqual(try await pool.starmap(pairs, power), (0..<100).map(square))

@@ -61,7 +61,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
             pool.terminate()
             try pool.join()
         }
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 4))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for n in 0..<200 { group.addTask { try checkEqual(try await pool.apply(square, n), n * n) } }
@@ -87,7 +87,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
                 try pool.join()
             }
         }
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             for _ in 0..<60 {
                 let pool = try Pool(processes: 2, queueLimit: QueueLimit(tasks: 2))
                 try await withThrowingTaskGroup(of: Void.self) { group in

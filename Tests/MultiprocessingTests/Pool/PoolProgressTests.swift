@@ -79,7 +79,7 @@ private struct Stubborn: Codable, Sendable {
     @Test(.timeLimit(.minutes(30))) func `the last report comes also when a call is cancelled or given up`()
         async throws
     {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 1)
             let seen = Synchronization.Mutex<[PoolProgress.State]>([])
             let progress = PoolProgress(every: .zero) { state in seen.withLock { $0.append(state) } }

@@ -63,7 +63,7 @@ struct BodyFailed: Error, Codable, Equatable { let number: Int }
             try checkEqual(pids.count, 2)
             try check(!pids.contains(where: Proc.isRunning))
         }
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             let pids = Mutex<[Int32]>([])
             do {
                 try await withPool(processes: 2) { pool in
@@ -178,7 +178,7 @@ struct BodyFailed: Error, Codable, Equatable { let number: Int }
             pool.close()
             try pool.join()
         }
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 2)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for n in 0..<500 {

@@ -196,7 +196,7 @@ private func slowly(_ n: Int) async throws -> Int {
                 try checkEqual(try done.get(), 4)
             }
         }
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try await withPool(processes: 2) { pool in
                 try checkEqual(try await pool.map(0..<100, slowly), Array(1...100))
                 try checkEqual(try await pool.apply(square, 4), 16)

@@ -21,7 +21,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
 @Suite(.leavesNothing) struct PoolTimeoutTests {
     @Test(.timeLimit(.minutes(30)))
     func `a map that is cancelled while it waits for room ends what it has begun`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 1))
             let begun = try Event()
             // So much that it is submitted in several parts.
@@ -317,7 +317,7 @@ private let isAskedToEnd = Atomic<Bool>(false)
     func `cancelling a Swift task ends what it waits for`() async throws {
         let pids = try SharedArray<Int32>(count: 1)
         let begun = try Event()
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 1)
             for isMap in [false, true] {
                 begun.clear()

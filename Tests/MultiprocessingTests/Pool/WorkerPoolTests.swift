@@ -148,7 +148,7 @@ struct WorkerPoolTests {
             try checkEqual(Proc.waitForEnd(of: pids, within: .seconds(30)), [])
             _ = try checkThrows(PoolError.self) { try withPool(Pool(processes: 0)) { _ in } }
         }
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let found = try await withPool(Pool(processes: 1, queueLimit: QueueLimit(tasks: 5))) { pool in
                 try await pool.map(0..<10, squareLater)
             }
@@ -157,7 +157,7 @@ struct WorkerPoolTests {
     }
 
     @Test func `so can those that suspend`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let processes = try Pool(processes: 2)
             try await callAllAsync(processes)
             let threads = try ThreadPool(threads: 2)

@@ -95,7 +95,7 @@ struct ForkServerTests {
     }
 
     @Test func `a server killed while it starts is replaced, and who waits for it gets his child`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let path = "/tmp/mp-preload-\(getpid())"
             close(open(path, O_CREAT | O_WRONLY, 0o600))
             // Only the first server finds the file.
@@ -111,7 +111,7 @@ struct ForkServerTests {
     }
 
     @Test func `servers that are killed while they start, again and again, are given up`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             try ForkServer.preload { kill(getpid(), SIGKILL) }
             do {
                 try ChildProcess {}.start()
@@ -121,7 +121,7 @@ struct ForkServerTests {
     }
 
     @Test func `a first start whose job cannot be encoded leaves no server, and time for a preload`() async throws {
-        try await apart(timeout: .seconds(60)) {
+        try await apart(timeout: .seconds(300)) {
             let secret = Secret()
             let error = try checkThrows(FunctionNotPortable.self) { try ChildProcess { keep(secret.number) }.start() }
             keep(error)

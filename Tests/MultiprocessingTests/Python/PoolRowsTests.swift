@@ -317,7 +317,7 @@ private func transferred() -> Int {
 
     @Test(.timeLimit(.minutes(30)))
     func `a thousand calls are awaited without a thread for each`() async throws {
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             let pool = try Pool(processes: 2)
             let most = try await withThrowingTaskGroup(of: Int.self) { group in
                 for n in 0..<1000 {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CMultiprocessing
 internal import Glibc
 internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
-internal import Synchronization
 
 extension LaneReader.Record {
     /// Whether a head lies in the record, and the payload that it tells of as well, or in a segment that there can be.
@@ -21,8 +19,6 @@ extension LaneReader.Record {
 }
 
 extension LocalSession {
-    // MARK: - Results
-
     var hasNews: Bool { workers.contains(where: \.hasResults) }
 
     func poll(_ events: any EngineEvents) {
@@ -40,7 +36,7 @@ extension LocalSession {
     }
 
     /// Takes what is in a worker's lane.
-    private func collect(from worker: LocalWorker, _ events: any EngineEvents) {
+    func collect(from worker: LocalWorker, _ events: any EngineEvents) {
         while let record = worker.results.next() {
             let head = WorkerRecord(start: record.start)
             guard record.holds(head), take(head, record.kind, from: worker, events) else {
@@ -227,156 +223,5 @@ extension LocalSession {
             worker: worker.name
         )
         return (envelope, lease)
-    }
-
-    // MARK: - Deaths
-
-    /// Deals with the end of a worker's process.
-    private func bury(_ worker: LocalWorker, _ events: any EngineEvents) {
-        guard worker.phase != .ended else { return }
-        // What it had answered counts, whatever came after.
-        collect(from: worker, events)
-        let wasExpected = worker.phase == .retiring && worker.outstanding.isEmpty && worker.phaseWhenGone == nil
-        // One that gets no more tasks is otherwise as good as any.
-        let current = worker.isSpent && worker.phase == .retiring ? .ready : worker.phase
-        let phase = worker.phaseWhenGone ?? current
-        let isUnheardOf = phase == .ready && !worker.hasAnswered && hasNotServed(worker)
-        let wasStarting = !wasExpected && (phase == .starting || isUnheardOf)
-        let wasReady = !wasExpected && current == .ready && !wasStarting
-        leave(worker, isLost: true)
-        worker.phase = .ended
-        workers.removeAll { $0 === worker }
-        idle.removeAll { $0 === worker }
-        if last === worker { last = nil }
-        workersChanged()
-        disarm(worker)
-        let lost = lostError(worker)
-        if !wasExpected, !isClosing, !ExitHandling.isExiting {
-            restarts += 1
-            Log.write(.warning, "\(lost)")
-        }
-        if worker.phaseWhenGone != nil, !worker.hasAnswered { nextStart = .passed }
-        if wasStarting {
-            noteFailedStart(lost)
-        } else if wasReady, !worker.hasAnswered, worker.memory.status(.serving) == 0 {
-            noteEarlyKill()
-        }
-        // What it dies of before it takes a task, such as a function that traps when it is decoded, is laid to the first one. A worker that was told to end has done nothing of the kind.
-        var isFirst = wasReady
-        while let entry = worker.outstanding.popFirst() {
-            // A revoked one has been given back already.
-            if entry.isRevoked { continue }
-            if worker.tasks.isReleased(entry.end) || entry.record.isTaken {
-                events.lost(entry.ticket, worker.losses[entry.ticket]?.loss ?? .worker(lost))
-            } else {
-                events.lost(entry.ticket, isFirst ? .nextInLine(lost) : .notBegun)
-            }
-            isFirst = false
-        }
-        // Looked at once more when all is done.
-        if isClosing { departed.append(statistics(of: worker)) }
-        try? worker.child?.close()
-        worker.process = nil
-        host.engineChanged()
-    }
-
-    /// Notes that a worker was found to be gone before its end was heard of. Its successor waits until it is known how it ended: it may have failed to start, and the next one would as well.
-    func noteGone(_ worker: LocalWorker) {
-        guard worker.phase == .starting || worker.phase == .ready else { return }
-        worker.phaseWhenGone = worker.phase
-        if !worker.hasAnswered { nextStart = Deadline(timeout: .seconds(1)) }
-    }
-
-    /// Whether a worker without an initializer ended before it could have done anything, and not because somebody wanted it so.
-    private func hasNotServed(_ worker: LocalWorker) -> Bool {
-        worker.memory.status(.serving) == 0 && worker.process?.status != .signaled(.kill)
-    }
-
-    private func lostError(_ worker: LocalWorker) -> WorkerLost {
-        let report = worker.process?.report
-        return WorkerLost(
-            status: worker.process?.status ?? .signaled(.kill),
-            processIdentifier: worker.process?.processIdentifier ?? 0,
-            workerName: worker.name,
-            message: worker.sentence ?? report?.message,
-            backtrace: report?.backtrace ?? []
-        )
-    }
-
-    // MARK: - Time limits
-
-    /// Sees to it that somebody looks at the tasks under way no later than `deadline`.
-    func armTimer(_ deadline: Deadline) {
-        guard timers == nil || deadline < timerDeadline, let reactor = try? Runtime.shared().reactor else { return }
-        if let timers { reactor.cancel(timers) }
-        timerDeadline = deadline
-        let check = reentry { session in session.checkTimes() }
-        timers = reactor.waitUntil(deadline) { _ in check() }
-    }
-
-    /// Ends workers whose task has taken too long.
-    func checkTimes() {
-        timers = nil
-        timerDeadline = .never
-        let now = mp_now()
-        var next = Deadline.never
-        for worker in workers {
-            let running = worker.memory.status(.task)
-            for entry in worker.outstanding.all {
-                guard let timeout = entry.timeout, !entry.isRevoked, worker.losses[entry.ticket] == nil else {
-                    continue
-                }
-                let limit = Deadline(timeout: timeout).nanoseconds &- now
-                guard entry.ticket == running else {
-                    next = min(next, Deadline(nanoseconds: now &+ limit))
-                    continue
-                }
-                // The element before its begin: of a later one that is seen here, no earlier begin can be.
-                let element = Int(clamping: worker.memory.status(.element))
-                let end = Int64(bitPattern: worker.memory.status(.since)) &+ limit
-                if end > now {
-                    next = min(next, Deadline(nanoseconds: end))
-                } else if worker.halt(entry.ticket, at: element) {
-                    interrupt(worker, at: entry, as: .timedOut, element: element)
-                } else {
-                    // It was done in the last moment, and the one behind it has just begun.
-                    next = min(next, Deadline(nanoseconds: now &+ limit))
-                }
-            }
-        }
-        if !next.isNever { armTimer(next) }
-    }
-}
-
-/// A result that lies in a worker's segment, until this is dropped.
-final class SegmentLease: Sendable {
-    /// How many there are of one worker.
-    final class Count: Sendable {
-        private let value = Atomic<Int>(0)
-
-        // Relaxed, here and below: nothing else is read by it.
-        var count: Int { value.load(ordering: .relaxed) }
-
-        fileprivate func add(_ number: Int) { value.add(number, ordering: .relaxed) }
-    }
-
-    private let region: MemoryRegion
-    private let slot: Int
-    private let memory: WorkerMemory
-    private let leases: Count
-    private let madeIn = mp_fork_generation()
-
-    init(_ region: MemoryRegion, slot: Int, of worker: LocalWorker) {
-        self.region = region
-        self.slot = slot
-        memory = worker.memory
-        leases = worker.leases
-        leases.add(1)
-    }
-
-    deinit {
-        leases.add(-1)
-        // A copy of this process drops its copy of the result; the one who made it may still read.
-        if slot != SegmentSender.unkept, mp_fork_generation() == madeIn { memory.setRead(slot, false) }
     }
 }

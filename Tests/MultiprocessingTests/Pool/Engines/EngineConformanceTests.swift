@@ -72,7 +72,7 @@ struct EngineConformanceTests {
 
     @Test(arguments: PoolSubject.all) func `asynchronous functions are awaited`(subject: PoolSubject) async throws {
         // Not `isolated`: where they run in this process, Swift's own threads stay.
-        try await apart(timeout: .seconds(100)) {
+        try await apart(timeout: .seconds(300)) {
             try subject.withPool { pool in
                 let options = subject.options
                 try checkEqual(try pool.applyAsync(options: options, slowly, 4).get(), 5)
