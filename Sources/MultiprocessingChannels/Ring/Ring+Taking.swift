@@ -97,8 +97,7 @@ extension Ring {
     package func finish(_ message: inout FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
         if message.slot >= 0 { return try finishLarge(&message, descriptors: &descriptors) }
         defer { leave(Offset.consumers) }
-        ringIfMarked(Offset.spaceBell)
-        publish(message.next, in: head, waking: Offset.space)
+        moveHead(behind: &message)
         // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
         if message.descriptorCount > 0 { try receiveDescriptors(of: &message, into: &descriptors) }
     }
@@ -107,11 +106,17 @@ extension Ring {
     @inline(__always)
     package func finish(_ message: inout FoundMessage) throws(SystemError) {
         if message.slot >= 0 || message.descriptorCount > 0 { return try drop(&message) }
+        moveHead(behind: &message)
+        leave(Offset.consumers)
+    }
+
+    /// Makes a message taken whose bytes have been read; with the consumers' lock.
+    @inline(__always)
+    private func moveHead(behind message: inout FoundMessage) {
         // Not before: whoever waits for the answer has just begun to watch the line, and would take it back.
         if let answerLine { mp_prefetch_to_write(answerLine) }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
-        leave(Offset.consumers)
     }
 
     /// Makes a message taken that was found, closes the descriptors that came with it, and gives up the lock.
