@@ -19,7 +19,7 @@ struct MangledName {
         bytes = UnsafeBufferPointer(start: start, count: length)
     }
 
-    private init(bytes: UnsafeBufferPointer<UInt8>) {
+    init(bytes: UnsafeBufferPointer<UInt8>) {
         self.bytes = bytes
     }
 
@@ -62,10 +62,10 @@ struct MangledName {
     var isThickMetatype: Bool { bytes.suffix(3).elementsEqual("XMT".utf8) }
 
     /// Whether a type associated with the first generic parameter ("Qz") is in it, or one associated with any other ("QZ", "Qy", "QY", "Qx", "QX").
-    func hasAssociatedType(ofFirst: Bool) -> Bool { hasOperator { (ofFirst ? "z" : "ZyYxX").utf8.contains($0) } }
+    func hasAssociatedType(ofFirst: Bool) -> Bool { hasOperator("Q") { (ofFirst ? "z" : "ZyYxX").utf8.contains($0) } }
 
-    /// Whether an operator "Q" with such a second letter is in it, outside of identifiers (a length and as many bytes) and references.
-    private func hasOperator(_ isSecond: (UInt8) -> Bool) -> Bool {
+    /// Whether an operator with that first letter and such a second one is in it, outside of identifiers (a length and as many bytes) and references, any byte of which may look like a letter.
+    func hasOperator(_ first: Unicode.Scalar, _ isSecond: (UInt8) -> Bool) -> Bool {
         var index = 0
         while index < bytes.count {
             switch bytes[index] {
@@ -78,7 +78,7 @@ struct MangledName {
                     index += 1
                 }
                 index += length
-            case UInt8(ascii: "Q") where index + 1 < bytes.count && isSecond(bytes[index + 1]): return true
+            case UInt8(ascii: first) where index + 1 < bytes.count && isSecond(bytes[index + 1]): return true
             default: index += 1
             }
         }
@@ -112,7 +112,7 @@ struct MangledName {
     /// What the capture is when the runtime would find a type for the name that does not say how the capture lies in memory, or none.
     var special: Special? {
         // The runtime does not refuse such a name but ends the program.
-        if hasOperator({ "pP".utf8.contains($0) }) { return .pack }
+        if hasOperator("Q", { "pP".utf8.contains($0) }) { return .pack }
         guard bytes.count > 2 else { return nil }
         // In generic code the name goes on with the parameters of the object's type.
         if bytes.suffix(2).elementsEqual("XX".utf8) { return hasWeak ? .weak : .box }
@@ -125,9 +125,7 @@ struct MangledName {
         }
     }
 
-    private var hasWeak: Bool {
-        zip(bytes, bytes.dropFirst()).contains { $0 == UInt8(ascii: "X") && $1 == UInt8(ascii: "w") }
-    }
+    private var hasWeak: Bool { hasOperator("X") { $0 == UInt8(ascii: "w") } }
 
     /// The type as it is written in source, as far as it can be told.
     var source: String? { SymbolicName(bytes: bytes).source }

@@ -64,7 +64,7 @@ struct SymbolicName {
             for scope in scopes { text += Array("\(scope.name.utf8.count)\(scope.name)\(scope.letter)".utf8) }
         }
         // "A" refers to something before it by its number, which the names have changed.
-        let hasNumbers = bytes.contains(UInt8(ascii: "A")) && !contexts.isEmpty
+        let hasNumbers = !contexts.isEmpty && MangledName(bytes: bytes).hasOperator("A") { _ in true }
         return isPlain && !hasNumbers ? String(decoding: text, as: UTF8.self) : nil
     }
 
