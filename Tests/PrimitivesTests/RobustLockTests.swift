@@ -91,6 +91,32 @@ extension PrimitivesTests {
             }
         }
 
+        @Test func `a lock that was left behind is taken though the one who was woken for that was killed`()
+            async throws
+        {
+            try await Laboratory.run {
+                let (region, lock) = try makeLock()
+                let dead = try ForkedProcess { _exit(0) }
+                try dead.join()
+                // As a task of the dead process left it, whose last thread is still to end.
+                SharedWord(region.base, offset: 0).store(UInt32(dead.pid))
+                SharedWord(region.base, offset: 4).store(UInt32(dead.pid))
+                SharedWord(region.base, offset: 56).store(UInt32(dead.pid))
+                SharedWord(region.base, offset: 60).store(1)
+                let waiters = try (0..<2).map { _ in
+                    try ForkedProcess {
+                        let outcome = try lock.acquire(until: Deadline(timeout: .seconds(60)))
+                        try require(outcome == .ownerDied(dead.pid) || outcome == .acquired, "\(outcome)")
+                        try require(lock.release(by: .thread), "not released")
+                    }
+                }
+                for waiter in waiters { try waitFor("the waiter") { lock.hasWaiters && isAsleep(waiter.pid) } }
+                // The kernel marks the notice and wakes one, of which nothing more is heard.
+                SharedWord(region.base, offset: 16).store(0x4000_0000)
+                for waiter in waiters { try require(try waiter.join() == 0, "slept on") }
+            }
+        }
+
         @Test func `a task's lock is not released by others`() async throws {
             try await Laboratory.run {
                 let (region, lock) = try makeLock()

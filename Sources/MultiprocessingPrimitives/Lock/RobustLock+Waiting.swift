@@ -68,7 +68,12 @@ extension RobustLock {
         }
     }
 
+    /// How long a sleep lasts at most where tasks take the lock, in seconds.
+    private static var longestSleepBesideTasks: Int { 1 }
+
     /// Sleeps while the word is `seen`; where tasks take the lock, also until one is dead that was making it over.
+    ///
+    /// Of that death the kernel tells one sleeper. Were he killed before he could act on it, nobody would wake the next: a thread can name one word to be passed on, which is the lock's. So nobody sleeps for long there.
     private func sleep(
         while seen: UInt32,
         until deadline: Deadline,
@@ -79,7 +84,9 @@ extension RobustLock {
         // Before the look whether it is left behind.
         words.add(transfer.word, is: transfer.word.load())
         if isLeftBehind(seen) { return .lookAgain }
-        return words.wait(until: deadline, cancellation: cancellation, areRare: true)
+        let look = min(deadline, Deadline(timeout: .seconds(Self.longestSleepBesideTasks)))
+        let result = words.wait(until: look, cancellation: cancellation, areRare: true)
+        return result == .timedOut && look < deadline ? .lookAgain : result
     }
 
     /// Takes the lock if it has no holder; nil when it has.
