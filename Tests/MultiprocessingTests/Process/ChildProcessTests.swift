@@ -2,54 +2,43 @@
 
 import Glibc
 import Multiprocessing
-import Synchronization
 import Testing
 
-private func exitCode(
-    _ method: StartMethod = .forkServer,
-    _ body: @escaping @Sendable () throws -> Void
-) throws -> Int32? {
-    let process = ChildProcess(startMethod: method, body)
-    try process.start()
-    try process.join()
-    return process.exitCode
-}
-
-@Sendable private func overflow(_ n: Int) -> Int {
-    var values = (n, n + 1, n + 2, n + 3)
-    return withUnsafeBytes(of: &values) { $0.count } + overflow(n + 1) + values.0
-}
-
-/// Whether the environment has been changed often enough.
-private let isChanged = Atomic<Bool>(false)
-
-private struct Refusal: Error {
-    var reason: String
-}
-
-/// Runs `body` in a child whose standard output is a pipe, and returns what it wrote.
-private func output(descriptor: Int32 = 1, _ body: @escaping @Sendable () throws -> Void) throws -> String {
-    let pipe = TestPipe()
-    let saved = dup(descriptor)
-    dup2(pipe.writeEnd, descriptor)
-    let process = ChildProcess(body)
-    try process.start()
-    dup2(saved, descriptor)
-    close(saved)
-    try process.join()
-    return pipe.readAll()
-}
-
-/// One child at a time: its life, its end, what it sees.
 @Suite(.timeLimit(.minutes(30)), .serialized, .leavesNothing)
 struct ChildProcessTests {
+    // MARK: - Helpers
+
+    /// Runs `body` in a child and returns how that ended.
+    static func exitCode(
+        _ method: StartMethod = .forkServer,
+        _ body: @escaping @Sendable () throws -> Void
+    ) throws -> Int32? {
+        let process = ChildProcess(startMethod: method, body)
+        try process.start()
+        try process.join()
+        return process.exitCode
+    }
+
+    /// Runs `body` in a child whose standard output is a pipe, and returns what it wrote.
+    static func output(descriptor: Int32 = 1, _ body: @escaping @Sendable () throws -> Void) throws -> String {
+        let pipe = TestPipe()
+        let saved = dup(descriptor)
+        dup2(pipe.writeEnd, descriptor)
+        let process = ChildProcess(body)
+        try process.start()
+        dup2(saved, descriptor)
+        close(saved)
+        try process.join()
+        return pipe.readAll()
+    }
+
     // MARK: - Life
 
     @Test func `a child runs its body in another process`() async throws {
         try await isolated {
             let parent = getpid()
-            try checkEqual(exitCode { exit(getpid() != parent ? 0 : 1) }, 0)
-            try checkEqual(output { print("Worker process is running") }, "Worker process is running\n")
+            try checkEqual(Self.exitCode { exit(getpid() != parent ? 0 : 1) }, 0)
+            try checkEqual(Self.output { print("Worker process is running") }, "Worker process is running\n")
         }
     }
 
@@ -232,209 +221,5 @@ struct ChildProcessTests {
         }
         #expect(flags == [true, true, false])
         #expect(ChildProcess {}.isDaemon == false)
-    }
-
-    // MARK: - Ends
-
-    @Test func `every way to end is told apart`() async throws {
-        try await isolated {
-            try checkEqual(exitCode {}, 0)
-            try checkEqual(exitCode { exit(7) }, 7)
-            try checkEqual(exitCode { _exit(9) }, 9)
-            try checkEqual(exitCode { exit(256 + 3) }, 3)
-            try checkEqual(exitCode { abort() }, -SIGABRT)
-            try checkEqual(exitCode { raise(SIGSEGV) }, -SIGSEGV)
-            try checkEqual(exitCode { raise(SIGKILL) }, -SIGKILL)
-            try checkEqual(exitCode { raise(SIGUSR1) }, -SIGUSR1)
-            try check([-SIGILL, -SIGTRAP].contains(exitCode { fatalError("on purpose") }))
-            try checkEqual(exitCode { exit(Int32(overflow(0) & 1)) }, -SIGSEGV)
-            try checkEqual(exitCode { throw Refusal(reason: "no") }, 1)
-            try checkEqual(exitCode { close(1) }, 0)
-            try checkEqual(exitCode { for descriptor: Int32 in 0..<256 { close(descriptor) } }, 0)
-        }
-    }
-
-    @Test func `the signals of terminate, kill and interrupt end a child`() async throws {
-        try await isolated {
-            for (expected, stop) in [
-                (SIGTERM, { (process: ChildProcess) in try process.terminate() }), (SIGKILL, { try $0.kill() }),
-                (SIGINT, { try $0.interrupt() }),
-            ] {
-                let process = ChildProcess { while true { pause() } }
-                try process.start()
-                try stop(process)
-                try process.join()
-                try checkEqual(process.exitCode, -expected)
-            }
-        }
-    }
-
-    @Test func `an error thrown by the body stands on standard error`() async throws {
-        try await isolated {
-            let text = try output(descriptor: 2) { throw Refusal(reason: "out of paper") }
-            try check(text.contains("Process-") && text.contains("Refusal") && text.contains("out of paper"), text)
-        }
-    }
-
-    @Test func `the fatal error of a child stands on standard error`() async throws {
-        try await isolated {
-            let text = try output(descriptor: 2) { fatalError("the very end") }
-            try check(text.contains("Fatal error: the very end"), text)
-        }
-    }
-
-    @Test func `exit handlers and buffered output of a child are not lost`() async throws {
-        try await isolated {
-            let text = try output {
-                atexit { print("handler") }
-                print("body", terminator: " ")
-            }
-            try checkEqual(text, "body handler\n")
-        }
-    }
-
-    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
-    func `when a child is joined what it held is free, and what it wrote is there`(_ method: StartMethod) async throws {
-        try await isolated {
-            var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
-            let path = String(cString: mkdtemp(&folder)) + "/file"
-            close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
-            let lock = try Lock()
-            for round in 0..<60 {
-                // Each third holds a file lock, a lock of this package, or only text that it has not written yet.
-                let child = ChildProcess(startMethod: method) {
-                    switch round % 3 {
-                    case 0: flock(open(path, O_RDWR), LOCK_EX)
-                    case 1: try lock.acquire()
-                    default: fputs("round \(round)\n", fopen(path, "w"))
-                    }
-                }
-                try child.start()
-                try child.join()
-                try checkEqual(child.exitCode, 0)
-                switch round % 3 {
-                case 0:
-                    let file = open(path, O_RDWR | O_CLOEXEC)
-                    try checkEqual(flock(file, LOCK_EX | LOCK_NB), 0)
-                    close(file)
-                case 1:
-                    do {
-                        try check(try lock.acquire(timeout: .zero), "the lock is held")
-                    } catch is OwnerDied {
-                        try lock.recover {}
-                        continue
-                    }
-                    try lock.release()
-                default: try checkEqual(Proc.lines(path), ["round \(round)"])
-                }
-            }
-            unlink(path)
-            rmdir(String(path.dropLast(5)))
-        }
-    }
-
-    // MARK: - What a child sees
-
-    @Test(arguments: [StartMethod.forkServer, .spawn, .fork])
-    func `a child sees the surroundings of the moment`(_ method: StartMethod) async throws {
-        try await isolated {
-            var folder = Array("/tmp/mp-test-XXXXXX".utf8CString)
-            let path = String(cString: mkdtemp(&folder))
-            chdir(path)
-            setenv("MP_TEST_VARIABLE", "of the moment", 1)
-            unsetenv("HOME")
-            umask(0o027)
-            let seen = try strings(of: method) {
-                let mask = umask(0)
-                let home = getenv("HOME")
-                return [
-                    String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE")),
-                    String(mask, radix: 8), home == nil ? "none" : "some",
-                ]
-            }
-            try checkEqual(seen, [path, "of the moment", "27", "none"])
-            chdir("/")
-            setenv("MP_TEST_VARIABLE", "changed", 1)
-            let later = try strings(of: method) {
-                [String(cString: getcwd(nil, 0)), String(cString: getenv("MP_TEST_VARIABLE"))]
-            }
-            try checkEqual(later, ["/", "changed"])
-            rmdir(path)
-        }
-    }
-
-    /// What a child by that method finds.
-    private func strings(of method: StartMethod, _ body: @escaping @Sendable () -> [String]) throws -> [String] {
-        let (here, there) = try Connection.pipe()
-        let process = ChildProcess(startMethod: method) { try there.send(body()) }
-        try process.start()
-        defer { _ = try? process.join() }
-        return try here.receive([String].self, timeout: .seconds(60))
-    }
-
-    @Test func `the environment is sent whole while another thread changes it`() async throws {
-        try await isolated {
-            var thread = pthread_t()
-            setenv("MP_TEST_VARIABLE", "short", 1)
-            // The variable is there all the time, long or short.
-            pthread_create(
-                &thread,
-                nil,
-                { _ in
-                    let long = String(repeating: "long", count: 500)
-                    while !isChanged.load(ordering: .relaxed) {
-                        setenv("MP_TEST_VARIABLE", long, 1)
-                        setenv("MP_TEST_VARIABLE", "short", 1)
-                    }
-                    return nil
-                },
-                nil
-            )
-            defer {
-                isChanged.store(true, ordering: .relaxed)
-                pthread_join(thread, nil)
-            }
-            for _ in 0..<300 {
-                let length = try ChildProcess.run { getenv("MP_TEST_VARIABLE").map { strlen($0) } }
-                try check(length == 5 || length == 2000, "\(String(describing: length))")
-            }
-        }
-    }
-
-    @Test(arguments: [StartMethod.forkServer, .spawn])
-    func `no descriptor of the parent reaches a child`(_ method: StartMethod) async throws {
-        try await isolated {
-            // Opened without close-on-exec, as C libraries do.
-            let open = (0..<20).map { _ in dup(1) }
-            let pipe = TestPipe()
-            let saved = dup(1)
-            dup2(pipe.writeEnd, 1)
-            let process = ChildProcess(startMethod: method) {
-                for descriptor in Proc.descriptors() { print(descriptor) }
-            }
-            try process.start()
-            dup2(saved, 1)
-            close(saved)
-            try process.join()
-            for descriptor in open { close(descriptor) }
-            let lines = pipe.readAll().split(separator: "\n")
-            // The standard three, the link, the pidfd of the parent; by `.spawn` a daemon, as the children of this process are, has its lifeline.
-            let kinds = lines.map { $0.split(separator: " ").dropFirst(2).joined(separator: " ").prefix { $0 != ":" } }
-            try check(kinds.count { $0 == "socket" } == 1, "\(kinds)")
-            try check(lines.count == (method == .spawn ? 6 : 5), lines.joined(separator: ", "))
-        }
-    }
-
-    @Test func `a parent without standard input has children`() async throws {
-        try await isolated {
-            close(0)
-            try checkEqual(try ChildProcess.run { fcntl(0, F_GETFD) >= 0 }, true)
-            let spawned = ChildProcess(startMethod: .spawn) { exit(fcntl(0, F_GETFD) >= 0 ? 5 : 6) }
-            try spawned.start()
-            try spawned.join()
-            try checkEqual(spawned.exitCode, 5)
-            // As it was, so that nothing seems left behind or lost.
-            _ = open("/dev/null", O_RDONLY)
-        }
     }
 }
