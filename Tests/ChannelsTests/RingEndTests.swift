@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLaboratory
 import CMultiprocessing
 import Glibc
 import Laboratory
@@ -120,11 +121,83 @@ extension RingTests {
                         case "room": (Ring.shut, Ring.Offset.space)
                         default: (Ring.closed, Ring.Offset.joiners)
                         }
+                    // As everybody who ends a ring: who looks again meanwhile sees it.
+                    try require(try ring.enders.acquire() == .acquired, "no lock")
                     ring.raise(bits, waking: word) { kill(getpid(), SIGKILL) }
                 }
                 try require(try ender.join() == SIGKILL, "the end was not cut")
                 let status = try sleeper.join()
                 try require(status == 0, "the sleeper ended with \(status)")
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `whoever is killed right before it wakes all of a closed handle leaves nobody asleep`(
+        isFull: Bool
+    ) async throws {
+        try await Laboratory.run {
+            let ring = try TestRing(capacity: 1).ring
+            if isFull { _ = try ring.put(bytes: [1]) }
+            let sleeper = try ForkedProcess {
+                if isFull {
+                    try require(try ring.put(bytes: [2]) == .done, "put")
+                } else {
+                    try require(try ring.takeBytes(until: .never) == [1], "no message")
+                }
+            }
+            try waitFor("the sleeper") { isAsleep(sleeper.pid) }
+            let closer = try ForkedProcess {
+                try require(laboratory_die_at_wake() == 0, "no filter")
+                ring.closeHere()
+            }
+            try require(try closer.join() == SIGSYS, "the close was not cut")
+            // Its mark has to be there still for the one who does what it waits for.
+            if isFull { _ = try ring.takeBytes() } else { _ = try ring.put(bytes: [1]) }
+            let status = try sleeper.join()
+            try require(status == 0, "the sleeper ended with \(status)")
+        }
+    }
+
+    @Test(.enabled(if: SteppedProcess.isPossible, "ptrace(2) is not allowed here"), arguments: [true, false])
+    func `whoever is stopped while it begins an end leaves nobody asleep beside what it waits for`(
+        isFull: Bool
+    ) async throws {
+        try await Laboratory.run {
+            let bit = isFull ? Ring.shut : Ring.begun
+            func stage() throws -> (ring: Ring, sleeper: ForkedProcess, ender: SteppedProcess) {
+                let ring = try TestRing(capacity: 1).ring
+                if isFull { _ = try ring.put(bytes: [1]) }
+                let sleeper = try ForkedProcess {
+                    if isFull {
+                        _ = try ring.put(bytes: [2])
+                    } else {
+                        _ = try ring.takeBytes(until: .never)
+                    }
+                }
+                try waitFor("the sleeper") { isAsleep(sleeper.pid) }
+                return (ring, sleeper, try SteppedProcess { ring.shutDown() })
+            }
+            let first = try stage()
+            let count = try first.ender.step { first.ring.state.load() & bit != 0 }
+            try first.ender.letGo()
+            for process in [try first.ender.join(), try first.sleeper.join()] {
+                try require(process == 0, "\(process)")
+            }
+            guard let count else { throw LaboratoryFailure(description: "the end was not seen") }
+            for back in 1...12 {
+                Laboratory.signOfLife()
+                let (ring, sleeper, ender) = try stage()
+                var left = count - back
+                _ = try ender.step {
+                    defer { left -= 1 }
+                    return left == 0
+                }
+                let isBefore = ring.state.load() & bit == 0
+                if isFull { _ = try ring.takeBytes() } else { _ = try ring.put(bytes: [1]) }
+                let status = try sleeper.join()
+                try require(status == 0 || !isBefore, "\(back) before the end the sleeper ended with \(status)")
+                try ender.destroy()
             }
         }
     }

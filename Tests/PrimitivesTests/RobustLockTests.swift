@@ -117,6 +117,33 @@ extension PrimitivesTests {
             }
         }
 
+        @Test func `tasks get no more locks than the kernel passes on when their process ends`() async throws {
+            try await Laboratory.run {
+                let region = try MemoryRegion(size: 64 * 2100, name: "mp-test")
+                let child = try ForkedProcess {
+                    var held = 0
+                    while held < 2100, (try? RobustLock(region.base + 64 * held).acquire(for: .task(7))) == .acquired {
+                        held += 1
+                    }
+                    try require((1700..<2048).contains(held), "\(held) locks")
+                    // One that is given up makes room.
+                    try require(RobustLock(region.base).release(by: .task(7)), "not released")
+                    try require(try RobustLock(region.base).acquire(for: .task(7)) == .acquired, "no room")
+                    kill(getpid(), SIGKILL)
+                }
+                try require(try child.join() == SIGKILL, "the child failed")
+                var passedOn = 0
+                while try RobustLock(region.base + 64 * passedOn).acquire(until: .passed) == .ownerDied(child.pid) {
+                    passedOn += 1
+                }
+                try require(passedOn > 1700, "\(passedOn) were passed on")
+                for index in passedOn + 1..<2100 {
+                    let outcome = try RobustLock(region.base + 64 * index).acquire(until: .passed)
+                    try require(outcome == .acquired, "\(outcome)")
+                }
+            }
+        }
+
         @Test func `a task's lock is not released by others`() async throws {
             try await Laboratory.run {
                 let (region, lock) = try makeLock()

@@ -14,7 +14,7 @@ extension Condition {
     @discardableResult
     public func wait(timeout: Duration? = nil) throws -> Bool {
         let owner = try requireOwner("wait")
-        var waiting = ConditionWaiting(self, owner: owner, until: Deadline(timeout: timeout))
+        let waiting = ConditionWaiting(self, owner: owner, until: Deadline(timeout: timeout))
         return try waiting.run(cancellation: nil)
     }
 
@@ -25,7 +25,7 @@ extension Condition {
     /// - Parameter timeout: The longest time to wait for the notification: nil for ever, zero or less not at all.
     /// - Returns: Whether a notification came in time.
     /// - Throws: `SynchronizationError` (`notOwner`) when the task does not hold the lock; ``OwnerDied`` when a process died with the lock in the meantime;
-    ///   `CancellationError` when the task is cancelled while it waits.
+    ///   `CancellationError` when the task is cancelled while it waits; `SystemError` when the system gives no thread to wait.
     @discardableResult
     public func wait(timeout: Duration? = nil) async throws -> Bool {
         try await wait(until: Deadline(timeout: timeout))
@@ -43,7 +43,7 @@ extension Condition {
         let deadline = Deadline(timeout: timeout)
         let owner = try requireOwner("wait")
         while try !predicate() {
-            var waiting = ConditionWaiting(self, owner: owner, until: deadline)
+            let waiting = ConditionWaiting(self, owner: owner, until: deadline)
             guard try waiting.run(cancellation: nil) else { return try predicate() }
         }
         return true
@@ -85,8 +85,7 @@ extension Condition {
     private func wait(until deadline: Deadline) async throws -> Bool {
         let waiting = ConditionWaiting(self, owner: try requireTask("wait"), until: deadline)
         return try await BlockingWaiters.run { cancellation in
-            var waiting = waiting
-            return try waiting.run(cancellation: cancellation)
+            try waiting.run(cancellation: cancellation)
         }
     }
 
@@ -98,32 +97,31 @@ extension Condition {
     }
 }
 
-/// One wait for a notification, registered at once and run on whichever thread may block.
+/// One wait for a notification, run on whichever thread may block.
 private struct ConditionWaiting: Sendable {
     private let condition: Condition
     private let owner: LockHolder
     private let deadline: Deadline
-    private let recursion: UInt32
-    private var wait: ConditionState.Wait
 
-    /// Registers the waiter; `owner` holds the lock.
+    /// Prepares the wait; `owner` holds the lock, also until it is run.
     init(_ condition: Condition, owner: LockHolder, until deadline: Deadline) {
         self.condition = condition
         self.owner = owner
         self.deadline = deadline
-        recursion = condition.core.lock.recursion
-        wait = condition.state.begin()
     }
 
     /// Sleeps without the lock until notified, and returns with it; false when the deadline passed.
-    mutating func run(cancellation: WaitCancellation?) throws -> Bool {
+    func run(cancellation: WaitCancellation?) throws -> Bool {
         let state = condition.state
         let lock = condition.core.lock
+        let recursion = lock.recursion
+        // Here, not sooner: nobody would take a waiter off the books whom no thread could be had for.
+        var wait = state.begin()
         while true {
             lock.recursion = 0
             _ = lock.release(by: owner)
             let result = state.sleep(wait, until: deadline, cancellation: cancellation)
-            let outcome = try lock.acquire(for: owner)
+            let outcome = try lock.acquire(for: owner, isTakenBack: true)
             lock.recursion = recursion
             let isOver = state.finish(&wait)
             if case .ownerDied(let process) = outcome {

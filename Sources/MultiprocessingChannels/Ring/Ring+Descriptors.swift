@@ -55,6 +55,12 @@ extension Ring {
 
     // MARK: - Receiving
 
+    /// Says, before the head of a message with descriptors is stored, that no consumer sleeps: a killed one may have left its mark, by which a producer would know that nobody is receiving (`dropLeftovers`). With
+    /// the consumers' lock.
+    func showAwake() {
+        items.exchange(0)
+    }
+
     /// Receives the descriptors of a message whose head has been stored; with the consumers' lock.
     @inline(never)
     func receiveDescriptors(of message: inout FoundMessage, into descriptors: inout [Int32]) throws(SystemError) {
@@ -90,8 +96,8 @@ extension Ring {
     private func askToDropLeftovers(upTo ticket: UInt64) {
         // In one order with the mark of a consumer that goes to sleep, which looks at this after it.
         leftovers.pointee.store(ticket, ordering: .sequentiallyConsistent)
-        items.exchange(0)
-        items.wake(1)
+        // In one step: were this thread killed in between, whoever puts next would see no mark.
+        items.clearAndWake(1)
         ring()
     }
 
@@ -117,8 +123,10 @@ extension Ring {
                 lane.drain()
                 return true
             }
-            switch try consumers.acquire(until: Deadline(timeout: .milliseconds(1))) {
+            let outcome = try consumers.acquire(until: Deadline(timeout: .milliseconds(1)))
+            switch outcome {
             case .acquired, .ownerDied:
+                if outcome != .acquired { forgetWaker(Offset.consumers) }
                 lane.drain()
                 _ = consumers.releaseIfHeldByThread()
                 return true

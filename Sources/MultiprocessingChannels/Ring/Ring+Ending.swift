@@ -58,6 +58,7 @@ extension Ring {
         )
         switch outcome {
         case .acquired, .ownerDied:
+            if outcome != .acquired { forgetWaker(Offset.producers) }
             finishShutDown()
             _ = producers.releaseIfHeldByThread()
         case .cancelled:
@@ -74,8 +75,10 @@ extension Ring {
     @inline(never)
     package func helpToEndNow() {
         guard isHalfEnded else { return }
-        switch try? consumers.acquire(until: .passed) {
+        let outcome = try? consumers.acquire(until: .passed)
+        switch outcome {
         case .acquired, .ownerDied:
+            if outcome != .acquired { forgetWaker(Offset.consumers) }
             _ = try? helpToEnd(until: .passed, nil)
             leave(Offset.consumers)
         // Whoever has it helps.
@@ -89,8 +92,9 @@ extension Ring {
         guard let list = mp_this_thread().pointee.robust else { return }
         let sleeper = SharedWord(base, offset: offset)
         mp_robust_pending(list, base + offset)
-        // Of several joiners the one whom the kernel wakes needs the mark; and the kernel looks at the state before they sleep.
-        if offset != Offset.joiners { _ = takeMarkBack(offset) }
+        // Of several joiners the one whom the kernel wakes needs the mark; and the kernel looks at the state before they sleep. Others look again, and sleep on the state as well: who takes the mark back without the
+        // lock of the side that stores must not leave anybody asleep who is not marked, were it only stopped here.
+        if offset != Offset.joiners, sleeper.loadInOrder() != 0 { sleeper.clearAndWake(Int32.max) }
         while true {
             let seen = state.load()
             if seen & bits == bits || state.replace(seen, with: seen | bits) { break }
@@ -104,9 +108,12 @@ extension Ring {
     /// Takes a lock that nobody has for long, unless it does take long; returns whether it is held now.
     private func acquireForAMoment(_ lock: RobustLock) -> Bool {
         switch try? lock.acquire(until: Deadline(timeout: .seconds(1))) {
+        case .acquired: return true
         // A dead holder left nothing half-done.
-        case .acquired, .ownerDied: true
-        default: false
+        case .ownerDied:
+            if lock.base == producers.base { forgetWaker(Offset.producers) }
+            return true
+        default: return false
         }
     }
 
@@ -139,10 +146,8 @@ extension Ring {
 
     /// Lets everybody look again who waits.
     package func wakeEverybody() {
-        for word in [items, space] {
-            word.exchange(0)
-            word.wake(Int32.max)
-        }
+        // In one step: were this thread killed between the mark and the wake, whoever stores next would see no mark.
+        for word in [items, space] { word.clearAndWake(Int32.max) }
         ring()
     }
 }

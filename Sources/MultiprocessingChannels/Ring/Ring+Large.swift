@@ -110,6 +110,7 @@ extension Ring {
         defer { slots.free(message.slot) }
         if message.isTaken { return }
         defer { leave(Offset.consumers) }
+        if message.descriptorCount > 0 { showAwake() }
         ringIfMarked(Offset.spaceBell)
         publish(message.next, in: head, waking: Offset.space)
         if message.descriptorCount > 0 { try receiveDescriptors(of: &message, into: &descriptors) }

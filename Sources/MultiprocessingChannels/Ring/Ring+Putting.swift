@@ -143,8 +143,11 @@ extension Ring {
         _ cancellation: WaitCancellation?
     ) throws(SystemError) -> RingOutcome? {
         switch try lock.acquire(until: deadline, cancellation: ending(cancellation)) {
+        case .acquired: return .done
         // A dead holder left nothing half-done.
-        case .acquired, .ownerDied: return .done
+        case .ownerDied:
+            forgetWaker(lock.base == producers.base ? Offset.producers : Offset.consumers)
+            return .done
         case .timedOut: return nil
         case .cancelled: return closing.isCancelled ? .abandoned : .cancelled
         case .heldByCaller: throw SystemError(code: EDEADLK, operation: "using a channel inside an operation on it")

@@ -97,6 +97,7 @@ extension Ring {
     package func finish(_ message: inout FoundMessage, descriptors: inout [Int32]) throws(SystemError) {
         if message.slot >= 0 { return try finishLarge(&message, descriptors: &descriptors) }
         defer { leave(Offset.consumers) }
+        if message.descriptorCount > 0 { showAwake() }
         moveHead(behind: &message)
         // Taken first: whoever is killed in between leaves descriptors that the next one drops, not a message without them.
         if message.descriptorCount > 0 { try receiveDescriptors(of: &message, into: &descriptors) }
@@ -184,6 +185,7 @@ extension Ring {
             if position.word == now { return false }
             if readBesideTail(position, tail: now, &message) { return true }
         }
+        var hasSkipped = false
         while true {
             let offset = position.offset * RingPosition.unit
             let available = memory.size - offset
@@ -192,6 +194,9 @@ extension Ring {
             let length = Int(header & RecordKind.lengthMask)
             switch header >> 56 {
             case RecordKind.skip:
+                // It is made known together with the message that it leads to.
+                guard !hasSkipped else { throw Self.damage }
+                hasSkipped = true
                 position = RingPosition(offset: length, lap: position.lap + 1, sequence: position.sequence)
             case RecordKind.message:
                 guard length <= available - 8 else { throw Self.damage }

@@ -99,4 +99,10 @@ extension Ring {
         // In one order with the next look at the mark (`takeMarkBack`).
         waking.exchange(0)
     }
+
+    /// Notes that the last holder of the lock at `offset`, of one side, has died, perhaps while it woke somebody: its number may be another thread's one day, whom a sleeper would have to mind. With that lock.
+    @inline(never)
+    func forgetWaker(_ offset: Int) {
+        SharedWord(base, offset: offset == Offset.producers ? Offset.wakingProducer : Offset.wakingConsumer).exchange(0)
+    }
 }

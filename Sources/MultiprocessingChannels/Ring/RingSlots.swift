@@ -71,7 +71,9 @@ final class RingSlots: @unchecked Sendable {
     private func length(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> { word(slot, 80) }
 
     /// How many bytes of the slot have pages. Relaxed: changed with the lock; others choose or count by it only.
-    private func committed(_ slot: Int) -> Int { Int(word(slot, 64).pointee.load(ordering: .relaxed)) }
+    private func committed(_ slot: Int) -> Int {
+        min(Int(clamping: word(slot, 64).pointee.load(ordering: .relaxed)), size)  // whatever somebody has overwritten
+    }
     private func setCommitted(_ slot: Int, _ bytes: Int) {
         word(slot, 64).pointee.store(UInt64(bytes), ordering: .relaxed)
     }
@@ -168,7 +170,7 @@ final class RingSlots: @unchecked Sendable {
     func outstandingBytes(head: RingPosition) -> Int {
         var sum = 0
         for slot in 0..<Self.count where !isFree(slot, head: head) {
-            sum += Int(length(slot).pointee.load(ordering: .relaxed))
+            sum += min(Int(clamping: length(slot).pointee.load(ordering: .relaxed)), size)
         }
         return sum
     }

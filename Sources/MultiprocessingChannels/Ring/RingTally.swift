@@ -124,8 +124,10 @@ extension Ring {
         until deadline: Deadline,
         _ cancellation: WaitCancellation?
     ) throws(SystemError) -> RingOutcome {
-        switch try consumers.acquire(until: deadline, cancellation: ending(cancellation)) {
+        let outcome = try consumers.acquire(until: deadline, cancellation: ending(cancellation))
+        switch outcome {
         case .acquired, .ownerDied:
+            if outcome != .acquired { forgetWaker(Offset.consumers) }
             _ = consumers.releaseIfHeldByThread()
             return .done
         case .cancelled: return closing.isCancelled ? .abandoned : .cancelled

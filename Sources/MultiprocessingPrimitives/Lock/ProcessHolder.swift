@@ -28,6 +28,15 @@ final class ProcessHolder: Sendable {
     /// Safe to change from any thread: under the mutex, as is the list.
     private let state = PlainMutex(State())
 
+    /// How many locks it holds. Relaxed: it is compared with a bound that leaves room for those who look at the same time.
+    private let held = Atomic<Int>(0)
+
+    /// As many locks as the kernel looks at when a thread ends (ROBUST_LIST_LIMIT), without some for the sentinels and for threads that take a lock at the same moment.
+    private static let mostHeld = 2048 - 256
+
+    /// Whether it holds as many locks as it may: of further ones nobody would be told when the process dies.
+    var isFull: Bool { held.load(ordering: .relaxed) >= Self.mostHeld }
+
     /// 1 once there is a holder. Never freed: the thread that says so still wakes the one who waits when that one has seen it already.
     private let isReady: SharedWord
 
@@ -86,6 +95,7 @@ final class ProcessHolder: Sendable {
             // The kernel has walked the list, and this thread's own end is on its way: that tells of the lock.
             while SharedWord(sentinels.first, offset: 0).load() & RobustLock.ownerDied != 0 { pause() }
             lock.transfer.leave()
+            held.add(1, ordering: .relaxed)
             return true
         }
     }
@@ -99,6 +109,7 @@ final class ProcessHolder: Sendable {
             mp_robust_pending(list, lock.base)
             defer { mp_robust_pending(list, nil) }
             mp_robust_unlink(lock.base)
+            held.subtract(1, ordering: .relaxed)
             let left = unlearned ? RobustLock.ownerDied : 0
             while true {
                 let seen = lock.word.load(.relaxed)
@@ -111,12 +122,12 @@ final class ProcessHolder: Sendable {
         }
     }
 
-    /// Waits until no thread of the dying process `process` runs any more, a tenth of a second at most (its number may be another process's already).
+    /// Waits until no thread of the dying process `process` runs any more, two seconds at most (its number may be another process's already).
     static func waitForEnd(of process: Int32) {
         guard process > 0,
             let descriptor = try? OwnedDescriptor(checking: mp_pidfd_open(process), "opening a dead process")
         else { return }
-        let deadline = Deadline(timeout: .milliseconds(100))
+        let deadline = Deadline(timeout: .seconds(2))
         var entry = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
         while poll(&entry, 1, 100) < 0, errno == EINTR, !deadline.hasPassed {}
     }

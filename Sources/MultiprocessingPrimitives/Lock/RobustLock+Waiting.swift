@@ -3,6 +3,7 @@
 // Taking a lock that is not simply free, and giving up one that a task holds.
 
 internal import CMultiprocessing
+internal import Glibc
 internal import Synchronization
 
 extension RobustLock {
@@ -10,16 +11,22 @@ extension RobustLock {
     ///
     /// A caller that holds it already is told so when it would wait for ever; with a deadline it waits like anybody else.
     ///
-    /// - Throws: `SystemError` when the lock is for a task and this process gets no thread to hold it.
+    /// - Parameter isTakenBack: Whether the caller only takes back what it gave up for a moment, which is not to fail.
+    /// - Throws: `SystemError` when the lock is for a task and this process gets no thread to hold it; ENOLCK when its tasks hold as many as the kernel passes on at the end of a process, some 1,800.
     package func acquire(
         for holder: LockHolder = .thread,
         until deadline: Deadline = .never,
-        cancellation: WaitCancellation? = nil
+        cancellation: WaitCancellation? = nil,
+        isTakenBack: Bool = false
     ) throws(SystemError) -> LockOutcome {
         if case .thread = holder, acquireIfFree() { return .acquired }
         // Found before waiting: there would be no way to tell afterwards.
         if case .task = holder {
-            try ProcessHolder.current.value.start()
+            let processHolder = ProcessHolder.current.value
+            try processHolder.start()
+            guard isTakenBack || !processHolder.isFull else {
+                throw SystemError(code: ENOLCK, operation: "holding as many locks by the tasks of one process")
+            }
             // In one order with the exchange that takes the lock: who waits for it then sees this.
             if isForTasks.load(.relaxed) == 0 { isForTasks.exchange(1) }
         }
