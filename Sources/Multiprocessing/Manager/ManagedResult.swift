@@ -70,8 +70,8 @@ extension Managed {
 
     /// Has `body` called in the manager, alone with the value, and does not wait for the answer. Calls of one thread are made in the order it gives them.
     ///
-    /// Blocks only while there are more calls under way than the manager takes. It goes on with them as long as there is room for the answers, some MiB; answers are taken when somebody waits for one, and at
-    /// further calls.
+    /// Blocks only while there are more calls under way than the manager takes: 100,000 calls of a process, or 64 MiB of requests, may wait there for values that are busy, and until some of them have been made
+    /// no call of that process comes in, of whatever value. It goes on with them as long as there is room for the answers, some MiB; answers are taken when somebody waits for one, and at further calls.
     ///
     /// - Throws: ``ManagerLost``, when that is known already; `FunctionNotPortable` when the function cannot be carried.
     @available(*, noasync)

@@ -253,7 +253,10 @@ final class ManagerOwner: Sendable {
 
     // MARK: - Ending
 
-    /// Notes that the end is asked for, and asks.
+    /// How long to wait for room for the word that the manager is to end; who lets go of its last handle may do so anywhere.
+    private static let askPatience = Duration.milliseconds(200)
+
+    /// Notes that the end is asked for, and asks. Blocks for a moment at most.
     func ask() {
         let (server, desk) = state.withLock { state in
             state.wasAsked = true
@@ -263,8 +266,12 @@ final class ManagerOwner: Sendable {
             return (state.server, state.desk)
         }
         desk?.close()
-        // A manager that cannot be asked is told by a signal.
-        do { try server?.channel.tell(.shutDown, key) } catch { try? server?.process.signal(SIGTERM) }
+        // A manager that cannot be asked is told by a signal: also one that reads nothing of this process, because too many of its calls wait there (WaitingBudget.swift).
+        do {
+            try server?.channel.tell(.shutDown, key, until: Deadline(timeout: Self.askPatience))
+        } catch {
+            try? server?.process.signal(SIGTERM)
+        }
     }
 }
 

@@ -157,15 +157,22 @@ extension ClientChannel {
 
     /// Says something that is not answered.
     ///
-    /// - Throws: `UnsentRequest` when the manager is gone; `SystemError` when memory is short.
-    func tell(_ kind: ManagerRequest, _ value: UInt64, descriptor: SharedDescriptor? = nil) throws {
+    /// Blocks while there is no room, until the deadline.
+    ///
+    /// - Throws: `UnsentRequest` when the manager is gone; `SystemError` when memory is short; `TimeoutError`.
+    func tell(
+        _ kind: ManagerRequest,
+        _ value: UInt64,
+        descriptor: SharedDescriptor? = nil,
+        until deadline: Deadline = .never
+    ) throws {
         try link.buffers.withOutgoing { message in
             message.write { writer, _ in
                 writer.write(kind.rawValue)
                 writer.write(value)
             }
             if let descriptor { message.attach(descriptor.number, owner: descriptor) }
-            try send(message)
+            try send(message, until: deadline)
         }
     }
 
@@ -200,12 +207,16 @@ extension ClientChannel {
     private static let patience: Int64 = 2_000_000
 
     /// Sends a message; the thread is blocked while there is no room, and takes answers meanwhile, whoever they are for: a manager whose answers are not taken does not take requests.
+    ///
+    /// - Throws: `TimeoutError` when there is no room until the deadline, or a moment after it.
     @inline(__always)
-    func send(_ message: OutgoingMessage) throws {
+    func send(_ message: OutgoingMessage, until deadline: Deadline = .never) throws {
         while true {
             switch try put(message, until: Deadline(nanoseconds: mp_now() + Self.patience)) {
             case .done: return
-            case .timedOut, .busy: look()
+            case .timedOut, .busy:
+                look()
+                if deadline.hasPassed { throw TimeoutError(operation: "sending to a manager", timeout: .zero) }
             case let outcome: throw failure(outcome)
             }
         }

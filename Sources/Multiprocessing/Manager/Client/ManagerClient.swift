@@ -219,9 +219,13 @@ enum ManagerClients {
 
     /// Forgets a client that is gone, unless there is another by now.
     static func forget(_ identity: ManagerIdentity) {
-        table.value.clients.withLock { clients in
-            if let entry = clients[identity], entry.client == nil { clients[identity] = nil }
+        let other = table.value.clients.withLock { clients -> ManagerClient? in
+            let other = clients[identity]?.client
+            if other == nil { clients[identity] = nil }
+            return other
         }
+        // Out of the lock, and let go of after it: this may be the last reference by now, and its end comes here again.
+        withExtendedLifetime(other) {}
     }
 
     /// The client of a manager, if this process has one.

@@ -11,6 +11,8 @@ internal import MultiprocessingFunctions
 /// ```
 ///
 /// Each call is made as a whole, alone with the dictionary. Values are copies, as in ``ManagedList``.
+///
+/// Calls throw ``ManagerLost`` when the manager has ended or cannot be reached. Those of tasks also throw `CancellationError` when the task is cancelled while it waits for the answer: the call is made all the same.
 public final class ManagedDictionary<Key: Codable & Hashable & Sendable, Value: Codable & Sendable>: Codable, Sendable {
     let handle: Managed<[Key: Value]>
 

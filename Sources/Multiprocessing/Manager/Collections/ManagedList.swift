@@ -12,6 +12,8 @@ internal import MultiprocessingFunctions
 /// Each call is made as a whole, alone with the list; calls of several processes come one after the other. What takes several steps, such as "append unless it is there", is one call of
 /// `managed.withValue`. Elements are values: what a call returns is a copy, and to change that changes nothing in the list. An element that is itself a handle stands for the same value in
 /// every process.
+///
+/// Calls throw ``ManagerLost`` when the manager has ended or cannot be reached. Those of tasks also throw `CancellationError` when the task is cancelled while it waits for the answer: the call is made all the same.
 public final class ManagedList<Element: Codable & Sendable>: Codable, Sendable {
     let handle: Managed<[Element]>
 

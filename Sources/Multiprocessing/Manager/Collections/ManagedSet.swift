@@ -10,6 +10,8 @@ internal import MultiprocessingFunctions
 /// ```
 ///
 /// Each call is made as a whole, alone with the set: of several processes that insert the same element, one is told that it is new.
+///
+/// Calls throw ``ManagerLost`` when the manager has ended or cannot be reached. Those of tasks also throw `CancellationError` when the task is cancelled while it waits for the answer: the call is made all the same.
 public final class ManagedSet<Element: Codable & Hashable & Sendable>: Codable, Sendable {
     let handle: Managed<Set<Element>>
 

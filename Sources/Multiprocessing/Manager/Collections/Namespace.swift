@@ -9,6 +9,8 @@ internal import MultiprocessingFunctions
 /// try settings.set(10, forName: "limit")
 /// let limit = try settings.get("limit", as: Int.self)
 /// ```
+///
+/// Calls throw ``ManagerLost`` when the manager has ended or cannot be reached. Those of tasks also throw `CancellationError` when the task is cancelled while it waits for the answer: the call is made all the same.
 public final class Namespace: Codable, Sendable {
     let handle: Managed<Names>
 

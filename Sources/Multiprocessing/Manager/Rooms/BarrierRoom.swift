@@ -73,6 +73,7 @@ package struct BarrierRoom {
 
     /// A call does not wait any longer, if it does, which breaks the barrier for the others.
     package mutating func withdraw(_ ticket: Ticket, because reason: RoomWithdrawal) {
+        // In linear time, once: after it nobody waits any more.
         guard let index = waiting.firstIndex(of: ticket) else { return }
         waiting.remove(at: index)
         answers.add(reason == .timedOut ? .refused(.brokenInTime) : .cancelled, to: ticket)

@@ -3,7 +3,7 @@
 /// A flag that callers wait for.
 package struct EventRoom {
     private var isSet = false
-    private var waiting: [Ticket] = []
+    private var waiting = WaitingLine<Ticket>()
     private var answers = RoomAnswers<Never>()
 
     /// Creates a flag that is not set.
@@ -13,8 +13,7 @@ package struct EventRoom {
     package mutating func set(_ ticket: Ticket) {
         isSet = true
         answers.add(.done, to: ticket)
-        for waiter in waiting { answers.add(.done, to: waiter) }
-        waiting = []
+        for waiter in waiting.takeAll() { answers.add(.done, to: waiter) }
     }
 
     /// Makes it unset.
@@ -35,9 +34,7 @@ package struct EventRoom {
 
     /// A call does not wait any longer, if it does.
     package mutating func withdraw(_ ticket: Ticket, because reason: RoomWithdrawal) {
-        guard let index = waiting.firstIndex(of: ticket) else { return }
-        waiting.remove(at: index)
-        answers.add(reason.answer(), to: ticket)
+        if waiting.remove(ticket) != nil { answers.add(reason.answer(), to: ticket) }
     }
 
     /// A client is gone.

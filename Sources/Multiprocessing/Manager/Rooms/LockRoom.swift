@@ -48,14 +48,14 @@ package struct LockRoom {
     }
 
     /// One who waits for the lock.
-    private struct Waiter {
+    private struct Waiter: TicketHolder {
         let ticket: Ticket
         let holder: Holder
         let purpose: Purpose
     }
 
     /// One who waits for a notification.
-    private struct Sleeper {
+    private struct Sleeper: TicketHolder {
         let ticket: Ticket
         let holder: Holder
         /// How often it had acquired the lock.
@@ -66,8 +66,8 @@ package struct LockRoom {
     private var owner: (holder: Holder, count: Int)?
     /// The pid of an owner who died, of which nobody was told.
     private var dead: Int32?
-    private var waiters = FIFO<Waiter>()
-    private var sleepers = FIFO<Sleeper>()
+    private var waiters = WaitingLine<Waiter>()
+    private var sleepers = WaitingLine<Sleeper>()
     private var answers = RoomAnswers<Never>()
 
     /// Creates a free lock.
@@ -173,16 +173,13 @@ package struct LockRoom {
 
     /// A call does not wait any longer, if it does. Who waits for a notification has to have the lock again first; who was notified goes on.
     package mutating func withdraw(_ ticket: Ticket, because reason: RoomWithdrawal) {
-        if let sleeper = sleepers.all.first(where: { $0.ticket == ticket }) {
-            sleepers.removeAll { $0.ticket == ticket }
+        if let sleeper = sleepers.remove(ticket) {
             queue(sleeper, .withdrawal(reason))
             return handOn()
         }
-        let isGone = waiters.removeAll { waiter in
-            if case .goOn = waiter.purpose { return false }
-            return waiter.ticket == ticket
-        }
-        if isGone > 0 { answers.add(reason.answer(), to: ticket) }
+        guard let waiter = waiters[ticket] else { return }
+        if case .goOn = waiter.purpose { return }
+        if waiters.remove(ticket) != nil { answers.add(reason.answer(), to: ticket) }
     }
 
     /// A client is gone. The lock passes on, if it had it, and so do notifications that it was given and had not noticed yet.

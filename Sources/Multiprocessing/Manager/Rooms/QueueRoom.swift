@@ -2,7 +2,8 @@
 
 /// Elements on their way from callers to callers, first in, first out, both served in the order they came.
 package struct QueueRoom<Element: Codable & Sendable> {
-    private struct Putter {
+    /// One who waits for room.
+    private struct Putter: TicketHolder {
         let ticket: Ticket
         let element: Element
     }
@@ -10,11 +11,11 @@ package struct QueueRoom<Element: Codable & Sendable> {
     private let capacity: Int
     private var elements = FIFO<Element>()
     /// Who waits for an element: nobody while there are any.
-    private var getters = FIFO<Ticket>()
+    private var getters = WaitingLine<Ticket>()
     /// Who waits for room.
-    private var putters = FIFO<Putter>()
+    private var putters = WaitingLine<Putter>()
     /// Who waits until everything is dealt with.
-    private var joiners: [Ticket] = []
+    private var joiners = WaitingLine<Ticket>()
     private var unfinished = 0
     private var isShutDown = false
     private var answers = RoomAnswers<Element>()
@@ -83,8 +84,7 @@ package struct QueueRoom<Element: Codable & Sendable> {
 
     private mutating func finish() {
         guard unfinished <= 0 else { return }
-        for ticket in joiners { answers.add(.done, to: ticket) }
-        joiners = []
+        for ticket in joiners.takeAll() { answers.add(.done, to: ticket) }
     }
 
     /// What can be asked.
@@ -107,13 +107,10 @@ package struct QueueRoom<Element: Codable & Sendable> {
 
     /// A call does not wait any longer, if it does: nothing is put or taken.
     package mutating func withdraw(_ ticket: Ticket, because reason: RoomWithdrawal) {
-        var count = getters.removeAll { $0 == ticket }
-        count += putters.removeAll { $0.ticket == ticket }
-        if let index = joiners.firstIndex(of: ticket) {
-            joiners.remove(at: index)
-            count += 1
+        // A call waits for one thing.
+        if getters.remove(ticket) != nil || putters.remove(ticket) != nil || joiners.remove(ticket) != nil {
+            answers.add(reason.answer(), to: ticket)
         }
-        if count > 0 { answers.add(reason.answer(), to: ticket) }
     }
 
     /// A client is gone: what it waits to put is not put, and it takes nothing.

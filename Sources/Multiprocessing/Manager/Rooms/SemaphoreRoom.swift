@@ -7,7 +7,7 @@ package struct SemaphoreRoom {
 
     private var value: Int
     private let maximum: Int
-    private var waiting = FIFO<Ticket>()
+    private var waiting = WaitingLine<Ticket>()
     private var answers = RoomAnswers<Never>()
 
     /// Creates a semaphore with `value` permits, of at most `maximum`.
@@ -45,7 +45,7 @@ package struct SemaphoreRoom {
 
     /// A call does not wait any longer, if it does.
     package mutating func withdraw(_ ticket: Ticket, because reason: RoomWithdrawal) {
-        if waiting.removeAll(where: { $0 == ticket }) > 0 { answers.add(reason.answer(), to: ticket) }
+        if waiting.remove(ticket) != nil { answers.add(reason.answer(), to: ticket) }
     }
 
     /// A client is gone. The permits that it had taken are gone with it.

@@ -21,6 +21,8 @@ final class PendingCall: @unchecked Sendable {
     let call: HostedCall
     let number: UInt64
     let session: ServerSession
+    /// The size of the request; 0 for a call that the server makes itself, which counts for nobody.
+    var bytes = 0
 
     init(_ call: HostedCall, number: UInt64, session: ServerSession) {
         self.call = call
@@ -67,15 +69,22 @@ class HostedValue: @unchecked Sendable {
             switch current.call {
             case .sync(let body):
                 let outcome = Result { try body() }
-                next = queue.withLock { $0.finish() }
+                next = finish()
                 current.session.answer(current.number, outcome)
             case .async:
                 return makeAsync(current)
             case .waiting(let body):
                 body(current)
-                next = queue.withLock { $0.finish() }
+                next = finish()
             }
         }
+    }
+
+    /// Ends the call that was being made. Returns the next, to be made by the caller.
+    private func finish() -> PendingCall? {
+        let next = queue.withLock { $0.finish() }
+        if let next, next.bytes > 0 { next.session.noteTurn(of: next) }
+        return next
     }
 
     private func makeAsync(_ call: PendingCall) {
@@ -84,7 +93,7 @@ class HostedValue: @unchecked Sendable {
             guard case .async(let body) = call.call else { return }
             let outcome: Result<ResultEncoder?, any Error>
             do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
-            let next = queue.withLock { $0.finish() }
+            let next = finish()
             call.session.answer(call.number, outcome)
             if let next { make(next) }
         }

@@ -70,7 +70,12 @@ final class ServerSession: @unchecked Sendable {
         let message = link.buffers.takeIncoming()
         defer { link.buffers.giveBack(message) }
         while true {
-            if flow.withLock({ $0.park() }) { return server.watchdog.remove(self) }
+            if flow.withLock({ $0.mustPark }) {
+                // Before: whoever replaces a parked reader adds the session again, at once perhaps.
+                server.watchdog.remove(self)
+                if park() { return }
+                server.watchdog.add(self)
+            }
             do {
                 switch try link.receive(into: message, until: Deadline(nanoseconds: mp_now() + Self.stay)) {
                 case .done:
@@ -98,10 +103,11 @@ final class ServerSession: @unchecked Sendable {
         -> Bool
     {
         do {
+            let bytes = message.count
             let step = try readRequest(message, withoutHandles: error)
             message.reset()
             // Before the call begins: from then on somebody else may read on, and a call that comes after this one must not be made before it.
-            if case .submit(let call, let value) = step, value.add(call) == nil { return true }
+            if case .submit(let call, let value) = step, mustWait(call, of: bytes, for: value) { return true }
             if case .done = step { return true }
             claim.beginCall(reader)
             server.watchdog.wake()
