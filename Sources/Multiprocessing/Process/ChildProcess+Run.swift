@@ -20,7 +20,8 @@ extension ChildProcess {
     ///   - body: The function, with what it captures.
     /// - Returns: What `body` returns.
     /// - Throws: the error that `body` throws, as its own type where that is `Codable`, else as `RemoteError`; `ProcessLost` when the process trapped, was killed or exited;
-    ///   `TimeoutError` at the deadline; `FunctionNotPortable` when the function cannot be carried; `ProcessError` when no child could be made.
+    ///   `TimeoutError` at the deadline; `FunctionNotPortable` when the function cannot be carried; `ProcessError` when no child could be made,
+    ///   and its `outcomeNotReceived` when the child has done its work and this process could not take what came of it; `DecodingError` when the result is not what its type decodes.
     @available(*, noasync)
     public static func run<R: Codable & Sendable>(
         timeout: Duration? = nil,

@@ -25,29 +25,11 @@ final class ForkServerConnection: Sendable {
     private let reactor: Reactor
     private let handler: @Sendable (Event, ForkServerConnection) -> Void
 
-    /// What became of an order.
-    private enum Order {
-        case free
-        /// The starter has not heard of the child yet.
-        case open
-        case running(LaunchedProcess)
-        /// It ended before the starter heard of it.
-        case ended(ExitStatus)
-    }
-
     private struct State {
-        var orders: [Order] = []
-        var freeSlots: [Int] = []
+        var orders = OrderBook<LaunchedProcess>(capacity: OrderPage.capacity)
         var watches: [Reactor.Token] = []
         var failure: String?
         var isEnded = false
-
-        /// Lets a slot be used again.
-        mutating func free(_ slot: Int) {
-            guard orders.indices.contains(slot) else { return }
-            orders[slot] = .free
-            freeSlots.append(slot)
-        }
     }
 
     private let state = PlainMutex(State())
@@ -126,7 +108,7 @@ final class ForkServerConnection: Sendable {
     /// - Throws: `SystemError` when descriptors are short; with EAGAIN when hundreds of orders lie in the server's socket.
     func order(isAwaited: Bool, wait: Bool = false) throws -> OrderedChild? {
         let pair = try Link.pair()
-        guard let slot = takeSlot() else { return nil }
+        guard let slot = state.withLock({ $0.isEnded ? nil : $0.orders.take() }) else { return nil }
         page[slot] = .endsWithProgram
         do {
             let order = (UInt32(slot), UInt32(isAwaited ? 1 : 0))
@@ -135,8 +117,7 @@ final class ForkServerConnection: Sendable {
                 try process.control.send(.order, bytes, descriptors: [pair.there.socket.number], wait: wait)
             }
         } catch {
-            // A slot whose order was not sent is free again.
-            state.withLock { $0.free(slot) }
+            state.withLock { $0.orders.takeBack(slot) }
             if error.isClosedLink { return nil }
             throw error
         }
@@ -154,37 +135,20 @@ final class ForkServerConnection: Sendable {
         withUnsafeBytes(of: UInt32(slot)) { try? process.control.send(.kill, $0, wait: false) }
     }
 
-    private func takeSlot() -> Int? {
+    /// Notes that nobody decides about the child of an order any more. One of which nobody has heard is not to begin.
+    func letGo(_ slot: Int) {
         state.withLock { state in
-            guard !state.isEnded else { return nil }
-            if let slot = state.freeSlots.popLast() {
-                state.orders[slot] = .open
-                return slot
-            }
-            guard state.orders.count < OrderPage.capacity else { return nil }
-            state.orders.append(.open)
-            return state.orders.count - 1
-        }
-    }
-
-    /// Forgets an order of which no process came, or none that anybody knows.
-    func abandon(_ slot: Int) {
-        state.withLock { state in
-            guard state.orders.indices.contains(slot) else { return }
-            // The slot of one that may still come is free when the server tells its end.
-            if case .ended = state.orders[slot] { state.free(slot) } else { page[slot] = .unwanted }
+            // Under the lock: as soon as the server tells its end, the slot is somebody else's.
+            if state.orders.letGo(slot) { page[slot] = .unwanted }
         }
     }
 
     /// Notes the process that came of an order; its end is noted when the server tells it.
     func register(_ process: LaunchedProcess, slot: Int) {
-        let (order, isEnded) = state.withLock { state -> (Order, Bool) in
-            guard !state.isEnded else { return (.free, true) }
-            let order = state.orders[slot]
-            if case .ended = order { state.free(slot) } else { state.orders[slot] = .running(process) }
-            return (order, false)
+        let (status, isEnded) = state.withLock { state -> (ExitStatus?, Bool) in
+            state.isEnded ? (nil, true) : (state.orders.register(process, slot), false)
         }
-        if case .ended(let status) = order { process.noteEnd(status) }
+        if let status { process.noteEnd(status) }
         if isEnded { noteOrphan(process) }
     }
 
@@ -224,36 +188,20 @@ final class ForkServerConnection: Sendable {
     }
 
     private func noteExit(_ slot: Int, _ status: ExitStatus) {
-        let process = state.withLock { state -> LaunchedProcess? in
-            guard state.orders.indices.contains(slot) else { return nil }
-            switch state.orders[slot] {
-            case .running(let process):
-                state.free(slot)
-                return process
-            case .open:
-                // Nobody comes for one that was given up.
-                if page[slot] == .unwanted { state.free(slot) } else { state.orders[slot] = .ended(status) }
-                return nil
-            case .free, .ended: return nil
-            }
-        }
-        process?.noteEnd(status)
+        state.withLock { $0.orders.ended(slot, status) }?.noteEnd(status)
     }
 
     private func noteEnd() {
         // What it had still said comes first.
         while case .message(let message)? = try? process.control.receive(wait: false) { accept(message) }
         _ = ChildWait.reap(process.pidfd.number, waits: true)
-        let (watches, orders, failure) = state.withLock { state in
+        let (watches, orphans, failure) = state.withLock { state in
             state.isEnded = true
-            defer {
-                state.watches = []
-                state.orders = []
-            }
-            return (state.watches, state.orders, state.failure)
+            defer { state.watches = [] }
+            return (state.watches, state.orders.removeAll(), state.failure)
         }
         for watch in watches { reactor.endWatch(watch) }
-        for case .running(let process) in orders { noteOrphan(process) }
+        for process in orphans { noteOrphan(process) }
         handler(.ended(reason: failure), self)
     }
 

@@ -3,11 +3,10 @@
 internal import Glibc
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
-internal import Synchronization
 
 /// A child that was ordered from a fork server: this process' end of its link, which takes a job before there is a process to read it.
 ///
-/// Let go of before it has a job, it ends.
+/// Let go of before it has a job, it ends. The slot of the order is its own as long as this is there, whatever becomes of the child meanwhile: what is decided here must not be decided about another's.
 final class OrderedChild: Sendable {
     /// What is known of it.
     enum State {
@@ -29,7 +28,6 @@ final class OrderedChild: Sendable {
     let linkNumber: Int32
     /// Nil once it has become a process, or will not.
     private let link: PlainMutex<Link?>
-    private let isForked = Atomic<Bool>(false)
 
     /// Keeps this process' end of the link of an order.
     init(_ link: consuming Link, slot: Int, of server: ForkServerConnection) {
@@ -40,8 +38,7 @@ final class OrderedChild: Sendable {
     }
 
     deinit {
-        // Relaxed: nobody else is left.
-        if !isForked.load(ordering: .relaxed) { server.abandon(slot) }
+        server.letGo(slot)
     }
 
     /// Sends the job, to be read as soon as there is a process.
@@ -94,7 +91,6 @@ final class OrderedChild: Sendable {
             pidfd: OwnedDescriptor(owning: pidfd),
             link: link
         )
-        isForked.store(true, ordering: .relaxed)  // read when nobody else is left
         server.register(process, slot: slot)
         return .forked(process)
     }

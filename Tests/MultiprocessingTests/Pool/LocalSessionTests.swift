@@ -12,6 +12,8 @@ import Testing
 private final class StillHost: EngineHost {
     func withLock<R>(_ body: () throws -> R) rethrows -> R { try body() }
     func engineChanged() {}
+    func release(_ leftover: Any) {}
+    func afterwards(_ action: @escaping @Sendable () -> Void) { action() }
 }
 
 /// Notes what a session tells.
@@ -318,6 +320,36 @@ struct LocalSessionTests {
         while count < 100, stage.worker.tasks.reserve(16 << 10, kind: WorkerRecordKind.forget) != nil { count += 1 }
         #expect(count == 3)
         #expect(stage.worker.tasks.reserve(16 << 10, kind: WorkerRecordKind.forget) == nil)
+    }
+
+    @Test func `tasks of a job that is given up are taken back together, but for the one that was begun`() throws {
+        let stage = try Stage()
+        try stage.submit(ticket: 7, pieces: 1)
+        try stage.take(ticket: 7)
+        stage.worker.readingAhead.learn(1000)
+        for ticket: UInt64 in 8...12 { try stage.submit(ticket: ticket, pieces: 1) }
+        stage.session.cancel([7, 8, 10, 12, 99], kill: false)
+        #expect(stage.poll().sorted() == ["not begun 10", "not begun 12", "not begun 8"])
+        for ticket: UInt64 in 7...12 { #expect(stage.worker.isGiven(ticket) == [7, 9, 11].contains(ticket)) }
+        #expect(stage.worker.load == 3)
+        // A second time there is nothing to be told.
+        stage.session.cancel([7, 8, 10, 12, 99], kill: false)
+        #expect(stage.poll() == [])
+        stage.session.cancel(9, kill: false)
+        #expect(stage.poll() == ["not begun 9"])
+    }
+
+    @Test func `a worker is given no task before its initializer has returned`() throws {
+        let stage = try Stage()
+        stage.worker.phase = .starting
+        #expect(stage.session.wantsTasks)
+        stage.worker.hasInitializer = true
+        #expect(!stage.session.wantsTasks)
+        stage.write(WorkerRecordKind.ready, ticket: 0, index: 0)
+        #expect(stage.poll() == [])
+        #expect(stage.session.wantsTasks)
+        try stage.submit(ticket: 7, pieces: 1)
+        #expect(stage.worker.isGiven(7))
     }
 
     @Test func `a function that a worker could not keep is sent again`() throws {

@@ -40,12 +40,15 @@ extension Pool {
 
     /// Calls `function` with `arguments` in a worker; the result is there later.
     ///
+    /// The arguments are encoded before it returns. It blocks while the pool's queue is full (``QueueLimit``); `trySubmit` does not.
+    ///
     /// - Parameters:
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the result on the pool's own thread; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the error instead.
     ///   - function: Called in a worker.
     ///   - arguments: What `function` is called with.
+    /// - Throws: `FunctionNotPortable` and what encoding throws; ``PoolError``. What goes wrong later, the result throws.
     public func applyAsync<each A: Codable & Sendable, R: Codable & Sendable>(
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,

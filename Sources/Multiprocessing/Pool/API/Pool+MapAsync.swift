@@ -7,7 +7,7 @@ extension Pool {
 
     /// Calls `function` for each of `items` in the workers; the results are there later, in the order of the items.
     ///
-    /// The items are encoded before it returns. It blocks while the pool's queue is full, which takes a million waiting tasks or a gibibyte of arguments.
+    /// The items are encoded before it returns. It blocks while the pool's queue is full (``QueueLimit``; of its own accord a million waiting tasks or a gibibyte of arguments).
     ///
     /// - Parameters:
     ///   - items: What `function` is called for.

@@ -64,6 +64,8 @@ extension Pool {
 
     /// Calls `function` with each of `arguments` in the workers; the results are there later, in their order.
     ///
+    /// The arguments are encoded before it returns. It blocks while the pool's queue is full (``QueueLimit``).
+    ///
     /// - Parameters:
     ///   - arguments: For each call a tuple of its arguments.
     ///   - chunkSize: How many items a worker gets at a time; nil: as many as suit how long they take.
@@ -71,6 +73,7 @@ extension Pool {
     ///   - onSuccess: Called with the results on the pool's own thread; it should be quick.
     ///   - onFailure: Called with the first error instead.
     ///   - function: Called in a worker.
+    /// - Throws: `FunctionNotPortable` and what encoding throws; ``PoolError``. What goes wrong later, the result throws.
     public func starmapAsync<each A: Codable & Sendable, R: Codable & Sendable>(
         _ arguments: [(repeat each A)],
         chunkSize: Int? = nil,

@@ -96,7 +96,7 @@ public final class Pool: Sendable {
         core.terminate()
     }
 
-    /// Blocks until all workers have ended, after `close()` or `terminate()`.
+    /// Blocks until all workers have ended, after `close()` or `terminate()`. After `close()` that takes until the results of lazy maps (`imap`) were taken, or the maps dropped: who takes them reads their input.
     ///
     /// - Throws: `PoolError` (`stillRunning`) before either.
     @available(*, noasync)
@@ -105,7 +105,7 @@ public final class Pool: Sendable {
         _ = core.gone.wait(until: .never)
     }
 
-    /// Suspends until all workers have ended, after `close()` or `terminate()`.
+    /// Suspends until all workers have ended, after `close()` or `terminate()`. After `close()` that takes until the results of lazy maps (`imap`) were taken, or the maps dropped: who takes them reads their input.
     ///
     /// - Throws: `PoolError` (`stillRunning`) before either; `CancellationError`.
     public func join() async throws {

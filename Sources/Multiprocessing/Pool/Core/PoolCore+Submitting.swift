@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pool's queue has limits, in tasks and in bytes of arguments. Who submits where it is full waits until workers have taken something; a thread leads meanwhile, a task is suspended.
+// The pool's queue has limits, in tasks and in bytes of arguments. Who submits where it is full waits until workers have taken something; a thread leads meanwhile, a task is suspended. As many of them are called as there is room
+// for, in the order they came; each keeps its place until it has submitted, or gives up, and lets the next one know then.
 
 internal import MultiprocessingPrimitives
 
@@ -9,14 +10,31 @@ extension PoolCore {
     ///
     /// - Throws: `PoolError` when calls are not accepted (any more).
     func submit(_ job: PoolJob, isComplete: Bool) throws {
-        while try !trySubmit(job, isComplete: isComplete) { waitForRoom(for: nil) }
+        guard try !trySubmit(job, isComplete: isComplete) else { return }
+        var place: RoomPlace?
+        defer { leaveRoom(place, isTask: false) }
+        repeat {
+            waitForRoom(for: nil, job.waitingBytes, at: &place)
+        } while try !trySubmit(job, isComplete: isComplete)
     }
 
     /// Adds a job, and starts with the pieces it has. Suspends while the queue is full.
     ///
     /// - Throws: `PoolError` when calls are not accepted (any more); `CancellationError`.
     func submit(_ job: PoolJob, isComplete: Bool) async throws {
-        while try !trySubmit(job, isComplete: isComplete) { try await waitForRoom(for: nil) }
+        if try !trySubmit(job, isComplete: isComplete) { try await submitInTurn(job, isComplete: isComplete) }
+    }
+
+    /// Adds a job as soon as it is its turn.
+    ///
+    /// Not on the caller's actor, which may be busy for long: others would not be called as long as one who was does not come.
+    @concurrent
+    private func submitInTurn(_ job: PoolJob, isComplete: Bool) async throws {
+        var place: RoomPlace?
+        defer { leaveRoom(place, isTask: true) }
+        repeat {
+            try await waitForRoom(for: nil, job.waitingBytes, at: &place)
+        } while try !trySubmit(job, isComplete: isComplete)
     }
 
     /// Adds a job, and starts with the pieces it has, unless the queue is full. Returns whether it was added.
@@ -56,20 +74,34 @@ extension PoolCore {
 
     // MARK: - Room
 
+    /// The place of one who waits for room.
+    typealias RoomPlace = RoomQueue<Notice>.Place
+
+    /// The size of what is added to a job that was submitted before, as far as can be known: a block.
+    private static var blockSize: Int { 1 << 20 }
+
     /// Whether the queue takes more; under the lock.
     var hasRoom: Bool { machine.waiting < limits.tasks && waitingBytes < limits.bytes }
 
+    /// Whether there is no point in waiting for room; under the lock.
+    private var isOver: Bool { phase == .terminated || breakdown != nil }
+
     /// Whether nobody has to wait for room: there is some, or there is no point in waiting.
-    private func isRoomOrOver(_ job: PoolJob?) -> Bool {
-        hasRoom || phase == .terminated || breakdown != nil || job?.isEnded == true
-    }
+    private func isRoomOrOver(_ job: PoolJob?) -> Bool { hasRoom || isOver || job?.isEnded == true }
 
     /// Blocks while the queue is full.
     ///
     /// - Parameter job: What is being submitted, whose end ends the wait as well.
     func waitForRoom(for job: PoolJob?) {
         if withLock({ isRoomOrOver(job) }) { return }
-        _ = wait(for: job, orRoom: true, until: .never) { isRoomOrOver(job) }
+        var place: RoomPlace?
+        defer { leaveRoom(place, isTask: false) }
+        waitForRoom(for: job, Self.blockSize, at: &place)
+    }
+
+    /// Blocks while the queue is full, and keeps its place. To be told that there is room is not to have it.
+    private func waitForRoom(for job: PoolJob?, _ bytes: Int, at place: inout RoomPlace?) {
+        _ = wait(for: job, room: bytes, at: &place, until: .never) { isRoomOrOver(job) }
     }
 
     /// Suspends while the queue is full.
@@ -77,23 +109,41 @@ extension PoolCore {
     /// - Parameter job: What is being submitted, whose end ends the wait as well.
     /// - Throws: `CancellationError`; `SystemError` when this process cannot wait.
     func waitForRoom(for job: PoolJob?) async throws {
+        if !withLock({ isRoomOrOver(job) }) { try await waitInTurn(for: job) }
+    }
+
+    /// Suspends until it is its turn. Not on the caller's actor, as in `submitInTurn`.
+    @concurrent
+    private func waitInTurn(for job: PoolJob?) async throws {
+        var place: RoomPlace?
+        defer { leaveRoom(place, isTask: true) }
+        try await waitForRoom(for: job, Self.blockSize, at: &place)
+    }
+
+    /// Suspends while the queue is full, and keeps its place. To be told that there is room is not to have it.
+    private func waitForRoom(for job: PoolJob?, _ bytes: Int, at place: inout RoomPlace?) async throws {
         while true {
             let notice: Notice? = withLock {
                 if isRoomOrOver(job) { return nil }
                 let notice = Notice()
-                roomWaiters.append(notice)
+                roomWaiters.tasks.wait(notice, bytes: bytes, at: &place)
                 job?.waiters.append(notice)
                 return notice
             }
             guard let notice else { return }
             leaveToThread()
-            defer {
-                withLock {
-                    roomWaiters.removeAll { $0 === notice }
-                    job?.waiters.removeAll { $0 === notice }
-                }
-            }
+            defer { if let job { withLock { job.waiters.removeAll { $0 === notice } } } }
             _ = try await notice.wait(until: .never, on: Runtime.shared().reactor)
+        }
+    }
+
+    /// Gives up the place of one who has waited for room, if he had to.
+    private func leaveRoom(_ place: RoomPlace?, isTask: Bool) {
+        guard let place else { return }
+        withLock {
+            if isTask { roomWaiters.tasks.leave(place) } else { roomWaiters.threads.leave(place) }
+            // He may have been called, and has not taken the room, or not all of it.
+            tellOfRoom()
         }
     }
 
@@ -107,10 +157,20 @@ extension PoolCore {
         waitingBytes -= bytes
     }
 
-    /// Lets those look again who wait for room; under the lock.
+    /// Calls those who wait for room and find it, or have no reason to wait any more; under the lock. To be called whenever there may be more room, or one of them has left.
+    @inline(__always)
     func tellOfRoom() {
-        guard !roomWaiters.isEmpty, isRoomOrOver(nil) else { return }
-        notices += roomWaiters
-        roomWaiters = []
+        if roomWaiters.threads.isWaiting || roomWaiters.tasks.isWaiting { callForRoom() }
+    }
+
+    /// Calls all of them once there is no point in waiting, and else as many as there is room for.
+    @inline(never)
+    private func callForRoom() {
+        let all = isOver
+        guard all || hasRoom else { return }
+        let tasks = all ? Int.max : limits.tasks - machine.waiting
+        let bytes = all ? Int.max : limits.bytes - waitingBytes
+        notices += roomWaiters.threads.call(tasks: tasks, bytes: bytes)
+        notices += roomWaiters.tasks.call(tasks: tasks, bytes: bytes)
     }
 }

@@ -7,17 +7,27 @@ extension PoolCore {
     ///
     /// - Parameters:
     ///   - job: Whose answers or end can make it so.
-    ///   - orRoom: Whether room in the queue can make it so.
     ///   - comesBack: Whether the caller is likely to wait again soon: the pool's thread then takes its place only if it does not.
+    func wait(for job: PoolJob?, until deadline: Deadline, comesBack: Bool = false, _ isReady: () -> Bool) -> Bool {
+        var place: RoomPlace?
+        return wait(for: job, room: nil, at: &place, until: deadline, comesBack: comesBack, isReady)
+    }
+
+    /// Does the same where room in the queue can make it ready as well.
+    ///
+    /// - Parameters:
+    ///   - bytes: How much room is wanted; nil: none.
+    ///   - place: The caller's place among those who wait for room, which he has to give up when he has it.
     func wait(
         for job: PoolJob?,
-        orRoom: Bool = false,
+        room bytes: Int?,
+        at place: inout RoomPlace?,
         until deadline: Deadline,
         comesBack: Bool = false,
         _ isReady: () -> Bool
     ) -> Bool {
         while true {
-            switch withLock({ step(job, orRoom: orRoom, deadline, isReady) }) {
+            switch withLock({ step(job, room: bytes, at: &place, deadline, isReady) }) {
             case .ready(let isReady, let needsSuccessor):
                 guard needsSuccessor else { return isReady }
                 if comesBack {
@@ -41,7 +51,6 @@ extension PoolCore {
                 _ = notice.wait(until: deadline)
                 withLock {
                     followers.removeAll { $0 === notice }
-                    roomWaiters.removeAll { $0 === notice }
                     job?.waiters.removeAll { $0 === notice }
                 }
             }
@@ -56,20 +65,38 @@ extension PoolCore {
         case follow(Notice)
     }
 
-    private func step(_ job: PoolJob?, orRoom: Bool, _ deadline: Deadline, _ isReady: () -> Bool) -> Step {
+    private func step(
+        _ job: PoolJob?,
+        room bytes: Int?,
+        at place: inout RoomPlace?,
+        _ deadline: Deadline,
+        _ isReady: () -> Bool
+    ) -> Step {
         let isOver = isReady()
         if isOver || deadline.hasPassed { return .ready(isOver, wakesThread: passOn()) }
         if capabilities.runsOnCallers {
-            if session.hasTask(for: .blocking) { return .run }
+            if session.hasTask(for: .blocking) {
+                stopFollowing(&place)
+                return .run
+            }
         } else if !isLed {
             isLed = true
+            stopFollowing(&place)
             return .lead
         }
         let notice = Notice()
         followers.append(notice)
         job?.waiters.append(notice)
-        if orRoom { roomWaiters.append(notice) }
+        if let bytes { roomWaiters.threads.wait(notice, bytes: bytes, at: &place) }
         return .follow(notice)
+    }
+
+    /// Gives up a place among those who wait for room: who does something else meanwhile would not hear that he is called, and looks for himself.
+    private func stopFollowing(_ place: inout RoomPlace?) {
+        guard let left = place else { return }
+        roomWaiters.threads.leave(left)
+        place = nil
+        tellOfRoom()
     }
 
     /// Sees to it that somebody leads if there is something to wait for. Returns whether that is the pool's thread, to be woken.

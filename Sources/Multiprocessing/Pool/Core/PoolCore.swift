@@ -34,8 +34,8 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     var breakdown: (any Error)?
     /// Bytes of arguments that wait to be handed out.
     @exclusivity(unchecked) var waitingBytes = 0
-    /// Threads and tasks that wait for room in the queue.
-    @exclusivity(unchecked) var roomWaiters: [Notice] = []
+    /// Threads and tasks that wait for room in the queue. Apart, because a task that is called may have to wait for the very thread that waits here to go on.
+    @exclusivity(unchecked) var roomWaiters = (threads: RoomQueue<Notice>(), tasks: RoomQueue<Notice>())
     /// Whether a thread waits for results. Changed under the lock.
     var isLed: Bool {
         // Relaxed: the lock orders it. Without the lock it is as new as the reader's last turn with it.
@@ -48,6 +48,12 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     @exclusivity(unchecked) var followers: [Notice] = []
     /// To be posted once the lock is released.
     @exclusivity(unchecked) var notices: [Notice] = []
+    /// What users have made and nobody needs any more: to be let go of once the lock is released, since that may call anything, this pool included.
+    private var released: [Any] = []
+    /// To be called once the lock is released.
+    private var actions: [@Sendable () -> Void] = []
+    /// Whether there is any of that.
+    @exclusivity(unchecked) private var hasLeftovers = false
     /// To be called by the pool's thread.
     var callbacks: [@Sendable () -> Void] = []
     let thread = PoolThread()
@@ -88,7 +94,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Gives the lock back, and posts what was to be posted then.
     @inline(__always)
     private func unlock() {
-        guard !notices.isEmpty else { return lock.unlock() }
+        guard !notices.isEmpty || hasLeftovers else { return lock.unlock() }
         unlockAndPost()
     }
 
@@ -96,8 +102,26 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     private func unlockAndPost() {
         let posted = notices
         notices = []
+        let (dropped, called) = (released, actions)
+        if hasLeftovers {
+            released = []
+            actions = []
+            hasLeftovers = false
+        }
         lock.unlock()
         for notice in posted { notice.post() }
+        for action in called { action() }
+        withExtendedLifetime(dropped) {}
+    }
+
+    func release(_ leftover: Any) {
+        released.append(leftover)
+        hasLeftovers = true
+    }
+
+    func afterwards(_ action: @escaping @Sendable () -> Void) {
+        actions.append(action)
+        hasLeftovers = true
     }
 
     func engineChanged() {
@@ -265,6 +289,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
         guard !job.isEnded else { return }
         job.end()
         if jobs.indices.contains(job.id.index), jobs[job.id.index] === job { jobs[job.id.index] = nil }
+        if job.isDirect { release(job) }
         waitingBytes -= job.waitingBytes
         job.waitingBytes = 0
         tell(job)
@@ -288,7 +313,7 @@ final class PoolCore: EngineHost, @unchecked Sendable {
     /// Ends a job whatever of it is under way; under the lock.
     func give(up job: PoolJob, kill: Bool) {
         guard let attempts = machine.end(job: job.id) else { return }
-        for attempt in attempts { session.cancel(attempt.number, kill: kill) }
+        if !attempts.isEmpty { session.cancel(attempts.map(\.number), kill: kill) }
         complete(job)
         dispatch()
     }

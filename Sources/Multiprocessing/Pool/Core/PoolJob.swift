@@ -71,6 +71,9 @@ final class PoolJob: @unchecked Sendable {
         input = isCall ? .short(ShortBytes()) : .pieces(TaskInput())
     }
 
+    /// Whether functions, arguments and results are the user's own objects, and not bytes.
+    var isDirect: Bool { function.direct != nil }
+
     /// Whether nothing more comes. Pairs with the release in `end`.
     var isEnded: Bool { ended.load(ordering: .acquiring) }
 

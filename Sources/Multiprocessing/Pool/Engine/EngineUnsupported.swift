@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A pool was asked for something that the place where its tasks run cannot do. Thrown before anything is begun.
-public struct EngineUnsupported: Error, Hashable, Sendable, Codable, CustomStringConvertible {
+package struct EngineUnsupported: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// What was asked for.
-    public let feature: String
+    package let feature: String
     /// Where the tasks run, such as "threads".
-    public let engine: String
+    package let engine: String
 
     /// What cannot be had where.
-    public var description: String { "\(feature): not possible in a pool whose tasks run in \(engine)" }
+    package var description: String { "\(feature): not possible in a pool whose tasks run in \(engine)" }
 }

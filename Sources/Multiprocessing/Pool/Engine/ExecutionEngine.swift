@@ -63,6 +63,10 @@ protocol EngineHost: AnyObject, Sendable {
     func withLock<R>(_ body: () throws -> R) rethrows -> R
     /// Says, without the lock, that `poll` has something to tell, or `maintain` something to do.
     func engineChanged()
+    /// Lets go of something of a user's once the pool's lock is given back, under which it is called: whatever goes then may use the pool.
+    func release(_ leftover: Any)
+    /// Calls a function of a user's once the pool's lock is given back, under which it is called.
+    func afterwards(_ action: @escaping @Sendable () -> Void)
 }
 
 /// What happened, told by `EngineSession.poll`.
@@ -93,6 +97,8 @@ protocol EngineSession: AnyObject, Sendable {
     func rebalance(_ events: any EngineEvents)
     /// Takes an attempt back if it was not begun, and with `kill` ends it if it was. The outcome comes through `poll` all the same.
     func cancel(_ ticket: UInt64, kill: Bool)
+    /// Does the same with all attempts of a job that is given up. There may be as many as workers can read ahead: a session that has to look for each looks for them together.
+    func cancel(_ tickets: [UInt64], kill: Bool)
     /// Changes how many workers there are to be.
     func scale(to count: Int)
     /// Whether `poll` has something to tell, as far as a quick look shows.
@@ -127,6 +133,9 @@ protocol EngineSession: AnyObject, Sendable {
 
 extension EngineSession {
     func lend(_ size: Int) -> (any LentMemory)? { nil }
+    func cancel(_ tickets: [UInt64], kill: Bool) {
+        for ticket in tickets { cancel(ticket, kill: kill) }
+    }
     func flush() {}
     func hasTask(for caller: EngineCaller) -> Bool { false }
     func runTask(for caller: EngineCaller) {}

@@ -81,8 +81,8 @@ enum TaskArguments {
         if case .pieces(let input) = self { input.giveBack() }
     }
 
-    /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow.
-    func forget(before piece: Int) {
-        if case .pieces(let input) = self { input.forget(before: piece) }
+    /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow, and returns what was in them.
+    func forget(before piece: Int) -> [TaskInput.Block] {
+        if case .pieces(let input) = self { input.forget(before: piece) } else { [] }
     }
 }

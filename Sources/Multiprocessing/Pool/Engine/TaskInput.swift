@@ -247,13 +247,14 @@ final class TaskInput: @unchecked Sendable {
         }
     }
 
-    /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow.
-    func forget(before piece: Int) {
+    /// Forgets blocks of which all pieces come before `piece`, so that a long stream does not grow, and returns them.
+    func forget(before piece: Int) -> [Block] {
         let kept = blocks.firstIndex { $0.first + $0.block.count > piece } ?? blocks.count
-        if kept > 16 || (kept > 0 && kept == blocks.count) {
-            blocks.removeFirst(kept)
-            last = 0
-        }
+        guard kept > 16 || (kept > 0 && kept == blocks.count) else { return [] }
+        let forgotten = blocks[..<kept].map(\.block)
+        blocks.removeFirst(kept)
+        last = 0
+        return forgotten
     }
 
     private func forEach(_ pieces: Range<Int>, _ body: (Block, Range<Int>) -> Void) {

@@ -19,6 +19,8 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         case answered(UInt64, Int, LocalAnswer, String)
         case finished(UInt64, LocalAnswer, Int64, String)
         case lost(UInt64, Loss)
+        /// A task whose thread was given up while it was at it.
+        case abandoned(LocalTask)
         case broke(any Error)
     }
 
@@ -94,26 +96,43 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     func rebalance(_ events: any EngineEvents) {}
 
     func cancel(_ ticket: UInt64, kill: Bool) {
-        state.withLock { state in
-            if state.queue.contains(where: { $0.ticket == ticket }) {
-                var rest = FIFO<LocalTask>()
-                for task in state.queue.all where task.ticket != ticket { rest.append(task) }
-                state.queue = rest
-                state.news.append(.lost(ticket, .notBegun))
-            } else if kill, let worker = state.workers.first(where: { $0.task?.ticket == ticket }) {
-                state.news.append(.lost(ticket, .engine("the call was cancelled")))
+        cancel([ticket], kill: kill)
+    }
+
+    func cancel(_ tickets: [UInt64], kill: Bool) {
+        let wanted = Set(tickets)
+        let withdrawn = state.withLock { state in
+            var withdrawn: [LocalTask] = []
+            var rest = FIFO<LocalTask>()
+            // Once through the queue, however many they are.
+            while let task = state.queue.popFirst() {
+                if wanted.contains(task.ticket) { withdrawn.append(task) } else { rest.append(task) }
+            }
+            state.queue = rest
+            for task in withdrawn { state.news.append(.lost(task.ticket, .notBegun)) }
+            guard kill else { return withdrawn }
+            for worker in state.workers {
+                guard let task = worker.task, wanted.contains(task.ticket) else { continue }
+                state.news.append(.lost(task.ticket, .engine("the call was cancelled")))
                 abandon(worker, &state)
             }
+            return withdrawn
         }
+        release(withdrawn)
         bell.wake()
         // A thread that was given up has to have a successor.
         host?.engineChanged()
     }
 
-    /// Gives up a thread and what it is at.
+    /// Lets go of tasks once the pool's lock is given back, which the caller has: a function's captures and its arguments may be what keeps this pool.
+    private func release(_ tasks: [LocalTask]) {
+        if !tasks.isEmpty { host?.release(tasks) }
+    }
+
+    /// Gives up a thread and what it is at. The task hears of it from `poll`: its handlers are the user's.
     private func abandon(_ worker: ThreadWorker, _ state: inout State) {
         worker.isAbandoned = true
-        worker.task?.cancel()
+        if let task = worker.task { state.news.append(.abandoned(task)) }
         state.remove(worker)
         state.idle.removeAll { $0 === worker }
         guard !state.isClosing else { return }
@@ -220,7 +239,9 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         Log.write(.warning, "the initializer of \(worker.name) has failed: \(error)")
         state.withLock { state in
             state.remove(worker)
-            if !worker.isAbandoned, !state.isClosing, state.starts.failed(error) { state.news.append(.broke(error)) }
+            if !worker.isAbandoned, !state.isClosing, state.starts.failed(error, round: worker.round) {
+                state.news.append(.broke(error))
+            }
         }
         bell.wake()
         host?.engineChanged()
@@ -277,10 +298,13 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
         for item in news {
             switch item {
             case .answered(let ticket, let piece, let answer, let worker):
+                host?.release(answer)
                 answer.withEnvelope(nanoseconds: 0, worker: worker) { events.answered(ticket, piece: piece, $0) }
             case .finished(let ticket, let answer, let time, let worker):
+                host?.release(answer)
                 answer.withEnvelope(nanoseconds: time, worker: worker) { events.finished(ticket, $0) }
             case .lost(let ticket, let loss): events.lost(ticket, loss)
+            case .abandoned(let task): host?.afterwards { task.cancel() }
             case .broke(let error): events.broke(error)
             }
         }
@@ -322,6 +346,7 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
                 state.lastNumber += 1
                 let worker = ThreadWorker("\(specification.name)Thread-\(state.lastNumber)")
                 worker.restarts = state.vacancies.popLast() ?? 0
+                worker.round = state.starts.round
                 state.workers.append(worker)
                 return worker
             }
@@ -336,16 +361,19 @@ final class ThreadSession: EngineSession, @unchecked Sendable {
     }
 
     func close(drain: Bool) {
-        let workers = state.withLock { state in
+        let (workers, dropped) = state.withLock { state in
             state.isClosing = true
             let workers = state.workers
+            var dropped: [LocalTask] = []
             if !drain {
+                dropped = state.queue.all
                 state.queue = FIFO()
                 // An initializer that hangs is as little to be waited for as a task.
                 for worker in workers where worker.task != nil || !worker.isReady { abandon(worker, &state) }
             }
-            return workers
+            return (workers, dropped)
         }
+        release(dropped)
         for worker in workers { worker.bell.wake() }
         bell.wake()
     }

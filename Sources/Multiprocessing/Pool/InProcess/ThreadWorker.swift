@@ -22,6 +22,8 @@ final class ThreadWorker: @unchecked Sendable {
     var busy: Int64 = 0
     /// How many were given up in its place before.
     var restarts = 0
+    /// The round of starts in which it was started.
+    var round = 0
     let started = mp_now()
 
     init(_ name: String) {

@@ -28,9 +28,11 @@ extension LocalSession {
             restarts += 1
             Log.write(.warning, "\(lost)")
         }
-        if worker.phaseWhenGone != nil, !worker.hasAnswered { nextStart = .passed }
-        if wasStarting {
-            noteFailedStart(lost)
+        if worker.phaseWhenGone != nil, !worker.hasAnswered { pauseAfterLoss = .passed }
+        if wasStarting, worker.process?.status == .signaled(.kill) {
+            noteKilledStart(lost, round: worker.round)
+        } else if wasStarting {
+            noteFailedStart(lost, round: worker.round)
         } else if wasReady, !worker.hasAnswered, worker.memory.status(.serving) == 0 {
             noteEarlyKill()
         }
@@ -57,7 +59,7 @@ extension LocalSession {
     func noteGone(_ worker: LocalWorker) {
         guard worker.phase == .starting || worker.phase == .ready else { return }
         worker.phaseWhenGone = worker.phase
-        if !worker.hasAnswered { nextStart = Deadline(timeout: .seconds(1)) }
+        if !worker.hasAnswered { pauseAfterLoss = Deadline(timeout: .seconds(1)) }
     }
 
     /// Whether a worker without an initializer ended before it could have done anything, and not because somebody wanted it so.

@@ -118,26 +118,41 @@ extension LocalSession {
     // MARK: - The end of a task
 
     func cancel(_ ticket: UInt64, kill: Bool) {
-        for worker in workers {
-            guard let entry = worker.entry(ticket) else { continue }
-            if takeBack(entry, from: worker) {
-                unwritten.append((ticket, nil))
+        cancel(kill: kill) { $0 == ticket }
+    }
+
+    func cancel(_ tickets: [UInt64], kill: Bool) {
+        if tickets.count == 1 { return cancel(tickets[0], kill: kill) }
+        let wanted = Set(tickets)
+        cancel(kill: kill) { wanted.contains($0) }
+    }
+
+    /// Takes back what was not begun of some tasks, and with `kill` ends the others: once through what all workers have, however many they are.
+    private func cancel(kill: Bool, _ isWanted: (UInt64) -> Bool) {
+        for worker in workers where worker.load > 0 {
+            let (revoked, begun) = worker.revokeAll(isWanted)
+            if !revoked.isEmpty {
+                for ticket in revoked { unwritten.append((ticket, nil)) }
+                noteRevoked(worker)
                 host.engineChanged()
-            } else if kill {
-                interrupt(worker, at: entry, as: .notBegun)
             }
-            return
+            if kill, let begun { interrupt(worker, at: begun, as: .notBegun) }
         }
     }
 
     /// Takes a task back that its worker has not begun; false when it has.
     func takeBack(_ entry: LocalWorker.Outstanding, from worker: LocalWorker) -> Bool {
         guard worker.revoke(entry) else { return false }
+        noteRevoked(worker)
+        return true
+    }
+
+    /// Looks whether a worker has nothing left, now that something was taken back from it.
+    private func noteRevoked(_ worker: LocalWorker) {
         // Nothing comes from a worker that has nothing else.
         worker.dropRevoked()
         if worker.phase == .ready, worker.outstanding.isEmpty { listIdle(worker) }
         insistIfIdle(worker)
-        return true
     }
 
     /// Ends a task that a worker has begun, and the worker with it unless the task hears that it is cancelled.

@@ -10,6 +10,9 @@ extension LocalSession {
     /// How many workers there are that are not on their way out.
     private var living: Int { workers.count { $0.phase == .starting || $0.phase == .ready } }
 
+    /// When the next worker may be started.
+    private var nextStart: Deadline { max(failures.next, pauseAfterKill, pauseAfterLoss) }
+
     var needsMaintenance: Bool {
         !isClosing && !isBroken && !ExitHandling.isExiting && living != target
             && (living > target || nextStart.hasPassed)
@@ -38,7 +41,7 @@ extension LocalSession {
                     disarm(worker)
                     workersChanged()
                     for entry in worker.outstanding.all where !entry.isRevoked { unwritten.append((entry.ticket, nil)) }
-                    noteFailedStart(error)
+                    noteFailedStart(error, round: worker.round)
                 }
             }
         }
@@ -46,7 +49,7 @@ extension LocalSession {
 
     /// Makes the place of another worker, if one is wanted; or retires one too many.
     private func planStart() -> LocalWorker? {
-        while !isClosing, living > target, let worker = idle.popLast() ?? workers.last(where: { $0.phase == .ready }) {
+        while !isClosing, living > target, let worker = leastNeeded() {
             worker.isListedIdle = false
             retire(worker)
         }
@@ -60,6 +63,7 @@ extension LocalSession {
             let worker = try LocalWorker(number: lastNumber, name: name, socket: socket)
             worker.theirSocket = there
             worker.restarts = vacancies.popLast() ?? 0
+            worker.round = failures.round
             if let initializer = specification.initializer { try prepare(worker, initializer) }
             workers.append(worker)
             workersChanged()
@@ -68,12 +72,18 @@ extension LocalSession {
             idle.insert(worker, at: 0)
             return worker
         } catch {
-            noteFailedStart(error)
+            noteFailedStart(error, round: failures.round)
             return nil
         }
     }
 
+    /// The worker to be retired where there are too many: one without a task, or else one that cannot be given any yet.
+    private func leastNeeded() -> LocalWorker? {
+        idle.popLast() ?? workers.last { $0.phase == .starting } ?? workers.last { $0.phase == .ready }
+    }
+
     private func prepare(_ worker: LocalWorker, _ initializer: TaskFunction) throws(SystemError) {
+        worker.hasInitializer = true
         let written = try worker.write(
             WorkerRecordKind.initializer,
             [],
@@ -134,6 +144,7 @@ extension LocalSession {
     ) {
         guard worker.phase == .starting else { return }
         guard envelope.threw else {
+            // It was given nothing until now. Whoever has polled hands out next what waits.
             worker.phase = .ready
             noteGoodStart(worker)
             listIdle(worker)
@@ -143,7 +154,7 @@ extension LocalSession {
         do {
             try Outcome.read(from: &reader, [:], processName: worker.name) { _, _ in }
         } catch {
-            noteFailedStart(error)
+            noteFailedStart(error, round: worker.round)
         }
         while let entry = worker.outstanding.popFirst() {
             if !entry.isRevoked { events.lost(entry.ticket, .notBegun) }
@@ -154,30 +165,38 @@ extension LocalSession {
     /// Notes that a worker has been heard of: what failed before is over.
     func noteGoodStart(_ worker: LocalWorker) {
         worker.hasAnswered = true
-        failures = 0
+        failures.beginAnew()
         earlyKills = 0
     }
 
-    /// Counts a start that failed; ever more time goes by between them, and after a few in a row a pool without workers gives up.
-    func noteFailedStart(_ error: any Error) {
+    /// Notes a start that failed; ever more time goes by between them, and after a few rounds in a row a pool without workers gives up.
+    ///
+    /// - Parameter round: The one in which it was begun.
+    func noteFailedStart(_ error: any Error, round: Int) {
         guard !isClosing else { return }
-        failures += 1
         failure = error
         Log.write(.warning, "a worker of \(specification.name) could not be started: \(error)")
         // Workers that have done something before go on with the others' share.
-        if failures >= Self.maximumFailures, !workers.contains(where: { $0.phase == .ready && $0.hasAnswered }) {
+        if failures.count(round: round), failures.isOver,
+            !workers.contains(where: { $0.phase == .ready && $0.hasAnswered })
+        {
             isBroken = true
-        } else {
-            nextStart = Deadline(timeout: .milliseconds(10 << (2 * min(failures, 5))))
         }
         host.engineChanged()
+    }
+
+    /// Notes a worker that was killed from outside before it was ready. That says nothing about its initializer, unless it goes on: one that needs more memory than there is ends in the same way each time.
+    func noteKilledStart(_ error: any Error, round: Int) {
+        noteEarlyKill()
+        if earlyKills > Self.mostEarlyKills { noteFailedStart(error, round: round) }
     }
 
     /// Counts a worker that somebody has killed before it could serve. That is no reason to give up, but if it goes on, one to take more time.
     func noteEarlyKill() {
         earlyKills += 1
         guard earlyKills > Self.mostEarlyKills else { return }
-        nextStart = Deadline(timeout: .milliseconds(min(1000, 10 << min(earlyKills - Self.mostEarlyKills, 7))))
+        let pause = min(1000, 10 << min(earlyKills - Self.mostEarlyKills, 7))
+        pauseAfterKill = Deadline(timeout: .milliseconds(pause))
     }
 
     // MARK: - Statistics

@@ -12,8 +12,6 @@ internal import Synchronization
 ///
 /// `@unchecked Sendable` is safe because everything that changes is used under the pool's lock, but for `watched` (see there).
 final class LocalSession: EngineSession, @unchecked Sendable {
-    /// So many starts may fail one after the other before the pool gives up.
-    static let maximumFailures = 4
     /// So many workers may be killed one after the other before they could serve until others are started with pauses.
     static let mostEarlyKills = 8
 
@@ -39,12 +37,14 @@ final class LocalSession: EngineSession, @unchecked Sendable {
     @exclusivity(unchecked) var ended: [LocalWorker] = []
     /// The numbers of workers given out.
     var lastNumber = 0
-    /// Starts in a row that failed, and why.
-    var failures = 0
+    /// Starts in a row that failed, and why the last one did.
+    @exclusivity(unchecked) var failures = StartFailures()
     var failure: (any Error)?
-    var nextStart = Deadline.passed
-    /// How many workers in a row were killed before they could serve.
-    var earlyKills = 0
+    /// How many workers in a row were killed before they could serve, and the pause after the last of them.
+    @exclusivity(unchecked) var earlyKills = 0
+    var pauseAfterKill = Deadline.passed
+    /// How long the successor of a worker waits of which it is not known yet how it ended.
+    var pauseAfterLoss = Deadline.passed
     /// Looks at the memory of workers, while some are at work and it is limited.
     var memoryTimer: Reactor.Token?
     /// Looks for segments that nobody uses any more, while there are large ones.

@@ -13,13 +13,42 @@ extension LocalWorker {
 
     /// Takes back a task that was not begun; the worker will pass over it. False when it was.
     func revoke(_ entry: Outstanding) -> Bool {
-        // What the worker has passed it has done, and its record may be another's by now.
-        guard !entry.isRevoked, !tasks.isReleased(entry.end), entry.record.revoke() else { return false }
+        guard withdraw(entry) else { return false }
         change(entry.ticket) { $0.isRevoked = true }
-        revokedCount += 1
-        given -= 1
-        if phase == .starting { isSpent = false }
+        noteRevoked(1)
         return true
+    }
+
+    /// Takes back those of some tasks that were not begun, in one pass.
+    ///
+    /// - Returns: Their tickets; and the last of the tasks that was begun, if there is one: with all before it the worker is done.
+    func revokeAll(_ isWanted: (UInt64) -> Bool) -> (revoked: [UInt64], begun: Outstanding?) {
+        var revoked: [UInt64] = []
+        var begun: Outstanding?
+        outstanding.modify { entry in
+            guard !entry.isRevoked, isWanted(entry.ticket) else { return false }
+            if withdraw(entry) {
+                entry.isRevoked = true
+                revoked.append(entry.ticket)
+            } else {
+                begun = entry
+            }
+            return false
+        }
+        noteRevoked(revoked.count)
+        return (revoked, begun)
+    }
+
+    /// Tells the worker to pass over a task; false when it has begun it, or was told before.
+    private func withdraw(_ entry: Outstanding) -> Bool {
+        // What the worker has passed it has done, and its record may be another's by now.
+        !entry.isRevoked && !tasks.isReleased(entry.end) && entry.record.revoke()
+    }
+
+    private func noteRevoked(_ count: Int) {
+        revokedCount += count
+        given -= count
+        if count > 0, phase == .starting { isSpent = false }
     }
 
     /// Changes the entry of a task.

@@ -78,6 +78,10 @@ final class LocalWorker: @unchecked Sendable {
     /// Segments with functions, free once the worker has passed the place in its lane.
     @exclusivity(unchecked) private var definitionSegments: [(segment: Int, end: UInt64)] = []
     @exclusivity(unchecked) var phase = Phase.starting
+    /// Whether it calls an initializer before its first task.
+    @exclusivity(unchecked) var hasInitializer = false
+    /// The round of starts in which it was begun, as `StartFailures` counts them.
+    var round = 0
     /// The worker's end of the socket, until it has it.
     var theirSocket: SharedDescriptor?
     var process: LaunchedProcess?
@@ -115,8 +119,11 @@ final class LocalWorker: @unchecked Sendable {
     }
 
     /// Whether it is without a task and can be given one.
+    ///
+    /// One that is only being started finds it in its lane when it is there, a moment later. An initializer may take as long as it likes: what lay behind it would wait there while others have nothing to do.
     var canTakeFirst: Bool {
-        (phase == .ready || phase == .starting) && outstanding.isEmpty && !isSpent && !isFull && !isInterrupted
+        (phase == .ready || phase == .starting && !hasInitializer)
+            && outstanding.isEmpty && !isSpent && !isFull && !isInterrupted
     }
 
     /// Whether it has a task whose outcome is open: not one that it is ended for.

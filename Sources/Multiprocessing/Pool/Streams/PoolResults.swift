@@ -173,6 +173,8 @@ public final class PoolResults<R: Sendable>: Sendable {
             // Somebody who takes one result after the other collects them as well, and needs no second thread for that.
             stream.core.noteSubmission()
             let step = self.step(stream)
+            let leftovers = stream.state.takeLeftovers()
+            if !leftovers.isEmpty { stream.core.release(leftovers) }
             return (step, stream.state.takeRoomNotice(parallelism: stream.core.session.parallelism))
         }
         room?.post()
@@ -192,7 +194,9 @@ public final class PoolResults<R: Sendable>: Sendable {
         switch stream.state.step(stream.job, parallelism: stream.core.session.parallelism) {
         case .deliver(let ready):
             tellOthers(stream)
-            return .deliver(taken.withLock { stock in stock.add(ready) })
+            let (first, delivered) = taken.withLock { stock in stock.add(ready) }
+            if stream.job.isDirect { stream.core.release(delivered) }
+            return .deliver(first)
         case .feed(let most): return .feed(most)
         case .end(let error): return .end(error)
         case .wait:
@@ -247,11 +251,12 @@ private struct StreamStock: Sendable {
         return results[delivered - 1]
     }
 
-    /// Puts others where all were delivered, and takes the first of them.
-    mutating func add(_ ready: [StreamState.Ready]) -> StreamState.Ready {
+    /// Puts others where all were delivered, and takes the first of them. Returns those that were delivered as well, for the one who will let go of them.
+    mutating func add(_ ready: [StreamState.Ready]) -> (first: StreamState.Ready, delivered: [StreamState.Ready]) {
+        let before = results
         results = ready
         delivered = 1
-        return ready[0]
+        return (ready[0], before)
     }
 }
 

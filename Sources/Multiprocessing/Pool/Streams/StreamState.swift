@@ -90,6 +90,15 @@ final class StreamState: @unchecked Sendable {
     /// Which pieces are settled, to know up to where all are.
     private var settled = PieceWindow<Void>()
     private var hasEnded = false
+    /// Items that are not needed any more, where they are objects of the user's: to be let go of without the lock.
+    private var leftovers: [TaskInput.Block] = []
+
+    /// Takes them, for the one who will let go of them.
+    func takeLeftovers() -> [TaskInput.Block] {
+        guard !leftovers.isEmpty else { return [] }
+        defer { leftovers = [] }
+        return leftovers
+    }
 
     init(isOrdered: Bool, _ ahead: ReadAhead) {
         self.isOrdered = isOrdered
@@ -136,7 +145,8 @@ final class StreamState: @unchecked Sendable {
         ahead.answered(taken.count, bytes: bytes)
         while settled.popFirst() != nil {}
         itemsOfPieces.forget(before: settled.base)
-        job.input.forget(before: settled.base)
+        let forgotten = job.input.forget(before: settled.base)
+        if job.isDirect, !forgotten.isEmpty { leftovers += forgotten }
     }
 
     /// Whether there is something to do for a consumer: to deliver, to end, or to read.

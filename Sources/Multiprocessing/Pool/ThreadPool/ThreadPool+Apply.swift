@@ -37,12 +37,15 @@ extension ThreadPool {
 
     /// Calls `function` with `arguments` on one of the pool's threads; the result is there later.
     ///
+    /// It blocks while the pool's queue is full (``QueueLimit``); `trySubmit` does not.
+    ///
     /// - Parameters:
     ///   - options: Time limit, further tries and priority of the calls.
     ///   - onSuccess: Called with the result on a thread of the pool's own; it should be quick, since all callbacks of the pool are called there, one after the other.
     ///   - onFailure: Called with the error instead.
     ///   - function: Called on one of the threads.
     ///   - arguments: What `function` is called with.
+    /// - Throws: ``PoolError``. What goes wrong later, the result throws.
     public func applyAsync<each A: Sendable, R: Sendable>(
         options: TaskOptions = TaskOptions(),
         onSuccess: (@Sendable (R) -> Void)? = nil,
