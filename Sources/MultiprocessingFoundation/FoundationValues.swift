@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Foundation's value types as runs of bytes. A program that imports this module carries them so; one that does not carries them by their own Codable, which visits every byte
-// of a `Data`. Sender and receiver are the same program, so they always agree.
+// of a `Data`. Processes of one program always agree; two programs have to, and the guide on connections says so.
 
 public import Foundation
 public import MultiprocessingWireCoding

@@ -35,7 +35,7 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
     /// - Parameters:
     ///   - element: What is put.
     ///   - timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `put`; `CancellationError` when the task is cancelled while it waits: the element is not put then.
+    /// - Throws: As the blocking `put`; `CancellationError` when the task was cancelled before, or is while it waits: the element is not put then.
     public func put(_ element: Element, timeout: Duration? = nil) async throws {
         guard try await !core.put(element, until: Deadline(timeout: timeout)) else { return }
         throw TimeoutError(operation: "putting an element into a queue", timeout: timeout ?? .zero)
@@ -63,7 +63,7 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
     /// Takes the oldest element; the task is suspended until there is one.
     ///
     /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
-    /// - Throws: As the blocking `get`; `CancellationError` when the task is cancelled while it waits: no element is taken then.
+    /// - Throws: As the blocking `get`; `CancellationError` when the task was cancelled before, or is while it waits: no element is taken then.
     public func get(timeout: Duration? = nil) async throws -> Element {
         if let element = try await core.get(Element.self, until: Deadline(timeout: timeout)) { return element }
         throw TimeoutError(operation: "getting an element from a queue", timeout: timeout ?? .zero)

@@ -32,9 +32,9 @@ extension Multiprocessing {
         }
     }
 
-    /// Writes the package's log to standard error from now on, in this process and in those it starts: lines such as "[INFO/Process-1] child process started".
+    /// Writes the package's log to standard error from now on, in this process and in those it starts: lines such as "[DEBUG/MainProcess] started Process-1 (pid 4711) by forkServer".
     ///
-    /// The package is silent unless it is asked to log.
+    /// The package is silent unless it is asked to log. Starts and ends of processes are told at the level `debug`.
     public static func logToStandardError(level: LogLevel = .info) {
         Log.configuration.withLock { $0 = Log.Configuration(level: level, handler: nil) }
     }

@@ -3,7 +3,7 @@
 /// A handle of this package was encoded by, or decoded from, something that cannot carry it.
 ///
 /// A lock, an array in shared memory or a queue is a descriptor of the operating system. It can be sent to a process of this program (captured by a function, passed as an argument,
-/// inside another `Codable` value), which then uses the same object; it means nothing in a file or in another program.
+/// inside another `Codable` value), which then uses the same object, and over a Unix socket to another process of the same user; it means nothing in a file or on another machine.
 public struct HandleNotPortable: Error, Hashable, Sendable, Codable, CustomStringConvertible {
     /// The name of the handle's type.
     public let typeName: String
@@ -29,7 +29,7 @@ public struct HandleNotPortable: Error, Hashable, Sendable, Codable, CustomStrin
 
     /// The type, what was tried and what can be done instead.
     public var description: String {
-        "\(typeName) \(detail): it can only be sent to processes of this program, as a capture or argument of a function, "
+        "\(typeName) \(detail): it can only be sent to processes of this machine and user, as a capture or argument of a function, "
             + "through a queue or a connection, or inside a value sent that way"
     }
 }

@@ -66,7 +66,7 @@ public final class Barrier: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Parameter timeout: The longest time to wait (nil: the barrier's own); when it ends the barrier is broken for all. While an action runs, it is waited for.
     /// - Returns: This party's place in the order of arrival: 0 for exactly one of them.
-    /// - Throws: ``BrokenBarrier``; what the action throws; `CancellationError` when the task is cancelled while it waits, which breaks the barrier for the others.
+    /// - Throws: ``BrokenBarrier``; what the action throws; `CancellationError` when the task is cancelled while it waits, which breaks the barrier for the others; `SystemError` when it has to wait and the system gives no thread for that.
     @discardableResult
     public func wait(timeout: Duration? = nil) async throws -> Int {
         let deadline = Deadline(timeout: timeout ?? self.timeout)

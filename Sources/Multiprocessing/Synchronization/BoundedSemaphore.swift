@@ -31,7 +31,7 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
     ///
     /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: Whether one was taken in time.
-    /// - Throws: `CancellationError` when the task is cancelled while it waits; no permit is taken then.
+    /// - Throws: `CancellationError` when the task is cancelled while it waits, and no permit is taken then; `SystemError` when it has to wait and the system gives no thread for that.
     @discardableResult
     public func acquire(timeout: Duration? = nil) async throws -> Bool {
         try await core.acquire(until: Deadline(timeout: timeout))
@@ -55,7 +55,7 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
 
     /// Runs `body` with a permit; the task is suspended until there is one.
     ///
-    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits; `SystemError` when it has to wait and the system gives no thread for that.
     public func withPermit<Result>(_ body: () throws -> Result) async throws -> Result {
         try await acquire()
         defer { _ = core.state.release() }
@@ -64,7 +64,7 @@ public final class BoundedSemaphore: Codable, Sendable, CustomStringConvertible 
 
     /// Runs `body`, which may suspend, with a permit; the task is suspended until there is one.
     ///
-    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: What `body` throws; `CancellationError` when the task is cancelled while it waits; `SystemError` when it has to wait and the system gives no thread for that.
     public func withPermit<Result>(_ body: () async throws -> Result) async throws -> Result {
         try await acquire()
         defer { _ = core.state.release() }

@@ -48,7 +48,7 @@ public final class Event: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: Whether it was set in time.
-    /// - Throws: `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: `CancellationError` when the task is cancelled while it waits; `SystemError` when it has to wait and the system gives no thread for that.
     @discardableResult
     public func wait(timeout: Duration? = nil) async throws -> Bool {
         let deadline = Deadline(timeout: timeout)

@@ -39,7 +39,7 @@ public final class RecursiveLock: Codable, Sendable, CustomStringConvertible {
     ///
     /// - Parameter timeout: The longest time to wait: nil for ever, zero or less not at all.
     /// - Returns: Whether it was acquired in time.
-    /// - Throws: ``OwnerDied`` when its last owner died with it; the lock is then free. `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: ``OwnerDied`` when its last owner died with it; the lock is then free. `CancellationError` when the task is cancelled while it waits; `SystemError` when it has to wait and the system gives no thread for that.
     @discardableResult
     public func acquire(timeout: Duration? = nil) async throws -> Bool {
         try await core.acquire(until: Deadline(timeout: timeout))
@@ -65,14 +65,14 @@ public final class RecursiveLock: Codable, Sendable, CustomStringConvertible {
 
     /// Runs `body` with the lock held; the task is suspended until it is.
     ///
-    /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`.
+    /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`; `SystemError` when it has to wait and the system gives no thread for that.
     public func withLock<Result>(_ body: () throws -> Result) async throws -> Result {
         try await core.withLock(body)
     }
 
     /// Runs `body`, which may suspend, with the lock held by the task.
     ///
-    /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`.
+    /// - Throws: What `body` throws; ``OwnerDied`` when the last owner died with the lock, with `body` not run and the lock free; `CancellationError`; `SystemError` when it has to wait and the system gives no thread for that.
     public func withLock<Result>(_ body: () async throws -> Result) async throws -> Result {
         try await core.withLock(body)
     }

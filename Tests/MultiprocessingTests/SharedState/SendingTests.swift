@@ -176,7 +176,7 @@ struct SendingTests {
             // What is in a manager is a `Managed`, by whatever name.
             return ["\(Handle.self)", "Managed"].contains { error.typeName.hasPrefix($0) }
                 && "\(error)".hasPrefix(error.typeName)
-                && "\(error)".contains("it can only be sent to processes of this program")
+                && "\(error)".contains("it can only be sent to processes of this machine and user")
         }
         #expect { try JSONEncoder().encode(handle) } throws: { isClear($0) }
         #expect { try JSONEncoder().encode(["inside": [handle]]) } throws: { isClear($0) }
