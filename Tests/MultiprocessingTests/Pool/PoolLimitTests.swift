@@ -31,6 +31,26 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
+    @Test(.timeLimit(.minutes(30))) func `a lazy map is begun though the queue is full, since it has no items yet`()
+        async throws
+    {
+        try await isolated {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 3))
+            let gate = try Event()
+            let held = try pool.applyAsync { _ = try gate.wait() }
+            var accepted: [AsyncResult<Int>] = []
+            while let result = try pool.trySubmit(square, accepted.count) { accepted.append(result) }
+            let results = pool.imap(0..<100, square)
+            gate.set()
+            try held.get()
+            for n in 0..<100 { try checkEqual(try results.next(), n * n) }
+            try checkEqual(try results.next() == nil, true)
+            for (n, result) in accepted.enumerated() { try checkEqual(try result.get(), n * n) }
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
     @Test(.timeLimit(.minutes(30))) func `the bytes of arguments count as well`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(bytes: 1 << 20))

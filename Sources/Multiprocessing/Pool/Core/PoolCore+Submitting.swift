@@ -46,7 +46,8 @@ extension PoolCore {
             takeInNews()
             // After the news, which may be that there will be no workers any more.
             try checkRunning()
-            guard hasRoom else { return false }
+            // One that has no pieces yet, as a lazy map, takes no room: its pieces will.
+            guard hasRoom || job.input.count == 0 else { return false }
             noteSubmission()
             add(job)
             waitingBytes += job.waitingBytes
