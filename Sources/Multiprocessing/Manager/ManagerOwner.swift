@@ -266,7 +266,8 @@ final class ManagerOwner: Sendable {
             return (state.server, state.desk)
         }
         desk?.close()
-        // A manager that cannot be asked is told by a signal: also one that reads nothing of this process, because too many of its calls wait there (WaitingBudget.swift).
+        // A manager that cannot be asked is told by a signal: also one that reads nothing of this process, because too many of its calls wait there (WaitingBudget.swift), and has left no room. Where there is some it
+        // is not told before that is read, or somebody insists.
         do {
             try server?.channel.tell(.shutDown, key, until: Deadline(timeout: Self.askPatience))
         } catch {

@@ -129,7 +129,10 @@ final class ProcessHolder: Sendable {
         else { return }
         let deadline = Deadline(timeout: .seconds(2))
         var entry = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
-        while poll(&entry, 1, 100) < 0, errno == EINTR, !deadline.hasPassed {}
+        while true {
+            let count = poll(&entry, 1, deadline.pollTimeout)
+            if count > 0 || (count < 0 && errno != EINTR) || deadline.hasPassed { return }
+        }
     }
 }
 

@@ -75,8 +75,8 @@ extension RobustLock {
         }
     }
 
-    /// How long a sleep lasts at most where tasks take the lock, in seconds.
-    private static var longestSleepBesideTasks: Int { 1 }
+    /// Until when a sleep that begins now lasts at most where tasks take the lock.
+    static var nextLookBesideTasks: Deadline { Deadline(timeout: .seconds(1)) }
 
     /// Sleeps while the word is `seen`; where tasks take the lock, also until one is dead that was making it over.
     ///
@@ -91,7 +91,7 @@ extension RobustLock {
         // Before the look whether it is left behind.
         words.add(transfer.word, is: transfer.word.load())
         if isLeftBehind(seen) { return .lookAgain }
-        let look = min(deadline, Deadline(timeout: .seconds(Self.longestSleepBesideTasks)))
+        let look = min(deadline, Self.nextLookBesideTasks)
         let result = words.wait(until: look, cancellation: cancellation, areRare: true)
         return result == .timedOut && look < deadline ? .lookAgain : result
     }

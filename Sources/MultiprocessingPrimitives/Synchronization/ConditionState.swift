@@ -148,7 +148,10 @@ package struct ConditionState: @unchecked Sendable {
         guard word.replace(wait.seen, with: marked) || word.load() == marked else { return .lookAgain }
         // The wake-up may be one for the lock. `RobustLock.acquire` names it too, and nothing when it is done.
         mp_robust_pending(mp_this_thread().pointee.robust, lock.base)
-        return word.wait(while: marked, until: deadline, cancellation: cancellation)
+        // A release moves sleepers to the lock's word. They sleep there as others do: where tasks take the lock, not for long (RobustLock+Waiting.swift).
+        let look = lock.isForTasks.load() == 0 ? deadline : min(deadline, RobustLock.nextLookBesideTasks)
+        let result = word.wait(while: marked, until: look, cancellation: cancellation)
+        return result == .timedOut && look < deadline ? .lookAgain : result
     }
 
     /// Returns whether `wait` is over because of a notification, and takes a release for it; with the lock held. If it is not the caller sleeps again or calls `abandon`.

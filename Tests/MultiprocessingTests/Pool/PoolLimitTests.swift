@@ -51,6 +51,34 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
         }
     }
 
+    @Test(.timeLimit(.minutes(30)), arguments: [1, 1000])
+    func `a map that does not wait for its results waits while the queue is full`(count: Int) async throws {
+        try await isolated {
+            let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 3))
+            let gate = try Event()
+            let held = try pool.applyAsync { _ = try gate.wait() }
+            var accepted: [AsyncResult<Int>] = []
+            while let result = try pool.trySubmit(square, accepted.count) { accepted.append(result) }
+            let begun = try Event()
+            let submitted = try Event()
+            let results = try onThreadAsync { () -> AsyncResult<[Int]> in
+                begun.set()
+                let results = try pool.mapAsync(0..<count, chunkSize: 1, square)
+                submitted.set()
+                return results
+            }
+            try check(try begun.wait(timeout: .seconds(60)))
+            // For whatever time that is: with room it would be there at once.
+            try check(try !submitted.wait(timeout: .milliseconds(300)), "a map was submitted to a full queue")
+            gate.set()
+            try checkEqual(try results.get().get(), (0..<count).map(square))
+            try held.get()
+            for (n, result) in accepted.enumerated() { try checkEqual(try result.get(), n * n) }
+            pool.terminate()
+            try pool.join()
+        }
+    }
+
     @Test(.timeLimit(.minutes(30))) func `the bytes of arguments count as well`() async throws {
         try await isolated {
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(bytes: 1 << 20))

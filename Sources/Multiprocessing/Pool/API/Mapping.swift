@@ -130,13 +130,18 @@ struct Mapping<T, R: Codable & Sendable> {
     private func submit(_ items: some Collection<T>, _ size: Int) throws {
         try core.submit(job, isComplete: items.isEmpty)
         var blocks = MappingBlocks(items, size, job, coding)
+        // Where it has waited for room: until that is used, nobody else is called for it.
+        var place: PoolCore.RoomPlace?
+        defer { core.leaveRoom(place, isTask: false) }
         do {
             while let block = try blocks.next() {
                 try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }
-                if !blocks.isAtEnd { core.waitForRoom(for: job) }
+                core.leaveRoom(place, isTask: false)
+                place = nil
+                if !blocks.isAtEnd { place = core.waitForRoom(for: job) }
             }
         } catch {
             core.abandon(job, error)
@@ -147,13 +152,18 @@ struct Mapping<T, R: Codable & Sendable> {
     private func submit(_ items: some Collection<T>, _ size: Int) async throws {
         try await core.submit(job, isComplete: items.isEmpty)
         var blocks = MappingBlocks(items, size, job, coding)
+        // Where it has waited for room: until that is used, nobody else is called for it.
+        var place: PoolCore.RoomPlace?
+        defer { core.leaveRoom(place, isTask: true) }
         do {
             while let block = try blocks.next() {
                 try core.capabilities.check(block.descriptors)
                 guard core.append(block, to: job, isLast: blocks.isAtEnd, singly: block.carriesDescriptors) else {
                     return
                 }
-                if !blocks.isAtEnd { try await core.waitForRoom(for: job) }
+                core.leaveRoom(place, isTask: true)
+                place = nil
+                if !blocks.isAtEnd { place = try await core.waitForRoom(for: job) }
             }
         } catch {
             core.abandon(job, error)

@@ -37,8 +37,15 @@ extension PoolCore {
         } while try !trySubmit(job, isComplete: isComplete)
     }
 
+    /// Adds a job that gets its pieces later, as results are asked for: these wait for room, it does not.
+    ///
+    /// - Throws: `PoolError` when calls are not accepted (any more).
+    func begin(_ job: PoolJob) throws {
+        _ = try trySubmit(job, isComplete: false, needsRoom: false)
+    }
+
     /// Adds a job, and starts with the pieces it has, unless the queue is full. Returns whether it was added.
-    func trySubmit(_ job: PoolJob, isComplete: Bool) throws -> Bool {
+    func trySubmit(_ job: PoolJob, isComplete: Bool, needsRoom: Bool = true) throws -> Bool {
         try checkProcess()
         try capabilities.check(job.function.descriptors)
         try capabilities.check(job.input.descriptors)
@@ -46,8 +53,7 @@ extension PoolCore {
             takeInNews()
             // After the news, which may be that there will be no workers any more.
             try checkRunning()
-            // One that has no pieces yet, as a lazy map, takes no room: its pieces will.
-            guard hasRoom || job.input.count == 0 else { return false }
+            guard hasRoom || !needsRoom else { return false }
             noteSubmission()
             add(job)
             waitingBytes += job.waitingBytes
@@ -93,11 +99,12 @@ extension PoolCore {
     /// Blocks while the queue is full.
     ///
     /// - Parameter job: What is being submitted, whose end ends the wait as well.
-    func waitForRoom(for job: PoolJob?) {
-        if withLock({ isRoomOrOver(job) }) { return }
+    /// - Returns: The place of the one who has waited, to be left when he has used the room.
+    func waitForRoom(for job: PoolJob) -> RoomPlace? {
+        if withLock({ isRoomOrOver(job) }) { return nil }
         var place: RoomPlace?
-        defer { leaveRoom(place, isTask: false) }
         waitForRoom(for: job, Self.blockSize, at: &place)
+        return place
     }
 
     /// Blocks while the queue is full, and keeps its place. To be told that there is room is not to have it.
@@ -108,17 +115,24 @@ extension PoolCore {
     /// Suspends while the queue is full.
     ///
     /// - Parameter job: What is being submitted, whose end ends the wait as well.
+    /// - Returns: The place of the one who has waited, to be left when he has used the room.
     /// - Throws: `CancellationError`; `SystemError` when this process cannot wait.
-    func waitForRoom(for job: PoolJob?) async throws {
-        if !withLock({ isRoomOrOver(job) }) { try await waitInTurn(for: job) }
+    func waitForRoom(for job: PoolJob) async throws -> RoomPlace? {
+        if withLock({ isRoomOrOver(job) }) { return nil }
+        return try await waitInTurn(for: job)
     }
 
     /// Suspends until it is its turn. Not on the caller's actor, as in `submitInTurn`.
     @concurrent
-    private func waitInTurn(for job: PoolJob?) async throws {
+    private func waitInTurn(for job: PoolJob) async throws -> RoomPlace? {
         var place: RoomPlace?
-        defer { leaveRoom(place, isTask: true) }
-        try await waitForRoom(for: job, Self.blockSize, at: &place)
+        do {
+            try await waitForRoom(for: job, Self.blockSize, at: &place)
+        } catch {
+            leaveRoom(place, isTask: true)
+            throw error
+        }
+        return place
     }
 
     /// Suspends while the queue is full, and keeps its place. To be told that there is room is not to have it.
@@ -139,7 +153,7 @@ extension PoolCore {
     }
 
     /// Gives up the place of one who has waited for room, if he had to.
-    private func leaveRoom(_ place: RoomPlace?, isTask: Bool) {
+    func leaveRoom(_ place: RoomPlace?, isTask: Bool) {
         guard let place else { return }
         withLock {
             if isTask { roomWaiters.tasks.leave(place) } else { roomWaiters.threads.leave(place) }

@@ -115,7 +115,7 @@ extension PoolResults.Stream {
             chunk: settings.chunkSize ?? 1
         )
         let state = StreamState(isOrdered: settings.isOrdered, ahead)
-        try core.submit(job, isComplete: false)
+        try core.begin(job)
         let (feed, reader) = open(StreamFeeder(core, job, state, coding.encode))
         if reader != nil { core.withLock { state.isFeeding = true } }
         self.init(
