@@ -165,6 +165,7 @@ enum Launcher {
             pidfd: runtime.ownDescriptor?.number
         )
         let identity = ProcessIdentity(name: header.name, path: header.path, isDaemon: header.isDaemon, parent: parent)
+        _ = Rehearsal.ofCopies
         // In the child the loader's lock may be held by a thread that does not exist there.
         CrashImages.prepare()
         // What is buffered now would be written by both.

@@ -76,3 +76,32 @@ enum Rehearsal {
         sched_yield()
     }
 }
+
+extension Rehearsal {
+    /// Goes once through what a copy of this process (`.fork`) does with its link, in the parent, before the first is made.
+    ///
+    /// What the runtime does only once, such as building a type, may be what another thread is in the middle of when the copy is made. There is no such thread in the copy, which would wait for it for ever.
+    static let ofCopies: Void = {
+        // Where that fails, it is as before.
+        try? performAsCopy()
+    }()
+
+    private static func performAsCopy() throws {
+        let pair = try Link.pair()
+        try pair.here.send(.soon, wait: false)
+        _ = try pair.there.receive(wait: true)
+        let descriptors = CarriedDescriptors()
+        for hasThrown in [false, true] {
+            var writer = WireWriter()
+            if hasThrown {
+                Outcome.write(error: DeadlineReached(), into: &writer)
+            } else {
+                Outcome.write(result: nil, into: &writer, userInfo: [CarriedDescriptors.userInfoKey: descriptors])
+            }
+            try writer.withUnsafeBytes { bytes in
+                try pair.there.send(.outcome, bytes, descriptors: descriptors.numbers)
+            }
+            _ = try pair.here.receive(wait: true)
+        }
+    }
+}
