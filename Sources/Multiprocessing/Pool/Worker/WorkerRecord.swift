@@ -62,6 +62,21 @@ struct WorkerRecordFlags: OptionSet {
     static let timed = WorkerRecordFlags(rawValue: 32)
 }
 
+extension WorkerRecordFlags {
+    /// Unites flags.
+    ///
+    /// As the one of all option sets, but for nothing being looked up in the runtime: a worker that is a copy of the pool's process (`.fork`) may find the runtime's locks held by a thread that it does not have.
+    init(arrayLiteral elements: WorkerRecordFlags...) {
+        var rawValue: UInt8 = 0
+        var index = 0
+        while index < elements.count {
+            rawValue |= elements[index].rawValue
+            index += 1
+        }
+        self.init(rawValue: rawValue)
+    }
+}
+
 /// The head of a record, as it lies in a lane.
 struct WorkerRecord {
     /// The bytes before the payload.
@@ -84,7 +99,10 @@ struct WorkerRecord {
 
     /// Whether everything there is to it lies here, and its pieces are answered together.
     @inline(__always)
-    var isPlain: Bool { flags.isDisjoint(with: [.inSegment, .elementwise]) && descriptorCount == 0 }
+    var isPlain: Bool {
+        flags.rawValue & (WorkerRecordFlags.inSegment.rawValue | WorkerRecordFlags.elementwise.rawValue) == 0
+            && descriptorCount == 0
+    }
 
     /// The state of a task.
     private var state: SharedWord { SharedWord(start, offset: 28) }
