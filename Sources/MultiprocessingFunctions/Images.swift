@@ -14,6 +14,11 @@ enum Images {
         known.withLock { $0.lookUp { $0.image(containing: address) } }
     }
 
+    /// Calls `body`, which forks this process, while no other thread is inside: its copy would wait for that thread for ever.
+    static func holding<R>(_ body: () throws -> R) rethrows -> R {
+        try known.withLock { _ in try body() }
+    }
+
     /// Returns the image with that identity.
     static func image(withIdentity identity: UInt64) -> Image? {
         known.withLock { $0.lookUp { $0.image(withIdentity: identity) } }
@@ -72,6 +77,9 @@ package enum ImageLookup {
     package static var ranges: [Range] {
         ImageTable().all.map { Range(addresses: $0.range, base: $0.base, identity: $0.identity) }
     }
+
+    /// Calls `body`, which forks this process, such that its copy can look images up as well.
+    package static func holding<R>(_ body: () throws -> R) rethrows -> R { try Images.holding(body) }
 
     /// Returns the file of the image with that identity (empty for the program itself), or nil when it is not loaded here.
     package static func file(ofImage identity: UInt64) -> String? {
