@@ -8,6 +8,13 @@ import Testing
 private func square(_ n: Int) -> Int { n * n }
 private func count(_ bytes: [UInt8]) -> Int { bytes.count }
 
+/// Submits squares until the pool's queue is full; returns what will be their results.
+private func fill(_ pool: Pool) throws -> [AsyncResult<Int>] {
+    var accepted: [AsyncResult<Int>] = []
+    while let result = try pool.trySubmit(square, accepted.count) { accepted.append(result) }
+    return accepted
+}
+
 @Suite(.leavesNothing) struct PoolLimitTests {
     @Test(.timeLimit(.minutes(30)))
     func `trySubmit returns nil when the queue is full, and a result when there is room`() async throws {
@@ -38,8 +45,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 3))
             let gate = try Event()
             let held = try pool.applyAsync { _ = try gate.wait() }
-            var accepted: [AsyncResult<Int>] = []
-            while let result = try pool.trySubmit(square, accepted.count) { accepted.append(result) }
+            let accepted = try fill(pool)
             let results = pool.imap(0..<100, square)
             gate.set()
             try held.get()
@@ -57,8 +63,7 @@ private func count(_ bytes: [UInt8]) -> Int { bytes.count }
             let pool = try Pool(processes: 1, queueLimit: QueueLimit(tasks: 3))
             let gate = try Event()
             let held = try pool.applyAsync { _ = try gate.wait() }
-            var accepted: [AsyncResult<Int>] = []
-            while let result = try pool.trySubmit(square, accepted.count) { accepted.append(result) }
+            let accepted = try fill(pool)
             let begun = try Event()
             let submitted = try Event()
             let results = try onThreadAsync { () -> AsyncResult<[Int]> in
