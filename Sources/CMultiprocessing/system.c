@@ -75,8 +75,6 @@ int mp_spawn_self(char *const *arguments, int socket_fd, pid_t *pid) {
     return error;
 }
 
-pid_t mp_fork(void) { return fork(); }
-
 int mp_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int mp_pidfd_send_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }

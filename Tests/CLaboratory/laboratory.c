@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -20,6 +21,25 @@ static _Thread_local uint32_t variable;
 int laboratory_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 uint32_t *laboratory_thread_variable(void) { return &variable; }
+
+static pthread_mutex_t zeros;
+static pthread_mutex_t initialized = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static pthread_mutex_t *chosen(bool begins_as_zeros) { return begins_as_zeros ? &zeros : &initialized; }
+
+void laboratory_lock(bool begins_as_zeros) { pthread_mutex_lock(chosen(begins_as_zeros)); }
+
+void laboratory_unlock(bool begins_as_zeros) { pthread_mutex_unlock(chosen(begins_as_zeros)); }
+
+uintptr_t laboratory_lock_address(bool begins_as_zeros) { return (uintptr_t)chosen(begins_as_zeros); }
+
+static int forks;
+
+static void count_fork(void) { __atomic_add_fetch(&forks, 1, __ATOMIC_SEQ_CST); }
+
+void laboratory_count_forks(void) { pthread_atfork(count_fork, NULL, NULL); }
+
+int laboratory_forks(void) { return __atomic_load_n(&forks, __ATOMIC_SEQ_CST); }
 
 int laboratory_use_one_processor(void) {
     cpu_set_t all, one;

@@ -41,10 +41,26 @@ bool mp_is_privileged(void);
 // Runs the process that the marker asks for, or returns at once when there is no trustworthy marker. Called by the hook, or by `bootstrap()`.
 void mp_serve_if_marked(void);
 
-// MARK: - Processes (system.c)
+// MARK: - Copies of this process (fork.c)
 
 // The real `fork` of the C library, which Swift does not let itself call (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
 pid_t mp_fork(void);
+
+// A lock in the static data of this program or a library, and the thread that holds it.
+struct mp_held_lock {
+    uintptr_t address;
+    pid_t thread;
+};
+
+// What `mp_fork_between_locks` returns when there is no child, because of a lock.
+#define MP_LOCK_HELD (-2)
+
+// Calls `fork` as `mp_fork` does, and lets only such a child go on as has no lock in it that another thread of this process held: the Swift runtime's and the loader's locks are such. Where
+// there was one, but for the `count` in `known`, the child has ended; the lock is stored in `held`, and MP_LOCK_HELD is returned. Locks that were allocated cannot be found.
+// Not to be called by two threads at once. Blocks for as long as the child needs to look: some 0.1 ms. Handlers of pthread_atfork(3) are called for children that end as well.
+pid_t mp_fork_between_locks(const struct mp_held_lock *known, size_t count, struct mp_held_lock *held);
+
+// MARK: - Processes (system.c)
 
 // Starts this program's own executable anew, with `arguments` and the environment of now plus the marker for `socket_fd`, which the new process inherits
 // as descriptor 3; descriptors 0, 1 and 2 are inherited, every other one is closed, no signal is blocked. Stores the new process' pid. Returns 0 or an errno.

@@ -170,7 +170,7 @@ enum Launcher {
         CrashImages.prepare()
         // What is buffered now would be written by both.
         fflush(nil)
-        let pid = Runtime.forking { ImageLookup.holding { Fork.fork() } }
+        let pid = CopyAttempts.fork()
         if pid == 0 {
             close(pair.here.socket.number)
             runCopy(body, identity, pair.there, wantsResult: header.wantsResult, lifeline: lifeline?.childEnd)

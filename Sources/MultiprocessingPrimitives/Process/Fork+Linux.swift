@@ -13,6 +13,25 @@
 internal import CMultiprocessing
 internal import Glibc
 
+/// A lock in static data, and the thread that holds it.
+package struct HeldLock: Hashable, Sendable {
+    package let address: UInt
+    package let thread: Int32
+
+    package init(address: UInt, thread: Int32) {
+        self.address = address
+        self.thread = thread
+    }
+}
+
+/// What became of an attempt to copy this process.
+package enum CopyOutcome: Sendable {
+    /// What fork(2) returns.
+    case forked(Int32)
+    /// There is no copy: another thread held a lock.
+    case held(HeldLock)
+}
+
 /// Copies of this process.
 package enum Fork {
     /// A thread-local word with the number of the calling thread in it.
@@ -30,8 +49,25 @@ package enum Fork {
         // Before the fork: the child must not take the loader's lock, which another thread may have held.
         let words = threadNumbers().filter(isOfRuntime)
         let pid = mp_fork()
-        if pid == 0 { for word in words { word.place.pointee = 0 } }
+        if pid == 0 { forgetNumber(words) }
         return pid
+    }
+
+    /// Calls `fork` in a process that has other threads, and leaves a child only where none of them held a lock that it would wait for: one of the Swift runtime or the loader, or
+    /// another one in static data. (A thread is not seen in the few instructions between taking a mutex of the C library and writing its number into it.) Not to be called by two threads at once.
+    ///
+    /// - Parameter known: Locks that do not count.
+    package static func fork(besides known: [HeldLock]) -> CopyOutcome {
+        let words = threadNumbers().filter(isOfRuntime)
+        let entries = known.map { mp_held_lock(address: $0.address, thread: $0.thread) }
+        var held = mp_held_lock()
+        let pid = mp_fork_between_locks(entries, entries.count, &held)
+        if pid == 0 { forgetNumber(words) }
+        return pid == MP_LOCK_HELD ? .held(HeldLock(address: held.address, thread: held.thread)) : .forked(pid)
+    }
+
+    private static func forgetNumber(_ words: [Word]) {
+        for word in words { word.place.pointee = 0 }
     }
 
     // MARK: - Finding the variables

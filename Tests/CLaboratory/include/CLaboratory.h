@@ -14,6 +14,15 @@ int laboratory_thread_id(void);
 // A variable of the calling thread, as a program may have one.
 uint32_t *laboratory_thread_variable(void);
 
+// Locks of the C library in static data: one that begins as zeros, and one that does not.
+void laboratory_lock(bool begins_as_zeros);
+void laboratory_unlock(bool begins_as_zeros);
+uintptr_t laboratory_lock_address(bool begins_as_zeros);
+
+// How often this process has been about to fork since `laboratory_count_forks` was called.
+void laboratory_count_forks(void);
+int laboratory_forks(void);
+
 // Lets the calling thread, and what it forks, run on one processor only. Returns -1 when that cannot be.
 int laboratory_use_one_processor(void);
 
