@@ -45,7 +45,7 @@ public final class Managed<Value>: Sendable, Codable {
         self.client = client
         self.number = number
         self.token = Mutex(token)
-        maker = nil
+        maker = client.owner.flatMap { $0.isHere ? $0.maker(of: number) : nil }
         countedIn = Atomic(0)
     }
 

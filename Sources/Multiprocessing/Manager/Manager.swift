@@ -135,7 +135,7 @@ extension ManagerClient {
         return try request {
             let channel = try channel()
             let number = try channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
-            return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+            return Managed(client: self, number: number, channel: channel, maker: try maker(number, body, channel))
         }
     }
 
@@ -151,7 +151,7 @@ extension ManagerClient {
             do {
                 let channel = try await channelForTask()
                 let number = try await channel.call(.host, body) { reader, _ in try reader.read(UInt64.self) }
-                return Managed(client: self, number: number, channel: channel, maker: maker(number, body))
+                return Managed(client: self, number: number, channel: channel, maker: try maker(number, body, channel))
             } catch let unsent as UnsentRequest {
                 // As `request`.
                 if isRepeated { throw try await whyUnsent(unsent) }
@@ -172,8 +172,15 @@ extension ManagerClient {
     }
 
     /// Notes how a value was made, where it may have to be made again.
-    private func maker(_ number: UInt64, _ body: @escaping Body) -> ValueMaker? {
+    ///
+    /// - Throws: `UnsentRequest` when its process has been replaced since by one that does not know the value.
+    private func maker(_ number: UInt64, _ body: @escaping Body, _ channel: ClientChannel) throws -> ValueMaker? {
         guard let owner, owner.isHere, owner.mayRestart else { return nil }
-        return ValueMaker(number, owner, body)
+        let maker = ValueMaker(number, owner, body)
+        guard owner.add(maker) else {
+            channel.lookIfIdle()
+            throw UnsentRequest(channel: channel)
+        }
+        return maker
     }
 }

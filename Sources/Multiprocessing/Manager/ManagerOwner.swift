@@ -235,12 +235,17 @@ final class ManagerOwner: Sendable {
 
     // MARK: - Values
 
-    /// Notes how a value was made.
-    func add(_ maker: ValueMaker) {
+    /// Notes how a value was made. Returns false when another process has taken the place of the one that made it, and makes anew only what was noted before.
+    func add(_ maker: ValueMaker) -> Bool {
         state.withLock { state in
+            guard state.server?.number == maker.number >> ManagerJob.numberShift else { return false }
             if state.reception != nil { state.makers[maker.number] = WeakMaker(maker: maker) }
+            return true
         }
     }
+
+    /// How a value was made, if this process hosted it and has a handle of it.
+    func maker(of number: UInt64) -> ValueMaker? { state.withLock { $0.makers[number]?.maker } }
 
     /// Forgets a value that this process has no handle of any more.
     func forget(_ number: UInt64) {
@@ -282,7 +287,7 @@ final class ValueMaker: Sendable {
     private let owner: ManagerOwner
     private let body: @Sendable (inout WireWriter, [CodingUserInfoKey: Any]) throws -> Void
 
-    /// Notes how the value of that number was made, as long as this object lives.
+    /// The owner forgets the value of that number when this object goes.
     init(
         _ number: UInt64,
         _ owner: ManagerOwner,
@@ -291,7 +296,6 @@ final class ValueMaker: Sendable {
         self.number = number
         self.owner = owner
         self.body = body
-        owner.add(self)
     }
 
     deinit {

@@ -5,7 +5,7 @@ internal import MultiprocessingChannels
 internal import MultiprocessingPrimitives
 internal import MultiprocessingWireCoding
 
-/// A request of which nothing was sent, because the manager had gone before. It can be made again, of a process that has taken its place.
+/// A request of which nothing was sent, because the manager had gone before, or all that came of it has gone with it. It can be made again, of a process that has taken its place.
 struct UnsentRequest: Error {
     let channel: ClientChannel
 
