@@ -91,7 +91,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a process whose other thread is making a lazy value is not copied until it is there`()
+        @Test func `a process whose other thread makes a lazy value is not copied until it is there`()
             async throws
         {
             try await Laboratory.run {

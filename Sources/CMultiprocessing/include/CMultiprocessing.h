@@ -57,7 +57,7 @@ struct mp_held_lock {
 
 // Calls `fork` as `mp_fork` does, and lets only such a child go on as has no lock in it that another thread of this process held: the Swift runtime's and the loader's locks are such. Where
 // there was one, but for the `count` in `known`, the child has ended; the lock is stored in `held`, and MP_LOCK_HELD is returned. Locks that were allocated cannot be found.
-// Not to be called by two threads at once. Blocks for as long as the child needs to look: some 0.1 ms. Handlers of pthread_atfork(3) are called for children that end as well.
+// Not to be called by two threads at once. Blocks for as long as the child needs to look: 0.1 to 0.2 ms. Handlers of pthread_atfork(3) are called for children that end as well.
 pid_t mp_fork_between_locks(const struct mp_held_lock *known, size_t count, struct mp_held_lock *held);
 
 // MARK: - Processes (system.c)

@@ -21,8 +21,12 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
 
     /// The calling process is copied, with all of its memory (copy-on-write) and descriptors, and none of its other threads.
     ///
-    /// For scripts, and for large read-only state, in programs that run one thread: a lock that another thread held at that moment stays held for ever in the child, and
-    /// Swift concurrency does not work in it. `start()` throws in a Swift task, and for an asynchronous body.
+    /// For scripts, and for large read-only state, in programs that run one thread: a lock that another thread held at that moment stays held for ever in the child. Of such locks the ones in static data
+    /// are looked for (those of the Swift runtime and the loader, the ones of lazily made globals, a library's `static` mutexes of C): while another thread holds one, the process is copied again
+    /// and again, for up to a second, and handlers of `pthread_atfork(3)` are called each time. Locks in allocated memory, such as a `Mutex` in an object, cannot be seen.
+    ///
+    /// Swift concurrency does not work in the child. `start()` throws in a Swift task, and for an asynchronous body. A handle of a manager's value that was captured is counted when it is first used in the
+    /// child; the parent has to keep one until then.
     public static let fork = StartMethod(kind: .fork)
 
     private static let chosen = PlainMutex<StartMethod?>(nil)
