@@ -4,7 +4,7 @@ internal import MultiprocessingPrimitives
 
 /// The images of this process, known to all threads.
 enum Images {
-    private static let known = PlainMutex(KnownImages())
+    private static let known = PlainMutex(ofProcess: KnownImages())
 
     /// The identity of the program itself: processes with different ones cannot exchange functions.
     static let build: UInt64 = known.withLock { $0.executable?.identity ?? 0 }
@@ -12,11 +12,6 @@ enum Images {
     /// Returns the image that `address` lies in.
     static func image(containing address: UInt) -> Image? {
         known.withLock { $0.lookUp { $0.image(containing: address) } }
-    }
-
-    /// Calls `body`, which forks this process, while no other thread is inside: its copy would wait for that thread for ever.
-    static func holding<R>(_ body: () throws -> R) rethrows -> R {
-        try known.withLock { _ in try body() }
     }
 
     /// Returns the image with that identity.
@@ -77,9 +72,6 @@ package enum ImageLookup {
     package static var ranges: [Range] {
         ImageTable().all.map { Range(addresses: $0.range, base: $0.base, identity: $0.identity) }
     }
-
-    /// Calls `body`, which forks this process, such that its copy can look images up as well.
-    package static func holding<R>(_ body: () throws -> R) rethrows -> R { try Images.holding(body) }
 
     /// Returns the file of the image with that identity (empty for the program itself), or nil when it is not loaded here.
     package static func file(ofImage identity: UInt64) -> String? {

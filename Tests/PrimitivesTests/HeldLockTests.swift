@@ -45,6 +45,9 @@ private let slow: Int = {
     return 7
 }()
 
+/// One of this program's own locks.
+private let own = PlainMutex(ofProcess: 0)
+
 /// A copy of this process, which ends at once with 0, or what keeps it from being made.
 private func copy(besides known: [HeldLock] = []) throws -> HeldLock? {
     switch Fork.fork(besides: known) {
@@ -83,7 +86,7 @@ extension PrimitivesTests {
                     let held = try copy()
                     try require(held == expected, "\(String(describing: held)) is held, not \(expected)")
                 }
-                try require(try copy(besides: [expected]) == nil, "a lock that does not count kept it from being copied")
+                try require(try copy(besides: [expected]) == nil, "a lock that does not count is counted")
                 let other = HeldLock(address: expected.address, thread: expected.thread + 1)
                 try require(try copy(besides: [other]) == expected, "a lock counts that somebody else holds")
                 try signs.end()
@@ -91,9 +94,7 @@ extension PrimitivesTests {
             }
         }
 
-        @Test func `a process whose other thread makes a lazy value is not copied until it is there`()
-            async throws
-        {
+        @Test func `a process whose other thread makes a lazy value is copied when it is there`() async throws {
             try await Laboratory.run {
                 try signs.start { _ = slow }
                 let held = try copy()
@@ -104,6 +105,24 @@ extension PrimitivesTests {
                 try signs.end()
                 try copyAtLast()
                 try require(slow == 7, "it is not there")
+            }
+        }
+
+        @Test func `a process whose other thread holds a lock of the process is not copied until it is given back`()
+            async throws
+        {
+            try await Laboratory.run {
+                try signs.start {
+                    own.withLock { number in
+                        signs.stay()
+                        number += 1
+                    }
+                }
+                let held = try copy()
+                try require(held?.thread == 0, "\(String(describing: held)) is held")
+                try signs.end()
+                try copyAtLast()
+                try require(own.withLock { $0 } == 1, "it protects nothing")
             }
         }
 

@@ -46,7 +46,7 @@ void mp_serve_if_marked(void);
 // The real `fork` of the C library, which Swift does not let itself call (never a raw clone: glibc's robust-mutex list and thread id must be set up in the child).
 pid_t mp_fork(void);
 
-// A lock in the static data of this program or a library, and the thread that holds it.
+// A lock in the static data of this program or a library, and the thread that holds it; 0 where the lock does not say.
 struct mp_held_lock {
     uintptr_t address;
     pid_t thread;
@@ -55,8 +55,11 @@ struct mp_held_lock {
 // What `mp_fork_between_locks` returns when there is no child, because of a lock.
 #define MP_LOCK_HELD (-2)
 
-// Calls `fork` as `mp_fork` does, and lets only such a child go on as has no lock in it that another thread of this process held: the Swift runtime's and the loader's locks are such. Where
-// there was one, but for the `count` in `known`, the child has ended; the lock is stored in `held`, and MP_LOCK_HELD is returned. Locks that were allocated cannot be found.
+// Notes a lock of this program: a word that is 0 as long as nobody holds it, and is never freed. Returns false when there is no room for more.
+bool mp_note_lock(const uint32_t *word);
+
+// Calls `fork` as `mp_fork` does, and lets only such a child go on as has no lock in it that another thread of this process held: the Swift runtime's and the loader's locks are such, and those that were noted. Where
+// there was one, but for the `count` in `known`, the child has ended; the lock is stored in `held`, and MP_LOCK_HELD is returned. Others that were allocated cannot be found.
 // Not to be called by two threads at once. Blocks for as long as the child needs to look: 0.1 to 0.2 ms. Handlers of pthread_atfork(3) are called for children that end as well.
 pid_t mp_fork_between_locks(const struct mp_held_lock *known, size_t count, struct mp_held_lock *held);
 

@@ -46,7 +46,7 @@ extension Multiprocessing {
     }
 
     #if Logging
-    private static let currentLogger = PlainMutex<Logger?>(nil)
+    private static let currentLogger = PlainMutex<Logger?>(ofProcess: nil)
 
     /// The logger of swift-log that gets the package's log lines in this process, at the logger's own level; nil, as at first: `setLogHandler` or `logToStandardError` decide, and silence if neither was called.
     public static var logger: Logger? {
@@ -92,7 +92,7 @@ enum Log {
     }
 
     /// Nil: nobody gets any.
-    static let configuration = PlainMutex<Configuration?>(nil)
+    static let configuration = PlainMutex<Configuration?>(ofProcess: nil)
 
     /// The level of lines to standard error, for a child to go on with; nil without any.
     static var inheritedLevel: Multiprocessing.LogLevel? {

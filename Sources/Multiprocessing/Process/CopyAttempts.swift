@@ -13,28 +13,39 @@ struct CopyAttempts: Sendable {
     enum Step: Equatable, Sendable {
         /// To try again, after a pause.
         case pause(nanoseconds: Int64)
-        /// To try again at once, with one more lock that does not count.
-        case tolerate(HeldLock)
+        /// To try again at once, with one more lock that does not count; for later copies neither, where it is kept for good.
+        case tolerate(isKept: Bool)
     }
 
-    /// How long a lock may keep a process from being copied, in nanoseconds.
+    /// How long a lock may keep a process from being copied, and how long all of them together may, in nanoseconds.
     static let patience: Int64 = 1_000_000_000
+    static let longestPatience: Int64 = 5_000_000_000
     private static let shortestPause: Int64 = 20_000
     private static let longestPause: Int64 = 5_000_000
 
-    /// The locks that were held for that long already, by the thread that has them.
+    /// The locks that do not count.
     private(set) var tolerated: [HeldLock]
     private var pause = shortestPause
     /// Since when a lock has been found held at each attempt.
     private var since: (lock: HeldLock, time: Int64)?
 
-    /// - Parameter tolerated: Those of earlier copies.
+    /// When the first attempt failed.
+    private var start: Int64?
+
+    /// - Parameter tolerated: Those that were held for that long already, by the thread that has them, when this process was copied before.
     init(tolerated: [HeldLock]) {
         self.tolerated = tolerated
     }
 
     /// Returns what follows from an attempt that has failed for `lock`, which is known at `now` (nanoseconds of any clock).
     mutating func step(after lock: HeldLock, now: Int64) -> Step {
+        let start = start ?? now
+        self.start = start
+        // Then they are held by turns, and there may never be a moment without one.
+        if now - start >= Self.longestPatience {
+            tolerated.append(lock)
+            return .tolerate(isKept: false)
+        }
         guard let since, since.lock == lock else {
             since = (lock, now)
             pause = Self.shortestPause
@@ -43,7 +54,8 @@ struct CopyAttempts: Sendable {
         if now - since.time >= Self.patience {
             tolerated.append(lock)
             self.since = nil
-            return .tolerate(lock)
+            // One that does not say who holds it may have been held by many, for a moment each.
+            return .tolerate(isKept: lock.thread != 0)
         }
         pause = min(2 * pause, Self.longestPause)
         return .pause(nanoseconds: pause)
@@ -51,24 +63,17 @@ struct CopyAttempts: Sendable {
 }
 
 extension CopyAttempts {
-    private static let toleratedByAll = ForkLocal { Tolerated() }
-
-    /// Another thread may be looking at the moment of a fork.
-    private final class Tolerated: Sendable {
-        let locks = PlainMutex<[HeldLock]>([])
-    }
+    private static let toleratedByAll = PlainMutex<[HeldLock]>(ofProcess: [])
 
     /// Copies this process, as fork(2) does, where and when no other thread holds a lock in static data: the runtime's, the loader's, or the program's own.
     static func fork() -> Int32 {
-        var attempts = CopyAttempts(tolerated: toleratedByAll.value.locks.withLock { $0 })
+        var attempts = CopyAttempts(tolerated: toleratedByAll.withLock { $0 })
         while true {
             // Whoever holds a lock may need what is locked for a fork before it gives it back.
             var outcome = CopyOutcome.forked(-1)
             let pid = Runtime.forking {
-                ImageLookup.holding {
-                    outcome = Fork.fork(besides: attempts.tolerated)
-                    return if case .forked(let pid) = outcome { pid } else { -1 }
-                }
+                outcome = Fork.fork(besides: attempts.tolerated)
+                return if case .forked(let pid) = outcome { pid } else { -1 }
             }
             guard case .held(let lock) = outcome else { return pid }
             switch attempts.step(after: lock, now: mp_now()) {
@@ -76,8 +81,8 @@ extension CopyAttempts {
                 // There is no event to wait for: nobody tells of such a lock's end.
                 var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))
                 nanosleep(&time, nil)
-            case .tolerate(let lock):
-                toleratedByAll.value.locks.withLock { $0.append(lock) }
+            case .tolerate(let isKept):
+                if isKept { toleratedByAll.withLock { $0.append(lock) } }
             }
         }
     }

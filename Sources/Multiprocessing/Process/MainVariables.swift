@@ -28,7 +28,7 @@ enum MainVariables {
         case zero([Candidate])
     }
 
-    private static let knowledge = PlainMutex(Knowledge.none)
+    private static let knowledge = PlainMutex(ofProcess: Knowledge.none)
 
     /// Looks, before a start, for such variables that are not zero and that nobody was warned of, in the program that the user started. On a thread of its own, but for the look at those that are known: the
     /// symbol table of a large program takes some milliseconds to read.

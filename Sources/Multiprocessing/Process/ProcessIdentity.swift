@@ -22,7 +22,9 @@ struct ProcessIdentity: Sendable {
     /// Nil in the main process.
     let parent: Parent?
 
-    private static let stored = PlainMutex(ProcessIdentity(name: "MainProcess", path: [], isDaemon: false, parent: nil))
+    private static let stored = PlainMutex(
+        ofProcess: ProcessIdentity(name: "MainProcess", path: [], isDaemon: false, parent: nil)
+    )
 
     /// The identity of the current process. Set once, before the body runs.
     static var current: ProcessIdentity {

@@ -23,13 +23,13 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
     ///
     /// For scripts, and for large read-only state, in programs that run one thread: a lock that another thread held at that moment stays held for ever in the child. Of such locks the ones in static data
     /// are looked for (those of the Swift runtime and the loader, the ones of lazily made globals, a library's `static` mutexes of C): while another thread holds one, the process is copied again
-    /// and again, for up to a second, and handlers of `pthread_atfork(3)` are called each time. Locks in allocated memory, such as a `Mutex` in an object, cannot be seen.
+    /// and again, for up to a second for each, and handlers of `pthread_atfork(3)` are called each time. Locks in allocated memory, such as a `Mutex` in an object, cannot be seen.
     ///
     /// Swift concurrency does not work in the child. `start()` throws in a Swift task, and for an asynchronous body. A handle of a manager's value that was captured is counted when it is first used in the
     /// child; the parent has to keep one until then.
     public static let fork = StartMethod(kind: .fork)
 
-    private static let chosen = PlainMutex<StartMethod?>(nil)
+    private static let chosen = PlainMutex<StartMethod?>(ofProcess: nil)
 
     /// The method where none is named: `.forkServer`, unless the program has set another. It can be set once, before the first process was started with it; setting it again to
     /// another value is a programmer error and traps.

@@ -18,7 +18,7 @@ enum PointerCheck {
     ]
 
     /// What was found in types that were asked for before: looking takes longer than making the memory.
-    private static let known = PlainMutex<[ObjectIdentifier: String?]>([:])
+    private static let known = PlainMutex<[ObjectIdentifier: String?]>(ofProcess: [:])
 
     /// Throws when values of that type are, or can hold, an address.
     static func check<Value: BitwiseCopyable>(_: Value.Type, as type: Any.Type) throws(SharedStateError) {

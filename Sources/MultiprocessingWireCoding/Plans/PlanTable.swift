@@ -28,7 +28,7 @@ final class PlanTable: Sendable {
     private nonisolated(unsafe) let slots: UnsafeMutablePointer<Slot>
 
     /// The plans of types that found no slot, and the lock under which slots are filled.
-    private let overflow = PlainMutex<[UInt: UInt]>([:])
+    private let overflow = PlainMutex<[UInt: UInt]>(ofProcess: [:])
 
     /// Creates an empty table.
     private init() {

@@ -25,7 +25,7 @@ import Testing
         var attempts = CopyAttempts(tolerated: [other])
         #expect(attempts.step(after: lock, now: 5) == .pause(nanoseconds: 20_000))
         #expect(attempts.step(after: lock, now: 4 + CopyAttempts.patience) == .pause(nanoseconds: 40_000))
-        #expect(attempts.step(after: lock, now: 5 + CopyAttempts.patience) == .tolerate(lock))
+        #expect(attempts.step(after: lock, now: 5 + CopyAttempts.patience) == .tolerate(isKept: true))
         #expect(attempts.tolerated == [other, lock])
     }
 
@@ -37,6 +37,26 @@ import Testing
         #expect(
             attempts.step(after: passedOn, now: 2 * CopyAttempts.patience - 1) == .pause(nanoseconds: 40_000)
         )
-        #expect(attempts.step(after: passedOn, now: 2 * CopyAttempts.patience) == .tolerate(passedOn))
+        #expect(attempts.step(after: passedOn, now: 2 * CopyAttempts.patience) == .tolerate(isKept: true))
+    }
+
+    @Test func `a lock that does not say who holds it is waited for with each copy`() {
+        var attempts = CopyAttempts(tolerated: [])
+        let silent = HeldLock(address: 0x3000, thread: 0)
+        _ = attempts.step(after: silent, now: 0)
+        #expect(attempts.step(after: silent, now: CopyAttempts.patience) == .tolerate(isKept: false))
+        #expect(attempts.tolerated == [silent])
+    }
+
+    @Test func `locks that are held by turns keep a process from being copied for five seconds`() {
+        var attempts = CopyAttempts(tolerated: [])
+        var now: Int64 = 100
+        while now < 100 + CopyAttempts.longestPatience {
+            #expect(attempts.step(after: now % 200 == 100 ? lock : other, now: now) == .pause(nanoseconds: 20_000))
+            now += 900_000_100
+        }
+        #expect(attempts.step(after: lock, now: now) == .tolerate(isKept: false))
+        #expect(attempts.step(after: other, now: now) == .tolerate(isKept: false))
+        #expect(attempts.tolerated == [lock, other])
     }
 }
