@@ -80,7 +80,8 @@ static void replace_stderr(void) {
 
 static bool read_pair(uintptr_t address, uintptr_t pair[2]) {
     struct iovec here = {pair, 2 * sizeof(uintptr_t)}, there = {(void *)address, 2 * sizeof(uintptr_t)};
-    return syscall(SYS_process_vm_readv, getpid(), &here, 1, &there, 1, 0) == (long)(2 * sizeof(uintptr_t));
+    // Not by syscall(2), which reads the last argument as 64 bits.
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)(2 * sizeof(uintptr_t));
 }
 
 static void add_frame(uintptr_t address) {

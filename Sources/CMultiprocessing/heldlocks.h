@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Locks in static data that a copy of this process has from threads that it does not have. See heldlocks.c.
+// Locks that a copy of this process has from threads that it does not have. See heldlocks.c.
 
 #ifndef HELDLOCKS_H
 #define HELDLOCKS_H
@@ -9,9 +9,9 @@
 
 // A part of an image's data, in whole words.
 struct part {
-    const uint64_t *words;
+    uintptr_t start;
     size_t count;
-    bool begins_as_zeros;
+    bool may_have_onces;  // it begins as zeros, and belongs to Swift code
 };
 
 // What the parent notes before it is copied. Begins as zeros; memory is kept for the next time.
@@ -23,12 +23,15 @@ struct surroundings {
     pid_t process;
     pid_t own;  // the calling thread
     size_t page_size;
+    uint64_t *words;  // for the copy to look through; not in static data, where it would find itself
 };
 
 // Notes the threads, and where there are others, the images' data. Returns 0 or an errno.
 int note_surroundings(struct surroundings *surroundings);
 
-// Looks, in the copy, for a lock that was held by another thread and is none of `known`. All zeros: there is none. Takes no locks and no memory.
-struct mp_held_lock find_held_lock(const struct surroundings *parent, const struct mp_held_lock *known, size_t count);
+// Looks, in the copy, for locks that were held by other threads and are none of `known`. Stores at most MP_HELD_LOCKS of them and returns how many. Takes no locks and no memory.
+size_t find_held_locks(
+    const struct surroundings *parent, const struct mp_held_lock *known, size_t count, struct mp_held_lock *held
+);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,6 +33,40 @@ void laboratory_lock(bool begins_as_zeros) { pthread_mutex_lock(chosen(begins_as
 void laboratory_unlock(bool begins_as_zeros) { pthread_mutex_unlock(chosen(begins_as_zeros)); }
 
 uintptr_t laboratory_lock_address(bool begins_as_zeros) { return (uintptr_t)chosen(begins_as_zeros); }
+
+static pthread_cond_t is_signaled = PTHREAD_COND_INITIALIZER;
+static bool has_waiter, has_signal;
+
+void laboratory_wait(bool begins_as_zeros) {
+    pthread_mutex_lock(chosen(begins_as_zeros));
+    has_waiter = true;
+    while (!has_signal) pthread_cond_wait(&is_signaled, chosen(begins_as_zeros));
+    pthread_mutex_unlock(chosen(begins_as_zeros));
+}
+
+bool laboratory_is_waited_for(bool begins_as_zeros) {
+    pthread_mutex_lock(chosen(begins_as_zeros));
+    bool result = has_waiter;
+    pthread_mutex_unlock(chosen(begins_as_zeros));
+    return result;
+}
+
+void laboratory_signal(bool begins_as_zeros) {
+    pthread_mutex_lock(chosen(begins_as_zeros));
+    has_signal = true;
+    pthread_cond_signal(&is_signaled);
+    pthread_mutex_unlock(chosen(begins_as_zeros));
+}
+
+static char pages[3 * 65536];
+
+int laboratory_protect_page(bool is_protected) {
+    size_t size = (size_t)getpagesize();
+    // The first whole one is in there for any size up to 64 KiB.
+    char *page = (char *)(((uintptr_t)pages + size - 1) / size * size);
+    if (is_protected) page[0] = 1;
+    return mprotect(page, size, is_protected ? PROT_NONE : PROT_READ | PROT_WRITE);
+}
 
 static int forks;
 

@@ -244,7 +244,7 @@ final class ManagerOwner: Sendable {
         }
     }
 
-    /// How a value was made, if this process hosted it and has a handle of it.
+    /// How a value was made, if this process hosted it and has had a handle of it ever since.
     func maker(of number: UInt64) -> ValueMaker? { state.withLock { $0.makers[number]?.maker } }
 
     /// Forgets a value that this process has no handle of any more.

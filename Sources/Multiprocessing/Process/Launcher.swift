@@ -168,8 +168,6 @@ enum Launcher {
         _ = Rehearsal.ofCopies
         // In the child the loader's lock may be held by a thread that does not exist there.
         CrashImages.prepare()
-        // What is buffered now would be written by both.
-        fflush(nil)
         let pid = CopyAttempts.fork()
         if pid == 0 {
             close(pair.here.socket.number)

@@ -21,9 +21,10 @@ public struct StartMethod: Hashable, Sendable, Codable, CustomStringConvertible 
 
     /// The calling process is copied, with all of its memory (copy-on-write) and descriptors, and none of its other threads.
     ///
-    /// For scripts, and for large read-only state, in programs that run one thread: a lock that another thread held at that moment stays held for ever in the child. Of such locks the ones in static data
-    /// are looked for (those of the Swift runtime and the loader, the ones of lazily made globals, a library's `static` mutexes of C): while another thread holds one, the process is copied again
-    /// and again, for up to a second for each, and handlers of `pthread_atfork(3)` are called each time. Locks in allocated memory, such as a `Mutex` in an object, cannot be seen.
+    /// For scripts, and for large read-only state, in programs that run one thread: a lock that another thread held at that moment stays held for ever in the child. Some of these are looked for: those of
+    /// lazily made globals, and mutexes of the C library in static data, as most of the Swift runtime's are, and the loader's. While another thread holds one, the process is copied again and again, for a
+    /// second or, where there are many, five; handlers of `pthread_atfork(3)` are called each time. Not seen are a `Mutex`, locks in allocated memory, and that of a type which another thread is just
+    /// building for the first time.
     ///
     /// Swift concurrency does not work in the child. `start()` throws in a Swift task, and for an asynchronous body. A handle of a manager's value that was captured is counted when it is first used in the
     /// child; the parent has to keep one until then.

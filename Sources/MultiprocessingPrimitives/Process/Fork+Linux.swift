@@ -13,7 +13,7 @@
 internal import CMultiprocessing
 internal import Glibc
 
-/// A lock in static data, and the thread that holds it.
+/// A lock, and the thread that holds it; 0 where the lock does not say.
 package struct HeldLock: Hashable, Sendable {
     package let address: UInt
     package let thread: Int32
@@ -28,8 +28,8 @@ package struct HeldLock: Hashable, Sendable {
 package enum CopyOutcome: Sendable {
     /// What fork(2) returns.
     case forked(Int32)
-    /// There is no copy: another thread held a lock.
-    case held(HeldLock)
+    /// There is no copy: other threads held locks.
+    case held([HeldLock])
 }
 
 /// Copies of this process.
@@ -53,17 +53,18 @@ package enum Fork {
         return pid
     }
 
-    /// Calls `fork` in a process that has other threads, and leaves a child only where none of them held a lock that it would wait for: one of the Swift runtime or the loader, or
-    /// another one in static data. (A thread is not seen in the few instructions between taking a mutex of the C library and writing its number into it.) Not to be called by two threads at once.
+    /// Calls `fork` in a process that has other threads, and leaves a child only where none of them held a lock that can be seen (heldlocks.c) and that it would wait for. Not to be called by two threads at once.
     ///
     /// - Parameter known: Locks that do not count.
     package static func fork(besides known: [HeldLock]) -> CopyOutcome {
         let words = threadNumbers().filter(isOfRuntime)
         let entries = known.map { mp_held_lock(address: $0.address, thread: $0.thread) }
-        var held = mp_held_lock()
-        let pid = mp_fork_between_locks(entries, entries.count, &held)
+        var held = [mp_held_lock](repeating: mp_held_lock(), count: Int(MP_HELD_LOCKS))
+        var count = 0
+        let pid = mp_fork_between_locks(entries, entries.count, &held, &count)
         if pid == 0 { forgetNumber(words) }
-        return pid == MP_LOCK_HELD ? .held(HeldLock(address: held.address, thread: held.thread)) : .forked(pid)
+        guard pid == MP_LOCK_HELD else { return .forked(pid) }
+        return .held(held.prefix(count).map { HeldLock(address: $0.address, thread: $0.thread) })
     }
 
     private static func forgetNumber(_ words: [Word]) {

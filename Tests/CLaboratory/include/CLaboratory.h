@@ -19,6 +19,14 @@ void laboratory_lock(bool begins_as_zeros);
 void laboratory_unlock(bool begins_as_zeros);
 uintptr_t laboratory_lock_address(bool begins_as_zeros);
 
+// Waits, with such a lock that is given back meanwhile, until `laboratory_signal` is called; and whether somebody does.
+void laboratory_wait(bool begins_as_zeros);
+bool laboratory_is_waited_for(bool begins_as_zeros);
+void laboratory_signal(bool begins_as_zeros);
+
+// Takes away the right to read a page of static data that was written, or gives it back. Returns -1 when that cannot be.
+int laboratory_protect_page(bool is_protected);
+
 // How often this process has been about to fork since `laboratory_count_forks` was called.
 void laboratory_count_forks(void);
 int laboratory_forks(void);

@@ -12,6 +12,7 @@ private final class HeldExecutor: TaskExecutor {
     private struct State {
         var isHolding = false
         var held: [UnownedJob] = []
+        var running = 0
     }
 
     private let state = Synchronization.Mutex(State())
@@ -20,15 +21,21 @@ private final class HeldExecutor: TaskExecutor {
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let isHeld = state.withLock { state in
-            if state.isHolding { state.held.append(job) }
+            if state.isHolding { state.held.append(job) } else { state.running += 1 }
             return state.isHolding
         }
         if !isHeld { run(job) }
     }
 
     private func run(_ job: UnownedJob) {
-        queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        queue.async {
+            job.runSynchronously(on: self.asUnownedTaskExecutor())
+            self.state.withLock { $0.running -= 1 }
+        }
     }
+
+    /// Whether its tasks all wait for something.
+    var isIdle: Bool { state.withLock { $0.running == 0 } }
 
     func hold() { state.withLock { $0.isHolding = true } }
 
@@ -39,6 +46,7 @@ private final class HeldExecutor: TaskExecutor {
         let held = state.withLock { state in
             state.isHolding = false
             defer { state.held = [] }
+            state.running += state.held.count
             return state.held
         }
         for job in held { run(job) }
@@ -70,7 +78,8 @@ struct ManagerMakersTests {
                 }
             }
             try check(try hasBegun.wait(timeout: .seconds(60)))
-            // The answer is here, and the task does not know yet.
+            // The answer will be here, and the task will not know.
+            try checkEventually("the task does not wait") { executor.isIdle }
             executor.hold()
             mayEnd.set()
             try checkEventually("it is not answered") { executor.held > 0 }

@@ -8,55 +8,75 @@ import Testing
 @Suite struct CopyAttemptsTests {
     private let lock = HeldLock(address: 0x1000, thread: 7)
     private let other = HeldLock(address: 0x2000, thread: 7)
+    private let silent = HeldLock(address: 0x3000, thread: 0)
 
-    @Test func `pauses grow while the same lock is held, and begin anew with another`() {
+    /// Fails for `locks` as often as is needed, and once more at `end`.
+    private func fail(_ attempts: inout CopyAttempts, _ locks: [HeldLock], from start: Int64, to end: Int64) {
+        for _ in 1..<CopyAttempts.fewestAttempts { _ = attempts.step(after: locks, now: start) }
+        _ = attempts.step(after: locks, now: end)
+    }
+
+    @Test func `pauses grow while the same locks are held, and begin anew with another`() {
         var attempts = CopyAttempts(tolerated: [])
-        let pauses = (0..<12).map { attempts.step(after: lock, now: $0) }
+        let pauses = (0..<12).map { attempts.step(after: [lock, other], now: $0) }
         var expected: Int64 = 20_000
         for pause in pauses {
             #expect(pause == .pause(nanoseconds: expected))
             expected = min(2 * expected, 5_000_000)
         }
-        #expect(attempts.step(after: other, now: 12) == .pause(nanoseconds: 20_000))
+        #expect(attempts.step(after: [lock], now: 12) == .pause(nanoseconds: 5_000_000))
+        #expect(attempts.step(after: [lock, other], now: 13) == .pause(nanoseconds: 20_000))
         #expect(attempts.tolerated.isEmpty)
     }
 
-    @Test func `a lock that is held for a second does not count any more`() {
-        var attempts = CopyAttempts(tolerated: [other])
-        #expect(attempts.step(after: lock, now: 5) == .pause(nanoseconds: 20_000))
-        #expect(attempts.step(after: lock, now: 4 + CopyAttempts.patience) == .pause(nanoseconds: 40_000))
-        #expect(attempts.step(after: lock, now: 5 + CopyAttempts.patience) == .tolerate(isKept: true))
-        #expect(attempts.tolerated == [other, lock])
+    @Test func `locks that are held for a second do not count any more, whatever else is held meanwhile`() {
+        var attempts = CopyAttempts(tolerated: [])
+        for now in 0..<Int64(CopyAttempts.fewestAttempts) {
+            let passing = HeldLock(address: UInt(now), thread: 8)
+            _ = attempts.step(after: [passing, lock, other], now: now)
+        }
+        _ = attempts.step(after: [lock, other], now: CopyAttempts.patience - 1)
+        #expect(attempts.tolerated.isEmpty)
+        #expect(attempts.step(after: [lock, other], now: CopyAttempts.patience) == .pause(nanoseconds: 20_000))
+        #expect(attempts.tolerated == [lock, other])
+        #expect(attempts.kept == [lock, other])
     }
 
-    @Test func `a lock that another thread has by now is waited for anew`() {
+    @Test func `a second that passed without attempts does not count`() {
         var attempts = CopyAttempts(tolerated: [])
-        _ = attempts.step(after: lock, now: 0)
+        _ = attempts.step(after: [lock], now: 0)
+        for _ in 2..<CopyAttempts.fewestAttempts { _ = attempts.step(after: [lock], now: CopyAttempts.patience) }
+        #expect(attempts.tolerated.isEmpty)
+        _ = attempts.step(after: [lock], now: CopyAttempts.patience)
+        #expect(attempts.tolerated == [lock])
+    }
+
+    @Test func `a lock that another thread has by now, or that was free meanwhile, is waited for anew`() {
+        var attempts = CopyAttempts(tolerated: [])
         let passedOn = HeldLock(address: lock.address, thread: 8)
-        #expect(attempts.step(after: passedOn, now: CopyAttempts.patience) == .pause(nanoseconds: 20_000))
-        #expect(
-            attempts.step(after: passedOn, now: 2 * CopyAttempts.patience - 1) == .pause(nanoseconds: 40_000)
-        )
-        #expect(attempts.step(after: passedOn, now: 2 * CopyAttempts.patience) == .tolerate(isKept: true))
+        fail(&attempts, [lock], from: 0, to: CopyAttempts.patience - 1)
+        fail(&attempts, [passedOn], from: CopyAttempts.patience, to: 2 * CopyAttempts.patience - 1)
+        fail(&attempts, [lock], from: 2 * CopyAttempts.patience, to: 3 * CopyAttempts.patience - 1)
+        #expect(attempts.tolerated.isEmpty)
+        _ = attempts.step(after: [lock], now: 3 * CopyAttempts.patience)
+        #expect(attempts.tolerated == [lock])
     }
 
     @Test func `a lock that does not say who holds it is waited for with each copy`() {
-        var attempts = CopyAttempts(tolerated: [])
-        let silent = HeldLock(address: 0x3000, thread: 0)
-        _ = attempts.step(after: silent, now: 0)
-        #expect(attempts.step(after: silent, now: CopyAttempts.patience) == .tolerate(isKept: false))
-        #expect(attempts.tolerated == [silent])
+        var attempts = CopyAttempts(tolerated: [other])
+        fail(&attempts, [silent], from: 0, to: CopyAttempts.patience)
+        #expect(attempts.tolerated == [other, silent])
+        #expect(attempts.kept == [other])
     }
 
     @Test func `locks that are held by turns keep a process from being copied for five seconds`() {
         var attempts = CopyAttempts(tolerated: [])
-        var now: Int64 = 100
-        while now < 100 + CopyAttempts.longestPatience {
-            #expect(attempts.step(after: now % 200 == 100 ? lock : other, now: now) == .pause(nanoseconds: 20_000))
-            now += 900_000_100
+        for now in 0..<Int64(CopyAttempts.fewestAttempts) {
+            let passing = HeldLock(address: UInt(now), thread: 8)
+            #expect(attempts.step(after: [passing], now: now) == .pause(nanoseconds: 20_000))
         }
-        #expect(attempts.step(after: lock, now: now) == .tolerate(isKept: false))
-        #expect(attempts.step(after: other, now: now) == .tolerate(isKept: false))
-        #expect(attempts.tolerated == [lock, other])
+        let last = CopyAttempts.longestPatience
+        #expect(attempts.step(after: [lock], now: last - 1) == .pause(nanoseconds: 20_000))
+        #expect(attempts.step(after: [lock], now: last) == .giveUp)
     }
 }
