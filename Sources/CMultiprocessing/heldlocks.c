@@ -120,6 +120,7 @@ static int note_threads(struct surroundings *to) {
         if (thread == 0 || thread == to->own) continue;
         if (make_room((void **)&to->threads, &to->thread_capacity, to->thread_count, sizeof *to->threads)) {
             to->threads[to->thread_count++] = thread;
+            if (thread > to->largest) to->largest = thread;
         } else {
             error = ENOMEM;
         }
@@ -131,7 +132,7 @@ static int note_threads(struct surroundings *to) {
 int note_surroundings(struct surroundings *to) {
     to->part_count = to->thread_count = 0;
     to->process = getpid();
-    to->own = (pid_t)syscall(SYS_gettid);
+    to->own = to->largest = (pid_t)syscall(SYS_gettid);
     to->page_size = (size_t)getpagesize();
     if (to->words == NULL) to->words = malloc(STRIDE + OVERLAP);
     if (to->words == NULL) return ENOMEM;
@@ -159,13 +160,14 @@ static void add_lock(struct finding *finding, uintptr_t address, uint32_t thread
     finding->held[finding->count++] = (struct mp_held_lock){address, (pid_t)thread};
 }
 
-// Whether another thread of the parent has that number: one that was there before, or is now.
+// Whether another thread of the parent has that number: one that was there before, or came since then.
 static bool is_foreign(uint32_t thread, const struct surroundings *parent) {
-    // The kernel gives no larger ones (PID_MAX_LIMIT).
-    if (thread == 0 || thread > 4194304 || thread == (uint32_t)parent->own) return false;
+    if (thread == 0 || thread == (uint32_t)parent->own) return false;
     for (size_t i = 0; i < parent->thread_count; i++) {
         if ((uint32_t)parent->threads[i] == thread) return true;
     }
+    // Numbers grow, up to PID_MAX_LIMIT at most.
+    if (thread < (uint32_t)parent->largest || thread > 4194304) return false;
     return syscall(SYS_tgkill, parent->process, thread, 0) == 0 || errno == EPERM;
 }
 

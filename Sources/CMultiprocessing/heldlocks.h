@@ -22,6 +22,7 @@ struct surroundings {
     size_t thread_count, thread_capacity;
     pid_t process;
     pid_t own;  // the calling thread
+    pid_t largest;  // the largest number of a thread
     size_t page_size;
     uint64_t *words;  // for the copy to look through; not in static data, where it would find itself
 };
