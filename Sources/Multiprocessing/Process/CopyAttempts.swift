@@ -43,23 +43,24 @@ struct CopyAttempts: Sendable {
         let start = start ?? now
         self.start = start
         attempts += 1
-        // Then they are held by turns, and there may never be a moment without one.
-        if now - start >= Self.longestPatience, attempts >= Self.fewestAttempts { return .giveUp }
         let before = held
         held = [:]
+        var isLessInTheWay = false
         var hasNews = false
         for lock in locks {
             var record = before[lock] ?? (now, 0)
             record.attempts += 1
             if now - record.since >= Self.patience, record.attempts >= Self.fewestAttempts {
                 tolerated.append(lock)
-                hasNews = true
+                isLessInTheWay = true
             } else {
                 held[lock] = record
                 hasNews = hasNews || record.attempts == 1
             }
         }
-        pause = hasNews ? Self.shortestPause : min(2 * pause, Self.longestPause)
+        // Then they are held by turns, and there may never be a moment without one.
+        if !isLessInTheWay, now - start >= Self.longestPatience, attempts >= Self.fewestAttempts { return .giveUp }
+        pause = isLessInTheWay || hasNews ? Self.shortestPause : min(2 * pause, Self.longestPause)
         return .pause(nanoseconds: pause)
     }
 
@@ -84,9 +85,7 @@ extension CopyAttempts {
             }
             guard case .held(let locks) = outcome else { return pid }
             let step = attempts.step(after: locks, now: mp_now())
-            if attempts.kept.count > keptByAll.withLock({ $0.count }) {
-                keptByAll.withLock { [kept = attempts.kept] in $0 = kept }
-            }
+            keptByAll.withLock { [kept = attempts.kept] all in all += kept.filter { !all.contains($0) } }
             guard case .pause(let nanoseconds) = step else { return Runtime.forking { Fork.fork() } }
             // There is no event to wait for: nobody tells of such a lock's end.
             var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))

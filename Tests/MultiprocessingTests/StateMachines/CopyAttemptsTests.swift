@@ -69,6 +69,16 @@ import Testing
         #expect(attempts.kept == [other])
     }
 
+    @Test func `a lock that was held all the time does not count any more, however long an attempt takes`() {
+        var attempts = CopyAttempts(tolerated: [])
+        for number in 1..<Int64(CopyAttempts.fewestAttempts) {
+            #expect(attempts.step(after: [lock], now: number * CopyAttempts.longestPatience) != .giveUp)
+        }
+        let now = Int64(CopyAttempts.fewestAttempts) * CopyAttempts.longestPatience
+        #expect(attempts.step(after: [lock], now: now) == .pause(nanoseconds: 20_000))
+        #expect(attempts.kept == [lock])
+    }
+
     @Test func `locks that are held by turns keep a process from being copied for five seconds`() {
         var attempts = CopyAttempts(tolerated: [])
         for now in 0..<Int64(CopyAttempts.fewestAttempts) {
