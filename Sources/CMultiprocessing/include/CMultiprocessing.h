@@ -61,7 +61,7 @@ bool mp_note_lock(const uint32_t *word);
 
 // Calls `fork` as `mp_fork` does, and lets only such a child go on as has no lock in it that another thread of this process held: locks that were noted, and those that heldlocks.c finds, which are most of the Swift
 // runtime's and the loader's. Where there were some, but for the `count` in `known`, the child has ended; `*held_count` of them are stored in `held`, which has room for MP_HELD_LOCKS, and MP_LOCK_HELD is returned.
-// Not to be called by two threads at once. Blocks for as long as the child needs to look: 0.1 to 0.3 ms. Handlers of pthread_atfork(3) are called for children that end as well, and before they look.
+// Not to be called by two threads at once. Blocks for as long as the child needs to look: 0.1 to 0.4 ms. Handlers of pthread_atfork(3) are called for children that end as well, and before they look.
 pid_t mp_fork_between_locks(
     const struct mp_held_lock *known, size_t count, struct mp_held_lock *held, size_t *held_count
 );
