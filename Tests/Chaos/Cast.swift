@@ -76,7 +76,8 @@ final class Cast: Sendable {
         for (role, process) in actors {
             guard try process.join(timeout: .seconds(60)) else {
                 let place = process.processIdentifier.map { Remnants.place(of: $0) } ?? ""
-                throw Violation("the \(roles[role].name) \(process.name) does not go home; it is in \(place)")
+                let actor = "the \(roles[role].name) \(process.name), started by \(process.startMethod)"
+                throw Violation("\(actor), does not go home; it is in \(place)")
             }
             try bury(process, roles[role].name)
         }
